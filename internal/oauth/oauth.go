@@ -1,0 +1,122 @@
+// Package oauth holds the words of the protocol: grant types, scopes, parameters and the errors that may be told to a
+// client. It knows no store, no HTTP handler and no configuration.
+package oauth
+
+import (
+	"slices"
+	"strings"
+)
+
+// GrantType names a grant at the token endpoint (OAuth 2.1 section 4).
+type GrantType string
+
+// The grants that Garde knows. The list that discovery prints comes from the members of the grant family, not from here.
+const (
+	AuthorizationCode GrantType = "authorization_code"
+	RefreshToken      GrantType = "refresh_token"
+	ClientCredentials GrantType = "client_credentials"
+)
+
+// AuthMethod names how a client proves itself at the token endpoint (OpenID Connect Core section 9).
+type AuthMethod string
+
+// The client authentication methods that Garde knows.
+const (
+	AuthNone       AuthMethod = "none"
+	AuthBasic      AuthMethod = "client_secret_basic"
+	AuthPost       AuthMethod = "client_secret_post"
+	AuthPrivateKey AuthMethod = "private_key_jwt"
+)
+
+// ResponseMode names how an authorization response travels (OAuth Multiple Response Types section 2.1, Form Post).
+type ResponseMode string
+
+// The response modes that Garde knows.
+const (
+	ModeQuery    ResponseMode = "query"
+	ModeFragment ResponseMode = "fragment"
+	ModeFormPost ResponseMode = "form_post"
+)
+
+// Scopes with a meaning of their own.
+const (
+	ScopeOpenID  = "openid"
+	ScopeProfile = "profile"
+	ScopeEmail   = "email"
+	ScopeAddress = "address"
+	ScopePhone   = "phone"
+	ScopeOffline = "offline_access"
+)
+
+// MaxScope bounds the bytes of a scope parameter; anything longer is an attack, not a request.
+const MaxScope = 4096
+
+// Scope is an ordered set of scope names without doubles.
+type Scope []string
+
+// ParseScope reads a space separated scope (RFC 6749 section 3.3). Doubles are dropped, order is kept. A name with a
+// character outside the grammar, or a text longer than MaxScope, is an invalid_scope error.
+func ParseScope(text string) (Scope, error) {
+	if len(text) > MaxScope {
+		return nil, InvalidScope("the scope is longer than %d bytes", MaxScope)
+	}
+	var scope Scope
+	for name := range strings.SplitSeq(text, " ") {
+		if name == "" || slices.Contains(scope, name) {
+			continue
+		}
+		if !ValidScopeName(name) {
+			return nil, InvalidScope("a scope name holds a character that RFC 6749 section 3.3 forbids")
+		}
+		scope = append(scope, name)
+	}
+	return scope, nil
+}
+
+// ValidScopeName tells whether name is a scope-token of RFC 6749 section 3.3.
+func ValidScopeName(name string) bool {
+	for _, c := range []byte(name) {
+		if c < 0x21 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// String joins the names by spaces, as tokens and answers carry them.
+func (s Scope) String() string { return strings.Join(s, " ") }
+
+// Has tells whether name is in s.
+func (s Scope) Has(name string) bool { return slices.Contains(s, name) }
+
+// Within tells whether every name of s is in other.
+func (s Scope) Within(other Scope) bool {
+	for _, name := range s {
+		if !other.Has(name) {
+			return false
+		}
+	}
+	return true
+}
+
+// And keeps the names of s that are also in other, in the order of s.
+func (s Scope) And(other Scope) Scope {
+	var both Scope
+	for _, name := range s {
+		if other.Has(name) {
+			both = append(both, name)
+		}
+	}
+	return both
+}
+
+// Or adds to s the names of other that it lacks. Neither argument is changed.
+func (s Scope) Or(other Scope) Scope {
+	all := slices.Clone(s)
+	for _, name := range other {
+		if !all.Has(name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}

@@ -1,0 +1,190 @@
+// Package recipe is the one file in which a company says how its APIs are secured: levels of assurance, scopes, APIs and
+// their operations, clients, sign-in and lifetimes. It holds the types, the strict reader, the JSON Schema, bundles with
+// one digest, and the difference between two recipes with a verdict for each change.
+//
+// It decides nothing at run time: the Server issues by it, the Gate enforces it, the Coach teaches it.
+package recipe
+
+import "time"
+
+// Format is the number of the file format that this program writes; it reads Format and Format-1.
+const Format = 1
+
+// Recipe is the whole file. Everything in a map is named by its key.
+type Recipe struct {
+	Garde      int                  `yaml:"garde" json:"garde" doc:"format of this file"`
+	Company    Company              `yaml:"company,omitempty" json:"company,omitzero" doc:"how the company presents itself to people"`
+	Levels     []Level              `yaml:"levels" json:"levels" doc:"levels of assurance, weakest first"`
+	Scopes     map[string]Scope     `yaml:"scopes,omitempty" json:"scopes,omitempty" doc:"what a client may ask for, in words that people understand"`
+	APIs       map[string]API       `yaml:"apis,omitempty" json:"apis,omitempty" doc:"the APIs behind the Gate"`
+	Clients    map[string]Client    `yaml:"clients,omitempty" json:"clients,omitempty" doc:"the applications that may ask for tokens"`
+	SignIn     SignIn               `yaml:"signin,omitempty" json:"signin,omitzero" doc:"how people sign in"`
+	Lifetimes  Lifetimes            `yaml:"lifetimes,omitempty" json:"lifetimes,omitzero" doc:"how long things live"`
+	Exceptions map[string]Exception `yaml:"exceptions,omitempty" json:"exceptions,omitempty" doc:"everything weak that is allowed, with a reason and an end"`
+}
+
+// Text is a sentence in several languages: language tag to text. English (en) is required.
+type Text map[string]string
+
+// In gives the text in the first of the wanted languages that exists, else in English.
+func (t Text) In(tags ...string) string {
+	for _, tag := range tags {
+		if text, ok := t[tag]; ok {
+			return text
+		}
+	}
+	return t["en"]
+}
+
+// Company is what people see on the pages and in mails.
+type Company struct {
+	Name   string `yaml:"name,omitempty" json:"name,omitempty" doc:"name on pages and in mails"`
+	Logo   string `yaml:"logo,omitempty" json:"logo,omitempty" doc:"file of an SVG or PNG logo, at most 64 KiB"`
+	Accent string `yaml:"accent,omitempty" json:"accent,omitempty" doc:"accent colour, #rrggbb"`
+	Help   string `yaml:"help,omitempty" json:"help,omitempty" doc:"https address or mailto: of human help"`
+}
+
+// Level is one rung of the ladder of assurance.
+type Level struct {
+	Name string   `yaml:"name" json:"name" doc:"short name used in this file"`
+	ACR  string   `yaml:"acr" json:"acr" doc:"value of the acr claim that tokens carry"`
+	Any  []string `yaml:"any" json:"any" doc:"sets of factors, each of which reaches the level, e.g. password or password+totp"`
+}
+
+// Scope is one thing that a client may ask for.
+type Scope struct {
+	Say Text `yaml:"say" json:"say" doc:"what the person reads at consent"`
+}
+
+// TokenKind says what an API's access tokens are.
+type TokenKind string
+
+// The kinds of access token.
+const (
+	TokenJWT    TokenKind = "jwt"
+	TokenOpaque TokenKind = "opaque"
+)
+
+// API is one protected API.
+type API struct {
+	At         string               `yaml:"at" json:"at" doc:"base URL from outside, and the audience of its tokens"`
+	Upstream   string               `yaml:"upstream,omitempty" json:"upstream,omitempty" doc:"base URL that the Gate forwards to"`
+	Client     string               `yaml:"client,omitempty" json:"client,omitempty" doc:"the client that this API is: it may introspect its own tokens"`
+	Token      TokenKind            `yaml:"token,omitempty" json:"token,omitempty" doc:"jwt (default) or opaque"`
+	Timeout    Duration             `yaml:"timeout,omitempty" json:"timeout,omitzero" doc:"how long the upstream may take to begin its answer (default 30s)"`
+	Body       int64                `yaml:"body,omitempty" json:"body,omitempty" doc:"largest request body in bytes (default 10485760)"`
+	Operations map[string]Operation `yaml:"operations" json:"operations" doc:"METHOD /path with {parameters}; what is not listed is refused"`
+}
+
+// Caller is a kind of caller that an operation admits.
+type Caller string
+
+// The kinds of caller.
+const (
+	ForUser   Caller = "user"   // a client on behalf of a person
+	ForClient Caller = "client" // a client for itself
+)
+
+// Operation is one method on one path of an API. Either Open holds a reason, or For and Scope say who may call.
+type Operation struct {
+	Open  string   `yaml:"open,omitempty" json:"open,omitempty" doc:"reason why anyone may call this without a token"`
+	For   []Caller `yaml:"for,omitempty" json:"for,omitempty" doc:"user (a person through a client), client (a client for itself)"`
+	Scope string   `yaml:"scope,omitempty" json:"scope,omitempty" doc:"scope that the token must hold"`
+	Level string   `yaml:"level,omitempty" json:"level,omitempty" doc:"level of assurance that the person must have reached"`
+	Fresh Duration `yaml:"fresh,omitempty" json:"fresh,omitzero" doc:"how long ago the person may have authenticated; at least 30s"`
+}
+
+// ClientType is the kind of an application (OAuth 2.1 section 2.1).
+type ClientType string
+
+// The kinds of application.
+const (
+	Web     ClientType = "web"     // a server that can keep a key or a secret
+	Native  ClientType = "native"  // an app or a command line: no secret
+	Browser ClientType = "browser" // a page with its own script: no secret
+	Service ClientType = "service" // a program that acts for itself
+)
+
+// Client is one application.
+type Client struct {
+	Type         ClientType `yaml:"type" json:"type" doc:"web, native, browser or service"`
+	Name         Text       `yaml:"name,omitempty" json:"name,omitempty" doc:"what people read; default is the key"`
+	Was          string     `yaml:"was,omitempty" json:"was,omitempty" doc:"former key, when renamed"`
+	Auth         string     `yaml:"auth,omitempty" json:"auth,omitempty" doc:"none, client_secret_basic, client_secret_post or private_key_jwt"`
+	Secrets      []string   `yaml:"secrets,omitempty" json:"secrets,omitempty" doc:"references (env:NAME, file:PATH) to at most two live secrets; without them, garde client secret makes one"`
+	JWKS         string     `yaml:"jwks,omitempty" json:"jwks,omitempty" doc:"file with the client's public keys"`
+	JWKSURI      string     `yaml:"jwks_uri,omitempty" json:"jwks_uri,omitempty" doc:"address of the client's public keys"`
+	Scopes       []string   `yaml:"scopes,omitempty" json:"scopes,omitempty" doc:"what it may ask for"`
+	Grants       []string   `yaml:"grants,omitempty" json:"grants,omitempty" doc:"grant types; default by type"`
+	RedirectURIs []string   `yaml:"redirect_uris,omitempty" json:"redirect_uris,omitempty" doc:"where codes may go, compared byte for byte"`
+	LogoutURIs   []string   `yaml:"post_logout_redirect_uris,omitempty" json:"post_logout_redirect_uris,omitempty" doc:"where people may be sent after signing out"`
+	Origins      []string   `yaml:"origins,omitempty" json:"origins,omitempty" doc:"web origins that may call token, userinfo and revocation by script"`
+	Consent      Consent    `yaml:"consent,omitempty" json:"consent,omitempty" doc:"ask (default), or implied for the company's own applications"`
+	Rotate       bool       `yaml:"rotate,omitempty" json:"rotate,omitempty" doc:"rotate refresh tokens although the client is confidential"`
+	IDTokenAlg   string     `yaml:"id_token_signed_response_alg,omitempty" json:"id_token_signed_response_alg,omitempty" doc:"ES256 by default"`
+}
+
+// Consent says whether the person is asked.
+type Consent string
+
+// The kinds of consent.
+const (
+	ConsentAsk     Consent = "ask"
+	ConsentImplied Consent = "implied"
+)
+
+// SignIn is how people sign in.
+type SignIn struct {
+	SignUp       bool     `yaml:"signup,omitempty" json:"signup,omitempty" doc:"people may make their own account, with a verified e-mail address"`
+	SignUpHosts  []string `yaml:"signup_hosts,omitempty" json:"signup_hosts,omitempty" doc:"mail domains that may sign up; empty means any"`
+	Reset        *bool    `yaml:"reset,omitempty" json:"reset,omitempty" doc:"people may reset their password by mail (default true)"`
+	PasswordList string   `yaml:"password_list,omitempty" json:"password_list,omitempty" doc:"file with further passwords to refuse, one a line"`
+}
+
+// Lifetimes has a zero value that means the defaults of Lives.
+type Lifetimes struct {
+	Code        Duration `yaml:"code,omitempty" json:"code,omitzero" doc:"authorization code (default and most 60s)"`
+	Access      Duration `yaml:"access,omitempty" json:"access,omitzero" doc:"access token (default 5m, most 1h)"`
+	ID          Duration `yaml:"id,omitempty" json:"id,omitzero" doc:"ID token (default 5m, most 1h)"`
+	RefreshIdle Duration `yaml:"refresh_idle,omitempty" json:"refresh_idle,omitzero" doc:"refresh token without use (default 7d)"`
+	Refresh     Duration `yaml:"refresh,omitempty" json:"refresh,omitzero" doc:"refresh token in all (default 30d)"`
+	SessionIdle Duration `yaml:"session_idle,omitempty" json:"session_idle,omitzero" doc:"browser session without use (default 12h)"`
+	Session     Duration `yaml:"session,omitempty" json:"session,omitzero" doc:"browser session in all (default 7d)"`
+	Journal     Duration `yaml:"journal,omitempty" json:"journal,omitzero" doc:"personal fields of the journal (default 365d)"`
+}
+
+// Exception is something weak that one named client may do until a day.
+type Exception struct {
+	Client string   `yaml:"client" json:"client" doc:"the client it is for"`
+	Allow  []string `yaml:"allow" json:"allow" doc:"names of the exceptions"`
+	Why    string   `yaml:"why" json:"why" doc:"reason, for the next reader and the auditor"`
+	Until  string   `yaml:"until" json:"until" doc:"last day, YYYY-MM-DD"`
+}
+
+// Duration is written as 90s, 5m, 12h or 30d.
+type Duration time.Duration
+
+// Std gives the standard library's type.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+// Lives are the lifetimes with the defaults filled in.
+type Lives struct {
+	Code, Access, ID, RefreshIdle, Refresh, SessionIdle, Session, Journal time.Duration
+}
+
+const day = 24 * time.Hour
+
+// Lives fills the defaults of l.
+func (l Lifetimes) Lives() Lives {
+	or := func(d Duration, fallback time.Duration) time.Duration {
+		if d > 0 {
+			return d.Std()
+		}
+		return fallback
+	}
+	return Lives{
+		Code: or(l.Code, time.Minute), Access: or(l.Access, 5*time.Minute), ID: or(l.ID, 5*time.Minute),
+		RefreshIdle: or(l.RefreshIdle, 7*day), Refresh: or(l.Refresh, 30*day),
+		SessionIdle: or(l.SessionIdle, 12*time.Hour), Session: or(l.Session, 7*day), Journal: or(l.Journal, 365*day),
+	}
+}

@@ -1,0 +1,91 @@
+package iam
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// Source says who made a client.
+type Source string
+
+// The sources of clients.
+const (
+	FromRecipe Source = "recipe" // read-only at run time, but for disabling and generated secrets
+	FromAdmin  Source = "admin"  // made at run time; its id begins with RuntimePrefix
+)
+
+// RuntimePrefix begins the id of every client that no recipe declares, so that the two can never collide.
+const RuntimePrefix = "c-"
+
+// Client is an application that may ask for tokens.
+type Client struct {
+	ID           string            `json:"id"`
+	Source       Source            `json:"source"`
+	Kind         recipe.ClientType `json:"type"`
+	Name         recipe.Text       `json:"name,omitempty"`
+	Auth         oauth.AuthMethod  `json:"auth"`
+	SecretRefs   []string          `json:"secret_refs,omitempty"` // env: or file: references that nodes resolve
+	JWKS         string            `json:"jwks,omitempty"`        // the document itself
+	JWKSURI      string            `json:"jwks_uri,omitempty"`
+	Scope        oauth.Scope       `json:"scope,omitempty"`
+	Grants       []oauth.GrantType `json:"grants"`
+	RedirectURIs []string          `json:"redirect_uris,omitempty"`
+	LogoutURIs   []string          `json:"post_logout_redirect_uris,omitempty"`
+	Origins      []string          `json:"origins,omitempty"`
+	Consent      recipe.Consent    `json:"consent,omitempty"`
+	Rotate       bool              `json:"rotate,omitempty"`
+	IDTokenAlg   string            `json:"id_token_alg,omitempty"`
+
+	// State that storage keeps beside the declaration.
+	Secrets  []ClientSecret `json:"-"` // generated secrets that live, at most two
+	Disabled bool           `json:"-"`
+	Changed  time.Time      `json:"-"`
+}
+
+// ClientSecret is one generated secret of a client; only its hash is kept.
+type ClientSecret struct {
+	ID      string
+	Hash    Digest
+	Created time.Time
+	Expires time.Time // zero: until removed
+}
+
+// Public tells whether the client can keep no secret (OAuth 2.1 section 2.1).
+func (c Client) Public() bool { return c.Kind == recipe.Native || c.Kind == recipe.Browser }
+
+// MayUse tells whether the client may use the grant.
+func (c Client) MayUse(grant oauth.GrantType) bool { return slices.Contains(c.Grants, grant) }
+
+// Rotates tells whether its refresh tokens rotate: those of public clients always do, others when asked.
+func (c Client) Rotates() bool { return c.Public() || c.Rotate }
+
+// Clients finds clients. ErrNotFound also for removed ones. Disabled ones are found: callers ask Disabled.
+type Clients interface {
+	Client(ctx context.Context, id string) (Client, error)
+}
+
+// ClientKeeping is what administration needs. Every change also tells the other nodes.
+type ClientKeeping interface {
+	Clients
+	ListClients(ctx context.Context, page Page) ([]Client, error)
+	// PutClient adds or replaces a client of source admin. ErrExists if a recipe declares the id.
+	PutClient(ctx context.Context, client Client, events ...journal.Event) error
+	// SetClientDisabled switches a client of any source. Disabling ends its grants and tokens.
+	SetClientDisabled(ctx context.Context, id string, disabled bool, events ...journal.Event) error
+	// RemoveClient ends everything of a client of source admin; its id is never used again.
+	RemoveClient(ctx context.Context, id string, events ...journal.Event) error
+	ClientSecrets
+}
+
+// ClientSecrets keeps the generated secrets of clients of any source.
+type ClientSecrets interface {
+	// AddClientSecret keeps one more; ErrExists when two live already.
+	AddClientSecret(ctx context.Context, client string, secret ClientSecret, events ...journal.Event) error
+	// RemoveClientSecret ends one; ErrNotFound if there is none of that id.
+	RemoveClientSecret(ctx context.Context, client, id string, events ...journal.Event) error
+}

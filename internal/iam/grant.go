@@ -1,0 +1,142 @@
+package iam
+
+import (
+	"context"
+	"time"
+
+	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/oauth"
+)
+
+// Grant is what one authorization gave: the family of its refresh tokens and the root of its access tokens.
+type Grant struct {
+	ID       string
+	Client   string
+	User     string // empty: the client itself
+	Session  string // empty: outlives the session (offline_access)
+	Scope    oauth.Scope
+	Resource []string // audiences that tokens of this grant may have
+	Nonce    string
+	AuthTime time.Time
+	AMR      []string
+	ACR      string
+	Created  time.Time
+	Expires  time.Time // absolute end of its refresh tokens
+	Revoked  time.Time // zero: stands
+}
+
+// Code is an authorization code as storage keeps it, with the grant that it will become.
+type Code struct {
+	Hash        CodeHash
+	RedirectURI string
+	Challenge   string // S256 challenge of RFC 7636
+	Claims      string // the claims parameter as it came, JSON
+	Grant       Grant
+	Created     time.Time
+	Expires     time.Time
+}
+
+// MaxCodeTries is how many wrong clients, redirect URIs or verifiers a code survives; the next kills it.
+const MaxCodeTries = 4
+
+// CodeProof is what a client shows to redeem a code.
+type CodeProof struct {
+	Hash        CodeHash
+	Client      string
+	RedirectURI string // empty: not sent, which OAuth 2.1 allows
+	Challenge   string // S256 of the verifier that was shown
+}
+
+// Codes keeps authorization codes until they are redeemed through Issuing.
+type Codes interface {
+	// AddCode keeps a code, ends the flow it came from (zero: none) and gives consent (nil: none), at once. ErrRevoked if
+	// the user, the client or the session no longer stands.
+	AddCode(ctx context.Context, code Code, flow FlowHash, consent *Consent, events ...journal.Event) error
+	// Code reads without spending: ErrNotFound when there is none. It promises nothing: only Issue spends.
+	Code(ctx context.Context, hash CodeHash) (Code, error)
+}
+
+// Refresh is a refresh token as storage keeps it.
+type Refresh struct {
+	Hash    RefreshHash
+	Grant   string
+	Created time.Time
+	Idle    time.Time // end without use
+}
+
+// Grace is how long a rotated refresh token may come again while its successor is unused: a lost answer is not a theft.
+const Grace = 10 * time.Second
+
+// RefreshProof is what a client shows to refresh.
+type RefreshProof struct {
+	Hash   RefreshHash
+	Client string
+}
+
+// Refreshes reads refresh tokens.
+type Refreshes interface {
+	// Refresh finds the token and its grant without using it, also when it was replaced. ErrNotFound when unknown.
+	Refresh(ctx context.Context, hash RefreshHash) (Refresh, Grant, error)
+}
+
+// Access is an opaque access token as storage keeps it.
+type Access struct {
+	Hash     AccessHash
+	ID       string // jti
+	Grant    string
+	Client   string
+	User     string
+	Session  string
+	Audience string
+	Scope    oauth.Scope
+	AuthTime time.Time
+	AMR      []string
+	ACR      string
+	Issued   time.Time
+	Expires  time.Time
+}
+
+// Accesses finds opaque access tokens.
+type Accesses interface {
+	// Access finds a living token: ErrNotFound when unknown, expired or revoked, with its grant, session, user or client.
+	Access(ctx context.Context, hash AccessHash, now time.Time) (Access, error)
+}
+
+// Issue is the deed behind every answer that carries tokens. All of it happens, or nothing but the counting of a try.
+type Issue struct {
+	Now     time.Time
+	Client  string // must stand
+	User    string // must stand, unless empty
+	Session string // must live, unless empty
+
+	Code    *CodeProof    // spends a code: its Grant begins
+	Refresh *RefreshProof // uses a refresh token
+	Replace *Refresh      // with Refresh: the successor (rotation); nil: the same token lives on
+	Idle    time.Time     // with Refresh and without Replace: the token's new idle end
+
+	NewRefresh *Refresh // first refresh token of a grant
+	NewAccess  *Access  // opaque access token
+	Events     []journal.Event
+}
+
+// Issuing is the one deed that makes tokens durable.
+type Issuing interface {
+	// Issue does the deed. Its answers:
+	//   - ErrNotFound: no such code or refresh token;
+	//   - ErrMismatch: wrong client, redirect URI or verifier. A code stays and the try is counted, a refresh token stays;
+	//   - ErrSpent: a code or a rotated refresh token came again, rightly bound: its grant has ended with all it gave.
+	//     A predecessor within Grace whose successor is unused is not spent: the successor is replaced;
+	//   - ErrExpired: too late; ErrRevoked: the grant, user, client or session no longer stands;
+	//   - ErrUnavailable: not done, or not known to be done.
+	Issue(ctx context.Context, issue Issue) error
+}
+
+// Grants keeps grants.
+type Grants interface {
+	Grant(ctx context.Context, id string) (Grant, error)
+	UserGrants(ctx context.Context, user string) ([]Grant, error)
+	// RevokeGrant ends a grant: its refresh tokens, opaque tokens, and, by the feed, its signed tokens.
+	RevokeGrant(ctx context.Context, id string, events ...journal.Event) error
+	// RevokeToken ends one access token by its id until it would have expired anyway.
+	RevokeToken(ctx context.Context, id string, until time.Time, events ...journal.Event) error
+}

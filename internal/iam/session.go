@@ -1,0 +1,87 @@
+package iam
+
+import (
+	"context"
+	"time"
+
+	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/oauth"
+)
+
+// Session is a person's presence in one browser.
+type Session struct {
+	ID       string      // the sid of tokens; random, not the cookie
+	Hash     SessionHash // of the cookie's value
+	User     string
+	AuthTime time.Time
+	AMR      []string // methods, RFC 8176 names
+	ACR      string
+	Agent    string // label of the browser
+	Address  string // network address at sign-in
+	Created  time.Time
+	Seen     time.Time
+	Expires  time.Time // absolute end
+}
+
+// Sessions keeps browser sessions.
+type Sessions interface {
+	// Session finds a living session of a standing user: ErrNotFound when ended, past its absolute end, or unseen for idle.
+	Session(ctx context.Context, hash SessionHash, now time.Time, idle time.Duration) (Session, error)
+	// StartSession keeps a session. It replaces the one whose hash is old (zero: none): sign-in rotates the cookie; when
+	// both are the same person's, grants born of the old one go on under the new ID.
+	StartSession(ctx context.Context, session Session, old SessionHash, events ...journal.Event) error
+	// TouchSession remembers that it was seen; it may be late or lost, it is no promise.
+	TouchSession(ctx context.Context, id string, at time.Time) error
+	// EndSession ends it, its flows, its grants without offline_access and their tokens. Ending it again is no error.
+	EndSession(ctx context.Context, id string, events ...journal.Event) error
+	UserSessions(ctx context.Context, user string) ([]Session, error)
+	// EndUserSessions ends all sessions of a person but keep, all grants and all tokens: sign out everywhere.
+	EndUserSessions(ctx context.Context, user, keep string, events ...journal.Event) error
+}
+
+// SessionListing is what administration needs beyond Sessions.
+type SessionListing interface {
+	ListSessions(ctx context.Context, page Page) ([]Session, error)
+}
+
+// Flow is a login transaction: an authorization request that waits for a person. State stands here and never in the
+// browser, which holds only two random values.
+type Flow struct {
+	Hash    FlowHash
+	Browser Digest // of the cookie that binds it to one browser
+	Client  string
+	Query   string   // the authorization request as it came, form-encoded
+	User    string   // who has signed in within this flow, if anyone
+	Session string   // in which session
+	Asked   []string // what was shown and answered: login, consent, select_account
+	Created time.Time
+	Expires time.Time
+}
+
+// Flows keeps login transactions.
+type Flows interface {
+	AddFlow(ctx context.Context, flow Flow) error
+	// Flow finds a living flow of that browser; ErrNotFound for any other browser.
+	Flow(ctx context.Context, hash FlowHash, browser Digest, now time.Time) (Flow, error)
+	// SetFlow keeps what was answered. ErrNotFound when it ended meanwhile.
+	SetFlow(ctx context.Context, flow Flow) error
+	EndFlow(ctx context.Context, hash FlowHash) error
+}
+
+// Consent is what a person allowed a client.
+type Consent struct {
+	User, Client string
+	Scope        oauth.Scope
+	Given        time.Time
+}
+
+// Consents keeps what people allowed.
+type Consents interface {
+	// Consent is ErrNotFound when nothing was allowed.
+	Consent(ctx context.Context, user, client string) (Consent, error)
+	UserConsents(ctx context.Context, user string) ([]Consent, error)
+	// GiveConsent adds the scopes to what was allowed before.
+	GiveConsent(ctx context.Context, consent Consent, events ...journal.Event) error
+	// RevokeConsent forgets it and ends the client's grants and tokens for that person.
+	RevokeConsent(ctx context.Context, user, client string, events ...journal.Event) error
+}

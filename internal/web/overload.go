@@ -1,0 +1,65 @@
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gardeauth/garde/internal/oauth"
+)
+
+// Overload bounds how many requests run at once and how many wait for their turn; whoever comes beyond, or waits longer
+// than Patience, gets 503 with Retry-After at once. A server that refuses early stays quick for those it serves.
+type Overload struct {
+	Running  int           // at once; 0 means 256
+	Waiting  int           // in the queue; 0 means 1024
+	Patience time.Duration // in the queue; 0 means 2 s
+	Face     Face          // answers those refused
+}
+
+// Wrap bounds next.
+func (o Overload) Wrap(next http.Handler) http.Handler {
+	running := make(chan struct{}, orDefault(o.Running, 256))
+	waiting := make(chan struct{}, orDefault(o.Waiting, 1024))
+	patience := o.Patience
+	if patience <= 0 {
+		patience = 2 * time.Second
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case running <- struct{}{}:
+		default:
+			if !queue(r, running, waiting, patience) {
+				o.Face.Show(w, r, RetryAfter(oauth.Unavailable("the server is busy; try again"), time.Second))
+				return
+			}
+		}
+		defer func() { <-running }()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// queue waits for a turn and tells whether it came.
+func queue(r *http.Request, running, waiting chan struct{}, patience time.Duration) bool {
+	select {
+	case waiting <- struct{}{}:
+	default:
+		return false
+	}
+	defer func() { <-waiting }()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case running <- struct{}{}:
+		return true
+	case <-timer.C:
+	case <-r.Context().Done():
+	}
+	return false
+}
+
+func orDefault(value, otherwise int) int {
+	if value <= 0 {
+		return otherwise
+	}
+	return value
+}

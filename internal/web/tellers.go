@@ -1,0 +1,139 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// realm names the protection space in challenges (RFC 9110 section 11.5).
+const realm = "garde"
+
+// OAuth answers in the JSON of RFC 6749 section 5.2, never cached. A client that tried the Authorization header and was
+// not believed gets the Basic challenge that the section demands.
+type OAuth struct{}
+
+// Tell writes the error object.
+func (OAuth) Tell(w http.ResponseWriter, r *http.Request, answer Answer) {
+	if answer.Code == "invalid_client" && r.Header.Get("Authorization") != "" {
+		w.Header().Set("WWW-Authenticate", `Basic realm="`+realm+`", charset="UTF-8"`)
+	}
+	w.Header().Set("Pragma", "no-cache")
+	writeJSON(w, "application/json", answer.Status, struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description,omitempty"`
+		Trace       string `json:"trace"`
+	}{orInvalidRequest(answer.Code), answer.Description, answer.Trace})
+}
+
+// Bearer answers in the challenge of RFC 6750 section 3, with the parameters of RFC 9470 and, where Metadata is set,
+// resource_metadata (RFC 9728 section 5.1). The body repeats the error as JSON.
+type Bearer struct {
+	// Metadata gives the URL of the resource's metadata for a request, or "".
+	Metadata func(*http.Request) string
+}
+
+// Tell writes the challenge where one belongs: on 401, on insufficient_scope, and on a malformed Authorization.
+func (b Bearer) Tell(w http.ResponseWriter, r *http.Request, answer Answer) {
+	if answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden || answer.Code == "invalid_request" {
+		w.Header().Set("WWW-Authenticate", b.challenge(r, answer))
+	}
+	writeJSON(w, "application/json", answer.Status, struct {
+		Error       string `json:"error,omitempty"`
+		Description string `json:"error_description,omitempty"`
+		Trace       string `json:"trace"`
+	}{answer.Code, answer.Description, answer.Trace})
+}
+
+func (b Bearer) challenge(r *http.Request, answer Answer) string {
+	with := []parameter{{"realm", realm}}
+	if answer.Code != "" {
+		with = append(with, parameter{"error", answer.Code}, parameter{"error_description", answer.Description})
+	}
+	with = append(with, answer.challenge...)
+	if b.Metadata != nil {
+		with = append(with, parameter{"resource_metadata", b.Metadata(r)})
+	}
+	var text strings.Builder
+	for _, p := range with {
+		if p.value == "" {
+			continue
+		}
+		if text.Len() > 0 {
+			text.WriteString(", ")
+		}
+		text.WriteString(p.name + `="` + quotable(p.value) + `"`)
+	}
+	return "Bearer " + text.String()
+}
+
+// quotable keeps what may stand in a quoted-string without escapes (RFC 6750 section 3); a CR or LF never passes.
+func quotable(text string) string {
+	return strings.Map(func(c rune) rune {
+		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return '?'
+		}
+		return c
+	}, text)
+}
+
+// Problem answers in application/problem+json (RFC 9457), with the members code and trace of our own.
+type Problem struct{}
+
+// Tell writes the problem object.
+func (Problem) Tell(w http.ResponseWriter, _ *http.Request, answer Answer) {
+	writeJSON(w, "application/problem+json", answer.Status, struct {
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail,omitempty"`
+		Code   string `json:"code,omitempty"`
+		Trace  string `json:"trace"`
+	}{http.StatusText(answer.Status), answer.Status, answer.Description, answer.Code, answer.Trace})
+}
+
+// Renderer writes the HTML page of an error, its status and content type included.
+type Renderer func(w http.ResponseWriter, r *http.Request, status int, code, description, trace string)
+
+// Page answers a person in a browser. It never redirects.
+type Page struct {
+	Render Renderer
+}
+
+// Tell renders the page.
+func (p Page) Tell(w http.ResponseWriter, r *http.Request, answer Answer) {
+	p.Render(w, r, answer.Status, orInvalidRequest(answer.Code), answer.Description, answer.Trace)
+}
+
+func orInvalidRequest(code string) string {
+	if code == "" {
+		return "invalid_request"
+	}
+	return code
+}
+
+// JSON writes value as application/json. With secret set, as every answer that carries a token or a code must have it,
+// no cache may keep it (RFC 6749 section 5.1).
+func JSON(w http.ResponseWriter, status int, secret bool, value any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	if secret {
+		NoStore(w)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client is gone; there is nobody to tell
+	return nil
+}
+
+func writeJSON(w http.ResponseWriter, kind string, status int, value any) {
+	body, err := json.Marshal(value)
+	if err != nil { // structs of strings always marshal
+		body = []byte("{}")
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}

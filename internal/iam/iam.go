@@ -24,15 +24,22 @@ const DefaultTenant Tenant = "default"
 
 // The answers of an engine. Anything else that it returns is a fault of ours.
 var (
-	ErrNotFound    = errors.New("not found")               // no such noun, or not yours
-	ErrExists      = errors.New("exists already")          // the name or id is taken
-	ErrSpent       = errors.New("spent already")           // a one-time value came again; what it gave has ended
-	ErrMismatch    = errors.New("does not match")          // a proof's binding differs; the proof stays, the try is counted
-	ErrExpired     = errors.New("expired")                 // too late
-	ErrRevoked     = errors.New("revoked")                 // the grant, session, user or client no longer stands
-	ErrRaced       = errors.New("changed by someone else") // the expected revision is not the one in force
-	ErrUnavailable = errors.New("storage unavailable")     // not done or not known to be done: answer 503
+	ErrNotFound = errors.New("not found")               // no such noun, or not yours
+	ErrExists   = errors.New("exists already")          // the name or id is taken
+	ErrSpent    = errors.New("spent already")           // a one-time value came again; what it gave has ended
+	ErrMismatch = errors.New("does not match")          // a proof's binding differs; the proof stays, the try is counted
+	ErrExpired  = errors.New("expired")                 // too late
+	ErrRevoked  = errors.New("revoked")                 // the grant, session, user or client no longer stands
+	ErrRaced    = errors.New("changed by someone else") // the expected revision is not the one in force
+
+	// ErrUnavailable: not done, or not known to be done. Faces answer 503, because it says Unavailable.
+	ErrUnavailable error = unavailable{}
 )
+
+type unavailable struct{}
+
+func (unavailable) Error() string     { return "storage unavailable" }
+func (unavailable) Unavailable() bool { return true }
 
 // Digest is the SHA-256 of a secret value, as storage keeps it.
 type Digest [sha256.Size]byte

@@ -1,0 +1,100 @@
+package garde_test
+
+// The plan of the house, as docs/plan.md tells it and house_check_test.go holds it. Rooms are named by their path below
+// internal/; those outside of it begin with a slash. A star stands for one part of a path, two stars for any rest.
+
+// floors, lowest first. A room imports what lies on floors below its own, and nothing else (but see edges).
+var floors = []floor{
+	{"words", []string{"oauth", "jose", "/recipe", "journal", "level", "ssf", "authzen"}},
+	{"nouns", []string{"iam", "seal", "profile"}},
+	{"keepers", []string{
+		"store", "store/sqlstore", "store/sqlite", "store/postgres", "store/storetest", "store/storetest/pgtest",
+		"keys", "web", "assurance", "assurance/signal", "fetch", "once", "limit", "password", "chain",
+	}},
+	{"mechanisms", []string{
+		"token", "verify", "binding", "session", "page", "facts", "notary", "follow", "deliver", "saml",
+	}},
+	{"deeds", []string{"issue", "enact", "manage", "manage/*", "doctor", "/gate"}},
+	{"helpers", []string{"server/clientauth", "server/request", "server/login", "server/consent"}},
+	{"faces", []string{
+		"server/grant", "server/authorize", "server/par", "server/device", "server/ciba", "server/introspect",
+		"server/revoke", "server/userinfo", "server/logout", "server/register", "server/discovery", "server/account",
+		"server/authzen", "server/signals", "server/source", "server/source/*", "server/samlidp", "server/federation",
+		"gateway/route", "gateway/shield", "gateway/proxy", "gateway/extauthz", "gateway/forwardauth", "gateway/ask",
+		"gateway/signals", "gateway/watch",
+		"coach/probe", "coach/rule", "coach/rules/*", "coach/report", "coach/checklist", "coach/lesson", "coach/blueprint",
+		"admin", "console", "scim",
+	}},
+	{"app", []string{"config", "app"}},
+	{"top", []string{"lab", "lab/browser", "demo", "cli", "/cmd/garde", "/bench", "/scripts/*", "/"}},
+}
+
+// edges are the imports that stay on their floor, each for a reason that somebody could dispute.
+var edges = []edge{
+	{"/recipe", "oauth", "the recipe names grants, methods and scopes in the words of the protocol"},
+	{"/recipe", "level", "the recipe declares the ladder"},
+	{"store", "store/*", "store opens an engine by its name"},
+	{"store/sqlite", "store/sqlstore", "the queries are written once"},
+	{"store/postgres", "store/sqlstore", "the queries are written once"},
+	{"store/storetest", "store/storetest/pgtest", "the contract is proved on both engines"},
+	{"assurance", "assurance/signal", "the family of risk signals"},
+	{"verify", "binding", "a bound token is verified together with its proof"},
+	{"app", "config", "app reads what this node is"},
+	{"coach/**", "coach/rule", "rules, reports and lists speak of findings in one form"},
+	{"server/source", "server/source/*", "the family of upstream identity sources"},
+	{"manage", "manage/*", "the family of the administrator's deeds"},
+	{"cli", "lab", "garde lab"},
+	{"cli", "demo", "garde demo"},
+	{"lab", "lab/browser", "labs are driven as a person would"},
+	{"/cmd/garde", "cli", "main is ten lines"},
+	{"/bench", "lab", "the reference of a figure may be the house less one step"},
+}
+
+// never lists the imports that the floors alone would allow. Whoever is named in but may.
+var never = []ban{
+	{from: []string{"server/**"}, to: []string{"gateway/**", "coach/**"}, why: "the wings share the lower floors and never each other"},
+	{from: []string{"gateway/**"}, to: []string{"server/**", "coach/**"}, why: "the wings share the lower floors and never each other"},
+	{from: []string{"coach/**"}, to: []string{"server/**", "gateway/**"}, why: "the wings share the lower floors and never each other"},
+	{from: []string{"coach/**"}, to: []string{"iam", "store/**", "token"}, why: "the coach sees servers from outside"},
+	{from: []string{"**"}, but: []string{"app", "lab", "cli", "/bench", "store/**", "/scripts/*"}, to: []string{"store/**"},
+		why: "a capability knows the contract beside its noun, never the engine"},
+	{from: []string{"**"}, but: []string{"app", "lab", "cli", "/bench"}, to: []string{"config"}, why: "a capability's settings are its fields"},
+	{from: []string{"**"}, but: []string{"cli", "lab", "/bench"}, to: []string{"app"}, why: "app puts together, and nobody builds on it"},
+	{from: []string{"**"}, but: []string{"store/storetest/**", "lab", "/bench", "/scripts/*"}, to: []string{"store/storetest/**", "lab/browser"},
+		why: "what serves the tests is not part of the product"},
+	{from: []string{"demo"}, but: nil, to: []string{"**"}, not: []string{"/gate", "/recipe"}, why: "the bank uses Garde only from outside"},
+	{from: []string{"/cmd/garde"}, to: []string{"**"}, not: []string{"cli"}, why: "main is ten lines"},
+	{from: []string{"/gate"}, to: []string{"**"}, not: []string{"oauth", "jose", "level", "fetch", "once", "verify", "binding"},
+		why: "whoever protects an API takes the verification and nothing more"},
+	{from: []string{"**"}, but: []string{"demo", "/bench"}, to: []string{"/gate"}, why: "gate is for the APIs of others; the house stands on verify itself"},
+}
+
+// foreign modules that stand behind one door each, so that their policy is decided in one place.
+var foreign = []ban{
+	{from: []string{"**"}, but: []string{"jose"}, to: []string{"github.com/go-jose/go-jose/v4/**"}, why: "one algorithm policy"},
+	{from: []string{"**"}, but: []string{"password"}, to: []string{"golang.org/x/crypto/argon2", "golang.org/x/crypto/bcrypt"},
+		why: "slow hashes run under one bound of their concurrency"},
+	{from: []string{"**"}, but: []string{"store/**", "/bench"}, to: []string{"github.com/jackc/pgx/v5/**", "modernc.org/sqlite/**", "database/sql/**", "github.com/pressly/goose/v3/**"},
+		why: "SQL is spoken by the engines alone"},
+	{from: []string{"**"}, but: []string{"deliver"}, to: []string{"github.com/wneessen/go-mail/**", "net/smtp"}, why: "mail is queued and retried in one place"},
+	{from: []string{"**"}, but: []string{"admin", "cli"}, to: []string{"github.com/danielgtaylor/huma/v2/**"}, why: "only the admin API is described so"},
+	{from: []string{"**"}, but: []string{"cli"}, to: []string{"github.com/spf13/cobra/**"}, why: "the command line is the cli's"},
+	{from: []string{"**"}, but: []string{"lab/browser"}, to: []string{"github.com/chromedp/**"}, why: "one browser for all tests"},
+	{from: []string{"**"}, but: []string{"store/storetest/**", "lab/browser"}, to: []string{"testing", "testing/**"}, why: "the product carries no tests"},
+	{from: []string{"**"}, but: []string{"/scripts/*"}, to: []string{"math/rand", "math/rand/v2"}, not: nil,
+		why: "what is guessable ends up in a secret one day: crypto/rand"},
+	{from: []string{"**"}, to: []string{"unsafe", "net/http/pprof", "net/rpc", "encoding/gob"}, why: "nothing here needs it, and each has been a hole"},
+}
+
+// walls bound what one reader can hold in mind (STYLE, Sizes).
+var walls = wall{
+	fileLines:   600,
+	funcLines:   80,
+	roomLines:   3000,
+	methods:     6,
+	ownImports:  8,
+	importsFree: []string{"app", "cli", "lab", "/bench"},
+}
+
+// exceptions maps the key of a fault to the reason why it stands. One that excuses nothing is itself a fault.
+var exceptions = map[string]string{}

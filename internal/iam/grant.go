@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gardeauth/garde/internal/journal"
@@ -23,6 +24,11 @@ type Grant struct {
 	Created  time.Time
 	Expires  time.Time // absolute end of its refresh tokens
 	Revoked  time.Time // zero: stands
+}
+
+// For tells whether tokens of the grant may be for resource. A grant without resources leaves it to its scopes.
+func (g Grant) For(resource string) bool {
+	return len(g.Resource) == 0 || slices.Contains(g.Resource, resource)
 }
 
 // Code is an authorization code as storage keeps it, with the grant that it will become.
@@ -52,8 +58,10 @@ type Codes interface {
 	// AddCode keeps a code, ends the flow it came from (zero: none) and gives consent (nil: none), at once. ErrRevoked if
 	// the user, the client or the session no longer stands.
 	AddCode(ctx context.Context, code Code, flow FlowHash, consent *Consent, events ...journal.Event) error
-	// Code reads without spending: ErrNotFound when there is none. It promises nothing: only Issue spends.
-	Code(ctx context.Context, hash CodeHash) (Code, error)
+	// Try compares a proof like Issue does, but spends nothing: a wrong proof is counted and answered ErrMismatch, a code
+	// that is spent comes back as ErrSpent after its grant has ended (only by the right proof), too late is ErrExpired. The
+	// code that it gives is only worth reading: Issue compares again, in the update that spends.
+	Try(ctx context.Context, proof CodeProof, now time.Time) (Code, error)
 }
 
 // Refresh is a refresh token as storage keeps it.

@@ -1,0 +1,180 @@
+// Package assurance compiles a recipe into the policy that is asked at run time, and decides: which API a token is for,
+// which level a set of factors reaches, what an operation needs. It is pure: no clock, no store, no network. The zero
+// Policy allows nothing.
+package assurance
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/gardeauth/garde/internal/level"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// Identity are the scopes that OpenID Connect defines (Core sections 5.4 and 11): they need no API.
+var identity = oauth.Scope{
+	oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopeAddress, oauth.ScopePhone, oauth.ScopeOffline,
+}
+
+// IsIdentity tells whether a scope is one of OpenID Connect rather than of an API.
+func IsIdentity(scope string) bool { return identity.Has(scope) }
+
+// Policy is a compiled recipe. It never changes after Compile; a new revision is a new Policy.
+type Policy struct {
+	Revision int64
+	Recipe   *recipe.Recipe
+	Lives    recipe.Lives
+	Ladder   level.Ladder
+
+	issuer  string
+	targets map[string]target   // by audience
+	homes   map[string][]string // scope to the audiences that know it
+}
+
+type target struct {
+	name  string
+	kind  recipe.TokenKind
+	scope oauth.Scope
+}
+
+// Compile makes the policy of a checked recipe for the server at issuer.
+func Compile(r *recipe.Recipe, revision int64, issuer string) *Policy {
+	policy := &Policy{
+		Revision: revision, Recipe: r, Lives: r.Lifetimes.Lives(), issuer: issuer,
+		targets: make(map[string]target, len(r.APIs)), homes: map[string][]string{},
+	}
+	for _, rung := range r.Levels {
+		policy.Ladder = append(policy.Ladder, level.Level{Name: rung.Name, ACR: rung.ACR})
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.APIs)) {
+		api := r.APIs[name]
+		goal := target{name: name, kind: cmp.Or(api.Token, recipe.TokenJWT)}
+		for _, path := range slices.Sorted(maps.Keys(api.Operations)) {
+			if scope := api.Operations[path].Scope; scope != "" && !goal.scope.Has(scope) {
+				goal.scope = append(goal.scope, scope)
+				policy.homes[scope] = append(policy.homes[scope], api.At)
+			}
+		}
+		policy.targets[api.At] = goal
+	}
+	return policy
+}
+
+// Target is whom an access token is for, what kind it is, and what it may say.
+type Target struct {
+	Audience string
+	Kind     recipe.TokenKind
+	Scope    oauth.Scope
+}
+
+// Target chooses exactly one audience (RFC 8707, RFC 9068 section 3): the resource that was asked for, else the only API
+// that knows the asked scopes, else, for OpenID scopes alone, this server. Scopes of other APIs are left out when a
+// resource narrows the request. Errors are invalid_target and invalid_scope.
+func (p *Policy) Target(scope oauth.Scope, resources []string) (Target, error) {
+	if p == nil || p.Recipe == nil {
+		return Target{}, oauth.Unavailable("no recipe is in force yet")
+	}
+	switch {
+	case len(resources) > 1:
+		return Target{}, oauth.InvalidTarget("a token is for exactly one resource: ask for each by itself")
+	case len(resources) == 1:
+		return p.named(scope, resources[0])
+	}
+	var audiences []string
+	for _, name := range scope {
+		for _, home := range p.homes[name] {
+			if !slices.Contains(audiences, home) {
+				audiences = append(audiences, home)
+			}
+		}
+	}
+	switch len(audiences) {
+	case 0:
+		if !scope.Within(identity) {
+			return Target{}, oauth.InvalidScope("no API knows these scopes")
+		}
+		return Target{Audience: p.issuer, Kind: recipe.TokenJWT, Scope: scope}, nil
+	case 1:
+		return p.named(scope, audiences[0])
+	}
+	return Target{}, oauth.InvalidTarget("the scopes belong to several APIs: name one as resource")
+}
+
+func (p *Policy) named(scope oauth.Scope, audience string) (Target, error) {
+	goal, ok := p.targets[audience]
+	if !ok {
+		return Target{}, oauth.InvalidTarget("no API has this address")
+	}
+	kept := scope.And(goal.scope.Or(identity))
+	if len(kept.And(goal.scope)) == 0 {
+		return Target{}, oauth.InvalidScope("none of the scopes belongs to the resource")
+	}
+	return Target{Audience: audience, Kind: goal.kind, Scope: kept}, nil
+}
+
+// Resources tells whether every resource is the address of an API (RFC 8707 section 2).
+func (p *Policy) Resources(resources []string) error {
+	for _, resource := range resources {
+		if _, ok := p.targets[resource]; !ok {
+			return oauth.InvalidTarget("no API has this address")
+		}
+	}
+	return nil
+}
+
+// Knows tells whether a scope may be asked for at all.
+func (p *Policy) Knows(scope string) bool {
+	if p == nil || p.Recipe == nil {
+		return false
+	}
+	_, declared := p.Recipe.Scopes[scope]
+	return declared || IsIdentity(scope)
+}
+
+// Scopes lists every scope that a client could ask for, identity first, then by name.
+func (p *Policy) Scopes() oauth.Scope {
+	return identity.Or(slices.Sorted(maps.Keys(p.Recipe.Scopes)))
+}
+
+// Audience tells which API is the client's own, so that it may introspect its tokens: its address, or "".
+func (p *Policy) Audience(client string) string {
+	if p == nil || p.Recipe == nil || client == "" {
+		return ""
+	}
+	for _, api := range p.Recipe.APIs {
+		if api.Client == client {
+			return api.At
+		}
+	}
+	return ""
+}
+
+// Reached gives the acr of the highest level that the methods (RFC 8176 names) reach, or "" for none.
+func (p *Policy) Reached(methods []string) string {
+	if p == nil || p.Recipe == nil {
+		return ""
+	}
+	for _, rung := range slices.Backward(p.Recipe.Levels) {
+		for _, set := range rung.Any {
+			if satisfies(methods, set) {
+				return rung.ACR
+			}
+		}
+	}
+	return ""
+}
+
+// amr translates the recipe's factors into RFC 8176 method names.
+var amr = map[string]string{"password": "pwd"}
+
+func satisfies(methods []string, set string) bool {
+	for factor := range strings.SplitSeq(set, "+") {
+		if name, known := amr[factor]; !known || !slices.Contains(methods, name) {
+			return false
+		}
+	}
+	return set != ""
+}

@@ -1,0 +1,117 @@
+// Package grant is the token endpoint and the family of its grants: a file per member and one visible list (all.go). A
+// grant decides and gives an order; it makes, spends, stores and answers nothing.
+package grant
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/issue"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/token"
+	"github.com/gardeauth/garde/internal/web"
+)
+
+// Grant is one way to get tokens.
+type Grant interface {
+	Type() oauth.GrantType
+	// Params are the parameters beyond grant_type and client authentication that it understands.
+	Params() []string
+	// Redeem reads the request and says what to issue. It returns *oauth.Error for what the client may know.
+	Redeem(ctx context.Context, request Request) (token.Order, error)
+}
+
+// Request is a token request whose client has proved itself.
+type Request struct {
+	Client iam.Client
+	Form   web.Form
+}
+
+// meaningful are parameters that would change what is issued: a grant that does not declare one refuses it rather than
+// issue something else than was asked. All other unknown parameters are dropped (RFC 6749 section 3.2).
+var meaningful = []string{
+	"resource", "audience", "scope", "authorization_details", "actor_token", "subject_token", "assertion",
+	"requested_token_type", "code", "refresh_token", "device_code", "auth_req_id", "dpop_jkt", "request", "request_uri",
+}
+
+// Clients proves who calls.
+type Clients interface {
+	Authenticate(r *http.Request, form web.Form) (iam.Client, error)
+}
+
+// Issuer makes tokens.
+type Issuer interface {
+	Issue(ctx context.Context, order token.Order) (token.Answer, error)
+}
+
+var _ Issuer = (*issue.Desk)(nil)
+
+// Endpoint is /token.
+type Endpoint struct {
+	Clients Clients
+	Grants  []Grant
+	Issuer  Issuer
+}
+
+// Token answers a token request (OAuth 2.1 section 3.2).
+func (e *Endpoint) Token(w http.ResponseWriter, r *http.Request) error {
+	form, err := web.PostForm(r)
+	if err != nil {
+		return err
+	}
+	client, err := e.Clients.Authenticate(r, form)
+	if err != nil {
+		return err
+	}
+	chosen, err := e.choose(form, client)
+	if err != nil {
+		return err
+	}
+	order, err := chosen.Redeem(r.Context(), Request{Client: client, Form: form})
+	if err != nil {
+		return err
+	}
+	answer, err := e.Issuer.Issue(r.Context(), order)
+	if err != nil {
+		return err
+	}
+	return web.JSON(w, http.StatusOK, true, answer)
+}
+
+func (e *Endpoint) choose(form web.Form, client iam.Client) (Grant, error) {
+	wanted := oauth.GrantType(form.Value("grant_type"))
+	if wanted == "" {
+		return nil, oauth.InvalidRequest("grant_type is missing")
+	}
+	for _, member := range e.Grants {
+		if member.Type() != wanted {
+			continue
+		}
+		if !client.MayUse(wanted) {
+			return nil, oauth.UnauthorizedClient("the client is not registered for this grant")
+		}
+		return member, declared(member, form)
+	}
+	return nil, oauth.UnsupportedGrantType("this server has no such grant")
+}
+
+func declared(member Grant, form web.Form) error {
+	params := member.Params()
+	for _, name := range meaningful {
+		if form.Has(name) && !slices.Contains(params, name) {
+			return oauth.InvalidRequest("the parameter %s has no meaning for this grant", name)
+		}
+	}
+	return nil
+}
+
+// Types lists the grant types of a family, for discovery.
+func Types(family []Grant) []oauth.GrantType {
+	var types []oauth.GrantType
+	for _, member := range family {
+		types = append(types, member.Type())
+	}
+	return types
+}

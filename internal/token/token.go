@@ -1,0 +1,140 @@
+// Package token turns an order into claims and signatures. An order says whom a token is for, what proof it spends and
+// what else to give; this room decides nothing about whether it may be given: that is issue's.
+package token
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// Order is what a door asks of issue.
+type Order struct {
+	GrantType oauth.GrantType
+	Client    iam.Client
+	Subject   string    // user id; empty: the client itself
+	Grant     iam.Grant // zero: none (client_credentials)
+	Audience  string    // exactly one
+	Kind      recipe.TokenKind
+	Scope     oauth.Scope // of this access token
+
+	Code    *iam.CodeProof    // proof that is spent
+	Refresh *iam.RefreshProof // proof that is used
+
+	GiveRefresh bool   // a first refresh token, with Code
+	GiveID      bool   // an ID token
+	Nonce       string // of the ID token
+	Claims      string // the claims parameter, JSON
+}
+
+// Answer is the body of a successful token response (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3).
+type Answer struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"` // seconds
+	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
+	Scope        string `json:"scope,omitempty"`
+}
+
+// TypeAccess is the typ of a signed access token (RFC 9068 section 2.1).
+const TypeAccess = "at+jwt"
+
+// TypeID is the typ of an ID token.
+const TypeID = "JWT"
+
+// Access are the claims of a signed access token (RFC 9068 section 2.2).
+type Access struct {
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  string   `json:"aud"`
+	ClientID  string   `json:"client_id"`
+	Scope     string   `json:"scope,omitempty"`
+	ID        string   `json:"jti"`
+	IssuedAt  int64    `json:"iat"`
+	Expires   int64    `json:"exp"`
+	AuthTime  int64    `json:"auth_time,omitempty"`
+	ACR       string   `json:"acr,omitempty"`
+	AMR       []string `json:"amr,omitempty"`
+	SessionID string   `json:"sid,omitempty"`
+	GrantID   string   `json:"grant_id,omitempty"`
+}
+
+// Stamp is what every token of one answer shares.
+type Stamp struct {
+	Issuer string
+	ID     string
+	Now    time.Time
+	Life   time.Duration
+}
+
+// AccessOf gives the claims of the order's access token.
+func AccessOf(order Order, stamp Stamp) Access {
+	claims := Access{
+		Issuer: stamp.Issuer, Subject: order.Client.ID, Audience: order.Audience, ClientID: order.Client.ID,
+		Scope: order.Scope.String(), ID: stamp.ID,
+		IssuedAt: stamp.Now.Unix(), Expires: stamp.Now.Add(stamp.Life).Unix(), GrantID: order.Grant.ID,
+	}
+	if order.Subject != "" {
+		claims.Subject = order.Subject
+		claims.AuthTime = order.Grant.AuthTime.Unix()
+		claims.ACR, claims.AMR, claims.SessionID = order.Grant.ACR, order.Grant.AMR, order.Grant.Session
+	}
+	return claims
+}
+
+// OpaqueOf gives the row of the order's opaque access token.
+func OpaqueOf(order Order, stamp Stamp, secret string) iam.Access {
+	return iam.Access{
+		Hash: iam.HashAccess(secret), ID: stamp.ID, Grant: order.Grant.ID, Client: order.Client.ID, User: order.Subject,
+		Session: order.Grant.Session, Audience: order.Audience, Scope: order.Scope, AuthTime: order.Grant.AuthTime,
+		AMR: order.Grant.AMR, ACR: order.Grant.ACR, Issued: stamp.Now, Expires: stamp.Now.Add(stamp.Life),
+	}
+}
+
+// IDOf gives the claims of an ID token (OpenID Connect Core section 2). Extra claims that the request asked for can't
+// replace any that are set here (J36). The access token's at_hash is added, its code's c_hash is not: the code is spent.
+func IDOf(order Order, stamp Stamp, alg, access string, extra map[string]any) map[string]any {
+	claims := make(map[string]any, 12+len(extra))
+	maps.Copy(claims, extra)
+	maps.Copy(claims, map[string]any{
+		"iss": stamp.Issuer, "sub": order.Subject, "aud": order.Client.ID,
+		"iat": stamp.Now.Unix(), "exp": stamp.Now.Add(stamp.Life).Unix(),
+		"auth_time": order.Grant.AuthTime.Unix(), "amr": order.Grant.AMR, "at_hash": LeftHash(alg, access),
+	})
+	set := func(name, value string) {
+		if delete(claims, name); value != "" {
+			claims[name] = value
+		}
+	}
+	set("nonce", order.Nonce)
+	set("acr", order.Grant.ACR)
+	set("sid", order.Grant.Session)
+	delete(claims, "azp")
+	return claims
+}
+
+// LeftHash is the at_hash of value beside an ID token signed by alg: the left half of the hash that alg itself uses
+// (OpenID Connect Core section 3.1.3.6).
+func LeftHash(alg, value string) string {
+	var sum []byte
+	switch {
+	case strings.HasSuffix(alg, "384"):
+		half := sha512.Sum384([]byte(value))
+		sum = half[:]
+	case strings.HasSuffix(alg, "512"), strings.HasPrefix(alg, "Ed"):
+		half := sha512.Sum512([]byte(value))
+		sum = half[:]
+	default:
+		half := sha256.Sum256([]byte(value))
+		sum = half[:]
+	}
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
+}

@@ -1,0 +1,191 @@
+package password
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// common is a sorted list of passwords that people choose, made by the rules in the listing folder beside this file.
+//
+//go:generate go run ./listing
+//go:embed common.txt.gz
+var common []byte
+
+// What Policy says of a password that must not be taken.
+var (
+	ErrCommon   = errors.New("the password is one of those that are tried first")
+	ErrBreached = errors.New("the password is on a list of breached ones")
+	ErrPersonal = errors.New("the password is made of a name that others know")
+)
+
+// Policy judges new passwords. The zero value knows the list that is built in.
+type Policy struct {
+	Breached *List // the operator's own list; nil for none
+}
+
+// Check says what is wrong with a new password: what Prepare finds; that it is common, breached, or built around one of
+// the names that others know of this user: login name, e-mail address, given name, company. It asks nobody outside.
+func (p Policy) Check(password string, names ...string) error {
+	plain, err := Prepare(password)
+	if err != nil {
+		return err
+	}
+	if personal(plain, names) {
+		return ErrPersonal
+	}
+	if uniform(plain) {
+		return ErrCommon
+	}
+	found, err := listed(guesses(plain))
+	if err != nil {
+		return fmt.Errorf("read the list of common passwords: %w", err)
+	}
+	if found {
+		return ErrCommon
+	}
+	if p.Breached == nil {
+		return nil
+	}
+	if found, err = p.Breached.Has(plain); err != nil {
+		return fmt.Errorf("read the list of breached passwords: %w", err)
+	}
+	if found {
+		return ErrBreached
+	}
+	return nil
+}
+
+// listed tells whether one of the words is in the built-in list. The list is unpacked as it is read: it is needed when
+// somebody sets a password, and need not stay in memory for that.
+func listed(words map[string]bool) (bool, error) {
+	reader, err := gzip.NewReader(bytes.NewReader(common))
+	if err != nil {
+		return false, err
+	}
+	lines := bufio.NewScanner(reader)
+	for lines.Scan() {
+		if words[string(lines.Bytes())] {
+			return true, nil
+		}
+	}
+	return false, lines.Err()
+}
+
+// guesses gives the plain forms that a guesser tries before password: lower case, digits and signs read as the letters
+// that they stand for, and without a short tail or head of digits and signs.
+func guesses(password string) map[string]bool {
+	lower := strings.ToLower(password)
+	forms := map[string]bool{}
+	for _, word := range []string{lower, trim(lower)} {
+		forms[word] = true
+		forms[unleet(word)] = true
+		forms[trim(unleet(word))] = true
+	}
+	return forms
+}
+
+// maxTail is how many digits and signs around a common word do not make it a new one.
+const maxTail = 6
+
+// trim drops at most maxTail characters that are not letters from each end.
+func trim(word string) string {
+	for range maxTail {
+		last, size := utf8.DecodeLastRuneInString(word)
+		if size == 0 || unicode.IsLetter(last) {
+			break
+		}
+		word = word[:len(word)-size]
+	}
+	for range maxTail {
+		first, size := utf8.DecodeRuneInString(word)
+		if size == 0 || unicode.IsLetter(first) {
+			break
+		}
+		word = word[size:]
+	}
+	return word
+}
+
+func unleet(word string) string {
+	return strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s", "7", "t", "8", "b",
+		"@", "a", "$", "s", "!", "i", "|", "l", "+", "t", "€", "e").Replace(word)
+}
+
+// uniform tells a password of one or two characters repeated, or one that is a shorter piece again and again, or a run
+// such as abcdefgh or 87654321.
+func uniform(password string) bool {
+	runes := []rune(strings.ToLower(password))
+	different := map[rune]bool{}
+	step, run := runes[1]-runes[0], true
+	for i, c := range runes {
+		different[c] = true
+		run = run && (i == 0 || c-runes[i-1] == step)
+	}
+	if run || len(different) <= 2 {
+		return true
+	}
+	for size := 1; size <= min(4, len(runes)/2); size++ {
+		repeats := true
+		for i := size; i < len(runes) && repeats; i++ {
+			repeats = runes[i] == runes[i-size]
+		}
+		if repeats {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	minName  = 3 // letters that a name must have to count
+	maxExtra = 4 // letters around a name that do not make it a password
+)
+
+// personal tells whether nothing but digits, signs and a few letters stand around one of the names.
+func personal(password string, names []string) bool {
+	lower := letters(strings.ToLower(password))
+	plain := letters(unleet(strings.ToLower(password)))
+	for _, name := range names {
+		for _, part := range parts(name) {
+			for _, form := range []string{lower, plain} {
+				if strings.Contains(form, part) && utf8.RuneCountInString(form)-utf8.RuneCountInString(part) <= maxExtra {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// parts gives a name, and for an address what stands before and after the @, in letters only.
+func parts(name string) []string {
+	name = strings.ToLower(name)
+	pieces := []string{name}
+	if local, domain, found := strings.Cut(name, "@"); found {
+		house, _, _ := strings.Cut(domain, ".")
+		pieces = append(pieces, local, domain, house)
+	}
+	var all []string
+	for _, piece := range pieces {
+		if piece = letters(piece); utf8.RuneCountInString(piece) >= minName {
+			all = append(all, piece)
+		}
+	}
+	return all
+}
+
+func letters(text string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsLetter(c) {
+			return c
+		}
+		return -1
+	}, text)
+}

@@ -1,0 +1,274 @@
+package recipe
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// grantsOf lists the grants that a client of each type may have; the first ones are the default.
+var grantsOf = map[ClientType][]string{
+	Web:     {"authorization_code", "refresh_token", "client_credentials"},
+	Native:  {"authorization_code", "refresh_token"},
+	Browser: {"authorization_code", "refresh_token"},
+	Service: {"client_credentials"},
+}
+
+// authMethods are the ways in which a client may prove who it is (OpenID Connect Core section 9).
+var authMethods = []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"}
+
+// idTokenAlgs are the signatures that an ID token may have; there is no none.
+var idTokenAlgs = []string{"ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256"}
+
+// GrantTypes gives the grants of c: those it names, else the default of its type. An unknown type has none.
+func (c Client) GrantTypes() []string {
+	if len(c.Grants) > 0 {
+		return slices.Clone(c.Grants)
+	}
+	if c.Type == Web {
+		return slices.Clone(grantsOf[Web][:2])
+	}
+	return slices.Clone(grantsOf[c.Type])
+}
+
+// AuthMethod gives the authentication method of c: none is the only one for native and browser clients.
+func (c Client) AuthMethod() string {
+	if c.Auth == "" && c.Public() {
+		return "none"
+	}
+	return c.Auth
+}
+
+// Public tells whether c runs where it can keep nothing secret (OAuth 2.1 section 2.1).
+func (c Client) Public() bool { return c.Type == Native || c.Type == Browser }
+
+func checkClients(r *reading) {
+	for name, client := range r.recipe.Clients {
+		at := path("clients").key(name)
+		r.name(at, name)
+		if _, known := grantsOf[client.Type]; !known {
+			r.fault(at.key("type"), "there is no type "+show(string(client.Type)), "the types are web, native, browser, service")
+		}
+		r.text(at.key("name"), client.Name, false)
+		if client.Consent != "" && client.Consent != ConsentAsk && client.Consent != ConsentImplied {
+			r.fault(at.key("consent"), show(string(client.Consent))+" is not a kind of consent", "write ask, or implied for the company's own applications")
+		}
+		if alg := client.IDTokenAlg; alg != "" && !slices.Contains(idTokenAlgs, alg) {
+			r.fault(at.key("id_token_signed_response_alg"), show(alg)+" is not an algorithm that signs ID tokens", "the algorithms are "+listed(idTokenAlgs))
+		}
+		if client.Type == Service {
+			r.nobodySignsIn(at, client)
+		}
+		if client.Rotate && client.Public() {
+			r.finding(at.key("rotate"), "the refresh tokens of this type always rotate", "leave rotate out")
+		}
+	}
+}
+
+// nobodySignsIn refuses what only makes sense with a person.
+func (r *reading) nobodySignsIn(at path, client Client) {
+	for _, held := range []struct {
+		key   string
+		there bool
+	}{
+		{"consent", client.Consent != ""}, {"rotate", client.Rotate},
+		{"id_token_signed_response_alg", client.IDTokenAlg != ""}, {"redirect_uris", len(client.RedirectURIs) > 0},
+		{"post_logout_redirect_uris", len(client.LogoutURIs) > 0},
+	} {
+		if held.there {
+			r.fault(at.key(held.key), "nobody signs in through a service", "leave it out, or write type: web")
+		}
+	}
+	for i, scope := range client.Scopes {
+		if slices.Contains(standardScopes, scope) {
+			r.fault(at.key("scopes").index(i), scope+" is about a person, and nobody signs in through a service", "leave it out")
+		}
+	}
+}
+
+func checkProofs(r *reading) {
+	for name, client := range r.recipe.Clients {
+		at := path("clients").key(name)
+		if _, known := grantsOf[client.Type]; !known {
+			continue
+		}
+		if client.Auth != "" && !slices.Contains(authMethods, client.Auth) {
+			r.fault(at.key("auth"), "there is no method "+show(client.Auth), "the methods are "+listed(authMethods))
+			continue
+		}
+		switch {
+		case client.Public():
+			r.publicProof(at, client)
+		case client.Auth == "":
+			r.fault(at.key("auth"), "is missing: a "+string(client.Type)+" client proves who it is", "write auth: private_key_jwt (better) or client_secret_basic")
+		case client.Auth == "none":
+			r.fault(at.key("auth"), "a "+string(client.Type)+" client proves who it is", "write auth: private_key_jwt (better) or client_secret_basic")
+		default:
+			r.confidentialProof(at, client)
+		}
+		r.secrets(at.key("secrets"), client.Secrets)
+		if client.JWKSURI != "" {
+			r.refused(at.key("jwks_uri"), checkHTTPS(client.JWKSURI))
+		}
+	}
+}
+
+// publicProof: what is delivered to every user is no secret (OAuth 2.1 section 2.1, recommendation 1).
+func (r *reading) publicProof(at path, client Client) {
+	kind := string(client.Type)
+	if client.Auth != "" && client.Auth != "none" {
+		r.fault(at.key("auth"), "a "+kind+" client can't keep a secret or key", "write auth: none, or type: web if it runs on your server")
+	}
+	for key, there := range map[string]bool{"secrets": len(client.Secrets) > 0, "jwks": client.JWKS != "", "jwks_uri": client.JWKSURI != ""} {
+		if there {
+			r.fault(at.key(key), "a "+kind+" client can't keep a secret or key", "leave it out; PKCE protects its codes")
+		}
+	}
+}
+
+func (r *reading) confidentialProof(at path, client Client) {
+	if client.Auth == "private_key_jwt" {
+		switch {
+		case client.JWKS == "" && client.JWKSURI == "" && !r.unread(at.key("jwks")) && !r.unread(at.key("jwks_uri")):
+			r.fault(at.key("auth"), "private_key_jwt needs the client's public keys", "write jwks: FILE or jwks_uri: https://...")
+		case client.JWKS != "" && client.JWKSURI != "":
+			r.fault(at.key("jwks_uri"), "the keys stand in two places", "keep jwks or jwks_uri")
+		}
+		if len(client.Secrets) > 0 {
+			r.fault(at.key("secrets"), "a client with a key has no secret", "leave secrets out")
+		}
+		return
+	}
+	for key, there := range map[string]bool{"jwks": client.JWKS != "", "jwks_uri": client.JWKSURI != ""} {
+		if there {
+			r.fault(at.key(key), "keys are for private_key_jwt, and this client shows a secret", "leave it out, or write auth: private_key_jwt")
+		}
+	}
+}
+
+// secrets checks references. What is not one may be a secret, so no fault repeats it.
+func (r *reading) secrets(at path, secrets []string) {
+	if len(secrets) > 2 {
+		r.fault(at, "there are more than two live secrets", "keep the old and the new one while you rotate")
+	}
+	for i, secret := range secrets {
+		env, isEnv := strings.CutPrefix(secret, "env:")
+		file, isFile := strings.CutPrefix(secret, "file:")
+		switch {
+		case isEnv && env != "" && !strings.Contains(digits, env[:1]) && strings.Trim(env, letters+digits+"_") == "":
+		case isFile && file != "" && len(file) <= 1000 && plainText(file):
+		default:
+			r.fault(at.index(i), "is not a reference to a secret", "write env:NAME or file:PATH; if it is the secret itself, it is known now: replace it")
+		}
+		if slices.Contains(secrets[:i], secret) {
+			r.fault(at.index(i), "stands twice", "name each reference once")
+		}
+	}
+}
+
+func checkRights(r *reading) {
+	for name, client := range r.recipe.Clients {
+		at := path("clients").key(name)
+		r.rights(at, client)
+		for i, scope := range client.Scopes {
+			_, declared := r.recipe.Scopes[scope]
+			switch {
+			case slices.Contains(client.Scopes[:i], scope):
+				r.fault(at.key("scopes").index(i), "stands twice", "name each scope once")
+			case !declared && !slices.Contains(standardScopes, scope):
+				known := append(slices.Collect(maps.Keys(r.recipe.Scopes)), standardScopes...)
+				r.dangling(at.key("scopes").index(i), "scope", scope, known)
+			}
+		}
+	}
+}
+
+func (r *reading) rights(at path, client Client) {
+	allowed, known := grantsOf[client.Type]
+	if !known {
+		return
+	}
+	for i, grant := range client.Grants {
+		switch {
+		case slices.Contains(client.Grants[:i], grant):
+			r.fault(at.key("grants").index(i), "stands twice", "name each grant once")
+		case !slices.Contains(allowed, grant):
+			r.fault(at.key("grants").index(i), "a "+string(client.Type)+" client can't have the grant "+show(grant), "its grants are "+listed(allowed))
+		}
+	}
+	code := slices.Contains(client.GrantTypes(), "authorization_code")
+	if slices.Contains(client.Grants, "refresh_token") && !code {
+		r.fault(at.key("grants"), "refresh_token refreshes nothing here", "add authorization_code, or leave refresh_token out")
+	}
+	// An empty list never learns from the first request (R10): it would stay empty, so it is a fault now.
+	if code && len(client.RedirectURIs) == 0 {
+		r.fault(at.key("redirect_uris"), "is missing: codes have nowhere to go", "list every address in full, or write grants: [client_credentials] for a web client")
+	}
+	if !code && client.Type != Service && len(client.RedirectURIs) > 0 {
+		r.fault(at.key("redirect_uris"), "no code goes anywhere without the grant authorization_code", "leave it out, or add the grant")
+	}
+}
+
+func checkAddresses(r *reading) {
+	for name, client := range r.recipe.Clients {
+		at := path("clients").key(name)
+		if _, known := grantsOf[client.Type]; !known || client.Type == Service {
+			if client.Type == Service && len(client.Origins) > 0 {
+				r.fault(at.key("origins"), "only browser clients call by script from a page", "leave it out")
+			}
+			continue
+		}
+		for key, uris := range map[string][]string{"redirect_uris": client.RedirectURIs, "post_logout_redirect_uris": client.LogoutURIs} {
+			for i, uri := range uris {
+				r.redirect(at.key(key).index(i), uri, client.Type, slices.Contains(uris[:i], uri))
+			}
+		}
+		if client.Type != Browser && len(client.Origins) > 0 {
+			r.fault(at.key("origins"), "only browser clients call by script from a page", "leave it out, or write type: browser")
+			continue
+		}
+		for i, origin := range client.Origins {
+			r.refused(at.key("origins").index(i), checkOrigin(origin))
+			if slices.Contains(client.Origins[:i], origin) {
+				r.fault(at.key("origins").index(i), "stands twice", "name each origin once")
+			}
+		}
+	}
+}
+
+func (r *reading) redirect(at path, uri string, t ClientType, twice bool) {
+	if err := CheckRedirect(uri, t); err != nil {
+		r.refused(at, err)
+		return
+	}
+	a, err := splitAddress(uri)
+	switch {
+	case twice:
+		r.fault(at, "stands twice", "name each address once")
+	case err == nil && a.host == "localhost" && a.scheme == "http":
+		r.finding(at, "localhost is a name that can be pointed elsewhere (RFC 8252 section 8.3)", "write 127.0.0.1, where any port may be used")
+	case err == nil && a.scheme == "http" && t != Native:
+		r.finding(at, "works on one machine only", "write https:// for everyone else")
+	}
+}
+
+func checkRenames(r *reading) {
+	owners := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(r.recipe.Clients)) {
+		was, at := r.recipe.Clients[name].Was, path("clients").key(name).key("was")
+		if was == "" {
+			continue
+		}
+		r.name(at, was)
+		_, alive := r.recipe.Clients[was]
+		switch owner, taken := owners[was]; {
+		case was == name:
+			r.fault(at, "is the name it has", "leave was out")
+		case alive:
+			r.fault(at, "a client of that name is still here", "remove it, or leave was out")
+		case taken:
+			r.fault(at, "the client "+shown(owner)+" was that one too", "one client takes over its grants")
+		}
+		owners[was] = name
+	}
+}

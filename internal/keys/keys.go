@@ -1,0 +1,200 @@
+// Package keys keeps the server's signing keys: it makes them at first start, publishes each a while before it signs,
+// rotates them with overlap, and retires them. Private parts are sealed at rest and never leave this room but as a
+// crypto.Signer, which may as well be a KMS or an HSM.
+package keys
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/jose"
+	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/seal"
+)
+
+// Ring holds the keys in memory. All fields but Now and Schedule are required.
+type Ring struct {
+	Store    iam.Keys
+	Sealer   seal.Sealer
+	Tenant   iam.Tenant
+	Schedule Schedule
+	Now      func() time.Time // nil: time.Now
+
+	held atomic.Pointer[held]
+}
+
+// Schedule says how long keys live. Zero values take the defaults.
+type Schedule struct {
+	Publish time.Duration // in the JWKS before it signs: one cache lifetime of those who read it (default 15m)
+	Sign    time.Duration // signs for so long (default 90 days)
+	Overlap time.Duration // stays in the JWKS after that, until its last token has died (default 24h)
+}
+
+func (s Schedule) filled() Schedule {
+	or := func(value, fallback time.Duration) time.Duration {
+		if value > 0 {
+			return value
+		}
+		return fallback
+	}
+	return Schedule{
+		Publish: or(s.Publish, 15*time.Minute), Sign: or(s.Sign, 90*24*time.Hour), Overlap: or(s.Overlap, 24*time.Hour),
+	}
+}
+
+// held is one reading of the keys; it never changes.
+type held struct {
+	signers   map[jose.Alg][]dated // by alg, newest activation first
+	set       jose.Set
+	published []byte
+}
+
+type dated struct {
+	iam.Key
+	signer *jose.Signer
+}
+
+func (r *Ring) now() time.Time {
+	if r.Now != nil {
+		return r.Now().UTC()
+	}
+	return time.Now().UTC()
+}
+
+func (r *Ring) place(kid string) seal.AD {
+	return seal.AD{Tenant: string(r.Tenant), Table: "keys", Row: kid}
+}
+
+// Load reads the keys from storage and opens them. What was held before stays when it fails.
+func (r *Ring) Load(ctx context.Context) error {
+	rows, err := r.Store.ListKeys(ctx)
+	if err != nil {
+		return err
+	}
+	now := r.now()
+	next := &held{signers: map[jose.Alg][]dated{}}
+	var public []jose.PublicKey
+	for _, row := range rows {
+		if !row.Removed.IsZero() && !now.Before(row.Removed) {
+			continue
+		}
+		signer, err := r.open(row)
+		if err != nil {
+			return fmt.Errorf("open signing key %s: %w", row.ID, err)
+		}
+		next.signers[signer.Alg] = append(next.signers[signer.Alg], dated{row, signer})
+		public = append(public, signer.Public())
+	}
+	for _, keys := range next.signers {
+		slices.SortFunc(keys, func(a, b dated) int { return b.Activates.Compare(a.Activates) })
+	}
+	if next.set, err = jose.NewSet(public...); err != nil {
+		return err
+	}
+	if next.published, err = json.Marshal(next.set); err != nil {
+		return err
+	}
+	r.held.Store(next)
+	return nil
+}
+
+func (r *Ring) open(row iam.Key) (*jose.Signer, error) {
+	if known := r.held.Load(); known != nil { // opening an RSA key checks its primes: not at every reload
+		for _, key := range known.signers[jose.Alg(row.Alg)] {
+			if key.ID == row.ID {
+				return key.signer, nil
+			}
+		}
+	}
+	der, err := r.Sealer.Open(r.place(row.ID), row.Sealed)
+	if err != nil {
+		return nil, err
+	}
+	private, err := jose.ParsePrivate(der)
+	if err != nil {
+		return nil, err
+	}
+	return &jose.Signer{KeyID: row.ID, Alg: jose.Alg(row.Alg), Key: private}, nil
+}
+
+// Signer gives the key that signs now by alg. An error means that there is none: the answer is 503, never another alg.
+func (r *Ring) Signer(alg jose.Alg) (*jose.Signer, error) {
+	holding := r.held.Load()
+	if holding == nil {
+		return nil, iam.ErrUnavailable
+	}
+	now := r.now()
+	for _, key := range holding.signers[alg] {
+		if !key.Activates.After(now) && (key.Retires.IsZero() || now.Before(key.Retires)) {
+			return key.signer, nil
+		}
+	}
+	return nil, fmt.Errorf("no key signs by %s now: %w", alg, iam.ErrUnavailable)
+}
+
+// Algs lists the algorithms that have a key that signs now, in the order of jose.Algs.
+func (r *Ring) Algs() []jose.Alg {
+	var algs []jose.Alg
+	for _, alg := range jose.Algs() {
+		if _, err := r.Signer(alg); err == nil {
+			algs = append(algs, alg)
+		}
+	}
+	return algs
+}
+
+// Published is the JWK Set as /jwks serves it (RFC 7517 section 5).
+func (r *Ring) Published() []byte {
+	if holding := r.held.Load(); holding != nil {
+		return holding.published
+	}
+	return []byte(`{"keys":[]}`)
+}
+
+// Key finds a published key, so that the server can verify what it signed. It is a verify.KeySource.
+func (r *Ring) Key(_ context.Context, kid string) (jose.PublicKey, error) {
+	if holding := r.held.Load(); holding != nil {
+		if key, ok := holding.set.Key(kid); ok {
+			return key, nil
+		}
+	}
+	return jose.PublicKey{}, errors.New("no such key")
+}
+
+// make seals a new key of alg that signs from then on.
+func (r *Ring) make(alg jose.Alg, activates time.Time) (iam.Key, error) {
+	private, err := jose.GenerateKey(alg)
+	if err != nil {
+		return iam.Key{}, err
+	}
+	der, err := jose.MarshalPrivate(private)
+	if err != nil {
+		return iam.Key{}, err
+	}
+	key := iam.Key{ID: uuid.NewString(), Alg: string(alg), Created: r.now(), Activates: activates}
+	if key.Sealed, err = r.Sealer.Seal(r.place(key.ID), der); err != nil {
+		return iam.Key{}, err
+	}
+	signer := jose.Signer{KeyID: key.ID, Alg: alg, Key: private}
+	set, err := jose.NewSet(signer.Public())
+	if err != nil {
+		return iam.Key{}, err
+	}
+	document, err := json.Marshal(set)
+	key.Public = string(document)
+	return key, err
+}
+
+func (r *Ring) event(what string, key iam.Key) journal.Event {
+	event := journal.New(r.now(), journal.KeyChanged{What: what, KeyID: key.ID, Alg: key.Alg})
+	event.Actor = "system"
+	return event
+}

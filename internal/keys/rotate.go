@@ -1,0 +1,186 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/jose"
+)
+
+// Defaults are the algorithms that have a key from the first start: ES256 signs, RS256 is there because OpenID Connect
+// Discovery section 3 demands it, and signs only for clients that ask.
+var Defaults = []jose.Alg{jose.ES256, jose.RS256}
+
+// Ensure makes the keys of algs that are missing and loads all. Of many nodes that start at once, one makes each. A
+// first key signs at once: nobody can have cached a set without it.
+func (r *Ring) Ensure(ctx context.Context, algs ...jose.Alg) error {
+	rows, err := r.Store.ListKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, alg := range algs {
+		if !alg.Valid() {
+			return fmt.Errorf("no such algorithm: %q", alg)
+		}
+		if living(rows, alg, r.now()) {
+			continue
+		}
+		key, err := r.make(alg, r.now())
+		if err != nil {
+			return err
+		}
+		if _, err := r.Store.AddKeyOnce(ctx, key, r.event("made", key)); err != nil {
+			return err
+		}
+	}
+	return r.Load(ctx)
+}
+
+func living(rows []iam.Key, alg jose.Alg, now time.Time) bool {
+	for _, row := range rows {
+		if jose.Alg(row.Alg) == alg && (row.Retires.IsZero() || now.Before(row.Retires)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Rotate makes a new key of alg. It is published at once and signs after one cache lifetime, when the old one retires;
+// with at once set it signs now, which is for a key that must be feared: verifiers that cache see it late.
+func (r *Ring) Rotate(ctx context.Context, alg jose.Alg, atOnce bool, actor string) (iam.Key, error) {
+	schedule := r.Schedule.filled()
+	activates := r.now().Add(schedule.Publish)
+	if atOnce {
+		activates = r.now()
+	}
+	rows, err := r.Store.ListKeys(ctx)
+	if err != nil {
+		return iam.Key{}, err
+	}
+	key, err := r.make(alg, activates)
+	if err != nil {
+		return iam.Key{}, err
+	}
+	made := r.event("made", key)
+	made.Actor = actor
+	if err := r.Store.AddKey(ctx, key, made); err != nil {
+		return iam.Key{}, err
+	}
+	for _, old := range rows {
+		if jose.Alg(old.Alg) != alg || !old.Retires.IsZero() {
+			continue
+		}
+		old.Retires, old.Removed = activates, activates.Add(schedule.Overlap)
+		if err := r.Store.SetKey(ctx, old, r.event("retires", old)); err != nil {
+			return iam.Key{}, err
+		}
+	}
+	return key, r.Load(ctx)
+}
+
+// Remove takes a key out of the set at once: whatever it signed is dead within a second. The last key that signs by an
+// algorithm can't be removed; rotate first.
+func (r *Ring) Remove(ctx context.Context, kid, actor string) error {
+	rows, err := r.Store.ListKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.ID != kid {
+			continue
+		}
+		others := func(other iam.Key) bool {
+			return other.ID != kid && other.Alg == row.Alg && !other.Activates.After(r.now()) && other.Retires.IsZero()
+		}
+		if row.Retires.IsZero() && !slices.ContainsFunc(rows, others) {
+			return errors.New("it is the only key that signs by " + row.Alg + ": rotate at once first")
+		}
+		row.Removed = r.now()
+		if row.Retires.IsZero() {
+			row.Retires = row.Removed
+		}
+		removed := r.event("removed", row)
+		removed.Actor = actor
+		if err := r.Store.SetKey(ctx, row, removed); err != nil {
+			return err
+		}
+		return r.Load(ctx)
+	}
+	return iam.ErrNotFound
+}
+
+// Rewrap puts every key under the current master key.
+func (r *Ring) Rewrap(ctx context.Context) (int, error) {
+	rows, err := r.Store.ListKeys(ctx)
+	if err != nil {
+		return 0, err
+	}
+	count := 0
+	for _, row := range rows {
+		sealed, err := r.Sealer.Rewrap(r.place(row.ID), row.Sealed)
+		if err != nil {
+			return count, fmt.Errorf("rewrap signing key %s: %w", row.ID, err)
+		}
+		if sealed == row.Sealed {
+			continue
+		}
+		row.Sealed = sealed
+		if err := r.Store.SetKey(ctx, row, r.event("rewrapped", row)); err != nil {
+			return count, err
+		}
+		count++
+	}
+	return count, nil
+}
+
+// Run rotates on schedule and drops what has left the set, until ctx ends. Call it on every node: a lease decides who
+// rotates.
+func (r *Ring) Run(ctx context.Context, lease func(context.Context) (bool, error)) error {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := r.turn(ctx, lease); err != nil && ctx.Err() == nil {
+			slog.Error("rotate signing keys", "error", err)
+		}
+	}
+}
+
+func (r *Ring) turn(ctx context.Context, lease func(context.Context) (bool, error)) error {
+	if err := r.Load(ctx); err != nil { // times pass: what is published depends on them
+		return err
+	}
+	mine, err := lease(ctx)
+	if err != nil || !mine {
+		return err
+	}
+	for _, alg := range r.due() {
+		if _, err := r.Rotate(ctx, alg, false, "system"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// due lists the algorithms whose newest key has signed long enough.
+func (r *Ring) due() []jose.Alg {
+	schedule, now := r.Schedule.filled(), r.now()
+	var algs []jose.Alg
+	if holding := r.held.Load(); holding != nil {
+		for alg, keys := range holding.signers {
+			if newest := keys[0]; now.Sub(newest.Activates) > schedule.Sign {
+				algs = append(algs, alg)
+			}
+		}
+	}
+	return algs
+}

@@ -377,6 +377,7 @@ func habits(r *room) (faults []fault) {
 // globalsOf maps the identifiers that stand for variables of the package to their names: those that the parser has
 // resolved to a declaration in the same file, and those left unresolved that bear the name of one in another file.
 func globalsOf(r *room) map[*ast.Ident]string {
+	//nolint:staticcheck // SA1019: what it gets wrong are keys of literals, and nobody assigns to those
 	declares, all := map[*ast.Object]bool{}, map[string]bool{}
 	for _, file := range r.files {
 		for _, decl := range file.Decls {

@@ -65,6 +65,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	defer log.Close() //nolint:errcheck // the server has its own copy of the file
+	//nolint:gosec // G204: the program that was found, with our own arguments
 	cmd := exec.Command(postgres, "-D", s.cluster(), "-k", s.socket(),
 		"-c", "listen_addresses=", "-c", "port="+socketPort, "-c", "max_connections="+maxConnected,
 		"-c", "shared_buffers=128MB", "-c", "max_wal_size=256MB", "-c", "fsync=on", "-c", "synchronous_commit=on",
@@ -174,6 +175,7 @@ func (s *Server) prepare(ctx context.Context) error {
 	if err := s.makeFolders(); err != nil {
 		return err
 	}
+	//nolint:gosec // G204: the program that was found, with our own arguments
 	cmd := exec.CommandContext(ctx, initdb, "-D", s.cluster(), "-U", superuser, "-A", "trust", "-E", "UTF8",
 		"--locale=C", "--no-sync", "--no-instructions")
 	if err := s.detach(cmd); err != nil {

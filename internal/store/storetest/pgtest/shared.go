@@ -132,12 +132,12 @@ func lock(path string, how int) (*os.File, error) {
 	if how&syscall.LOCK_NB == 0 {
 		flags |= os.O_CREATE
 	}
-	f, err := os.OpenFile(path, flags, 0o600) //nolint:gosec // G304: a path below our own folder
+	f, err := os.OpenFile(path, flags, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		err = syscall.Flock(int(f.Fd()), how) //nolint:gosec // G115: a file descriptor fits
+		err = syscall.Flock(int(f.Fd()), how)
 		if err == nil {
 			return f, nil
 		}

@@ -102,16 +102,16 @@ func checkSources(env string, sources []Source) error {
 
 // Marshal gives the canonical encoding: the same bundle always gives the same bytes. It holds the sources as they were
 // written and no secret.
-func (b *Bundle) Marshal() ([]byte, error) {
+func (b *Bundle) Marshal() []byte {
 	files := map[string][]byte{}
 	for name, content := range b.Files {
 		files[name] = append([]byte{}, content...) // nil and empty are the same file
 	}
 	encoded, err := json.Marshal(encodedBundle{bundleFormat, b.Env, b.Sources, files})
 	if err != nil {
-		return nil, fmt.Errorf("encode the bundle: %w", err)
+		panic("recipe: strings and bytes always have an encoding: " + err.Error())
 	}
-	return encoded, nil
+	return encoded
 }
 
 // Parse reads what Marshal wrote, and nothing else: an encoding that is not canonical to the byte is refused. The recipe
@@ -131,11 +131,7 @@ func Parse(encoded []byte) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	again, err := bundle.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(again, encoded) {
+	if !bytes.Equal(bundle.Marshal(), encoded) {
 		return nil, errors.New("recipe: the bundle is not in its canonical encoding")
 	}
 	return bundle, nil
@@ -143,11 +139,7 @@ func Parse(encoded []byte) (*Bundle, error) {
 
 // Digest names the bundle: sha256 of the canonical encoding, in hexadecimal. The order of files does not matter, their
 // every byte does.
-func (b *Bundle) Digest() (string, error) {
-	encoded, err := b.Marshal()
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(encoded)
-	return hex.EncodeToString(sum[:]), nil
+func (b *Bundle) Digest() string {
+	sum := sha256.Sum256(b.Marshal())
+	return hex.EncodeToString(sum[:])
 }

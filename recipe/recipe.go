@@ -76,6 +76,12 @@ type API struct {
 	Operations map[string]Operation `yaml:"operations" json:"operations" doc:"METHOD /path with {parameters}; what is not listed is refused"`
 }
 
+// What an API has when its recipe does not say.
+const (
+	DefaultTimeout Duration = Duration(30 * time.Second)
+	DefaultBody    int64    = 10 << 20
+)
+
 // Caller is a kind of caller that an operation admits.
 type Caller string
 

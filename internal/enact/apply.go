@@ -1,0 +1,122 @@
+package enact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// Plan is what applying a bundle would change.
+type Plan struct {
+	Expect  int64 // revision in force when the plan was made; 0: none
+	Changes []recipe.Change
+	Weaker  []string // names of the weakenings that must be accepted one by one
+	Same    bool     // the digest is the one in force
+}
+
+// Weakened is the answer to a bundle that weakens something which nobody has accepted by name.
+type Weakened struct{ Names []string }
+
+func (w *Weakened) Error() string {
+	return "this recipe weakens what is in force: " + strings.Join(w.Names, ", ") +
+		" (accept each with --accept-weaker NAME, or change the recipe)"
+}
+
+// Propose compares a bundle with what is in force in storage.
+func (e *Enactor) Propose(ctx context.Context, bundle *recipe.Bundle) (Plan, error) {
+	newest, err := e.Revisions.InForce(ctx)
+	if errors.Is(err, iam.ErrNotFound) {
+		return Plan{}, nil
+	}
+	if err != nil {
+		return Plan{}, err
+	}
+	digest, err := bundle.Digest()
+	if err != nil {
+		return Plan{}, err
+	}
+	old, err := recipe.Parse(newest.Bundle)
+	if err != nil {
+		return Plan{}, fmt.Errorf("read revision %d: %w", newest.Number, err)
+	}
+	changes := recipe.Diff(old, bundle)
+	return Plan{
+		Expect: newest.Number, Changes: changes, Weaker: recipe.Weakenings(changes), Same: digest == newest.Digest,
+	}, nil
+}
+
+// Proposal is a bundle that somebody wants in force.
+type Proposal struct {
+	Bundle *recipe.Bundle
+	Expect int64    // revision that must be in force; ErrRaced otherwise. Negative: whichever is
+	Accept []string // weakenings that are accepted, by name
+	By     string
+	Note   string
+}
+
+// Apply makes a bundle the newest revision. It answers *Weakened when a weakening is not accepted, and iam.ErrRaced when
+// someone else was faster. Other nodes follow by the outbox; this one by Adopt. A bundle that is in force already makes
+// no revision.
+func (e *Enactor) Apply(ctx context.Context, proposal Proposal, now time.Time) (iam.Revision, Plan, error) {
+	plan, err := e.Propose(ctx, proposal.Bundle)
+	if err != nil {
+		return iam.Revision{}, plan, err
+	}
+	if proposal.Expect >= 0 && proposal.Expect != plan.Expect {
+		return iam.Revision{}, plan, fmt.Errorf("revision %d is in force, not %d: %w", plan.Expect, proposal.Expect, iam.ErrRaced)
+	}
+	if refused := slices.DeleteFunc(slices.Clone(plan.Weaker), func(name string) bool {
+		return slices.Contains(proposal.Accept, name)
+	}); len(refused) > 0 {
+		return iam.Revision{}, plan, &Weakened{refused}
+	}
+	revision := iam.Revision{Applied: now.UTC(), By: proposal.By, Note: proposal.Note}
+	if revision.Digest, err = proposal.Bundle.Digest(); err != nil {
+		return revision, plan, err
+	}
+	if plan.Same {
+		revision, err = e.Revisions.InForce(ctx)
+		return revision, plan, err
+	}
+	if revision.Bundle, err = proposal.Bundle.Marshal(); err != nil {
+		return revision, plan, err
+	}
+	event := journal.New(now, journal.RecipeApplied{Revision: plan.Expect + 1, Digest: revision.Digest, Weaker: plan.Weaker})
+	event.Actor = proposal.By
+	revision.Number, err = e.Revisions.Apply(ctx, plan.Expect, revision, Declared(proposal.Bundle), event)
+	return revision, plan, err
+}
+
+// Declared gives the clients that a bundle declares, as storage keeps them, in the order of their ids.
+func Declared(bundle *recipe.Bundle) []iam.Client {
+	var clients []iam.Client
+	for _, id := range slices.Sorted(maps.Keys(bundle.Recipe.Clients)) {
+		said := bundle.Recipe.Clients[id]
+		client := iam.Client{
+			ID: id, Source: iam.FromRecipe, Kind: said.Type, Name: said.Name, Auth: oauth.AuthMethod(said.AuthMethod()),
+			SecretRefs: said.Secrets, JWKSURI: said.JWKSURI, Scope: said.Scopes, RedirectURIs: said.RedirectURIs,
+			LogoutURIs: said.LogoutURIs, Origins: said.Origins, Consent: said.Consent, Rotate: said.Rotate,
+			IDTokenAlg: said.IDTokenAlg,
+		}
+		if said.JWKS != "" {
+			client.JWKS = string(bundle.Files[said.JWKS])
+		}
+		if client.Consent == "" {
+			client.Consent = recipe.ConsentAsk
+		}
+		for _, grant := range said.GrantTypes() {
+			client.Grants = append(client.Grants, oauth.GrantType(grant))
+		}
+		clients = append(clients, client)
+	}
+	return clients
+}

@@ -1,0 +1,108 @@
+// Package enact puts recipes in force. A revision is adopted whole: every part of the node prepares, then all swap at
+// once; a node that can't keeps the old one, says why, and is not ready. It knows what a recipe means for storage
+// (declared clients) and nothing of any endpoint.
+package enact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// Force is a revision that this node obeys. It never changes.
+type Force struct {
+	Number int64
+	Digest string
+	Bundle *recipe.Bundle
+	Policy *assurance.Policy
+}
+
+// Part is something of the node that depends on the recipe. It prepares for a revision without any effect; swap then
+// takes effect and can't fail. A nil swap means that there is nothing to do.
+type Part func(next *Force) (swap func(), err error)
+
+// Enactor holds what is in force on this node. Revisions and Issuer are required.
+type Enactor struct {
+	Revisions iam.Revisions
+	Issuer    string
+	Parts     []Part
+
+	mu      sync.Mutex // one adoption at a time
+	current atomic.Pointer[Force]
+	problem atomic.Pointer[string]
+}
+
+// InForce gives what this node obeys, or nil before the first adoption.
+func (e *Enactor) InForce() *Force { return e.current.Load() }
+
+// Policy gives the compiled recipe in force. Before the first adoption it is the zero policy, which allows nothing.
+func (e *Enactor) Policy() *assurance.Policy {
+	if force := e.current.Load(); force != nil {
+		return force.Policy
+	}
+	return &assurance.Policy{}
+}
+
+// Problem says why the newest revision can't be adopted here, or "".
+func (e *Enactor) Problem() string {
+	if text := e.problem.Load(); text != nil {
+		return *text
+	}
+	return ""
+}
+
+// Adopt brings this node to the newest revision. When it fails, what was in force stays, and Problem tells why. A
+// storage without any revision is no problem: nothing is allowed then.
+func (e *Enactor) Adopt(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := e.adopt(ctx)
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	e.problem.Store(&text)
+	return err
+}
+
+func (e *Enactor) adopt(ctx context.Context) error {
+	newest, err := e.Revisions.InForce(ctx)
+	switch {
+	case errors.Is(err, iam.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read the recipe in force: %w", err)
+	}
+	if now := e.current.Load(); now != nil && now.Number == newest.Number {
+		return nil
+	}
+	bundle, err := recipe.Parse(newest.Bundle)
+	if err != nil {
+		return fmt.Errorf("read revision %d: %w", newest.Number, err)
+	}
+	next := &Force{
+		Number: newest.Number, Digest: newest.Digest, Bundle: bundle,
+		Policy: assurance.Compile(bundle.Recipe, newest.Number, e.Issuer),
+	}
+	var swaps []func()
+	for _, part := range e.Parts {
+		swap, err := part(next)
+		if err != nil {
+			return fmt.Errorf("prepare revision %d: %w", newest.Number, err)
+		}
+		if swap != nil {
+			swaps = append(swaps, swap)
+		}
+	}
+	for _, swap := range swaps {
+		swap()
+	}
+	e.current.Store(next)
+	return nil
+}

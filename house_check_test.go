@@ -53,6 +53,7 @@ type (
 		imports map[string]string // import path to the first file that has it
 		lines   int
 		doc     string
+		command bool
 	}
 )
 
@@ -144,6 +145,7 @@ func survey(sources map[string]string) (map[string]*room, []fault) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
+		r.command = file.Name.Name == "main"
 		r.doc = cmp.Or(r.doc, strings.TrimSpace(file.Doc.Text()))
 		for _, spec := range file.Imports {
 			to, _ := strconv.Unquote(spec.Path.Value) // the parser has seen to it
@@ -199,7 +201,8 @@ func (p plan) place(r *room) (faults []fault) {
 	if len(r.files) == 0 {
 		return faults
 	}
-	if !strings.HasPrefix(r.doc, "Package ") && !strings.HasPrefix(r.doc, "Command ") {
+	program := r.command && r.doc != ""
+	if !program && !strings.HasPrefix(r.doc, "Package ") {
 		faults = append(faults, fault{"doc " + r.name, fmt.Sprintf("the room %s has no package comment: say what it is and what it refuses to know", r.name)})
 	}
 	return faults

@@ -93,7 +93,7 @@ func (p *Policy) Target(scope oauth.Scope, resources []string) (Target, error) {
 	}
 	switch len(audiences) {
 	case 0:
-		if !scope.Within(identity) {
+		if !scope.Within(own) {
 			return Target{}, oauth.InvalidScope("no API knows these scopes")
 		}
 		return Target{Audience: p.issuer, Kind: recipe.TokenJWT, Scope: scope}, nil
@@ -125,13 +125,16 @@ func (p *Policy) Resources(resources []string) error {
 	return nil
 }
 
+// own are the scopes whose audience is this server itself.
+var own = identity.Or(oauth.Scope{oauth.ScopeGate})
+
 // Knows tells whether a scope may be asked for at all.
 func (p *Policy) Knows(scope string) bool {
 	if p == nil || p.Recipe == nil {
 		return false
 	}
 	_, declared := p.Recipe.Scopes[scope]
-	return declared || IsIdentity(scope)
+	return declared || own.Has(scope)
 }
 
 // Scopes lists every scope that a client could ask for, identity first, then by name.

@@ -18,6 +18,7 @@ type Grant struct {
 	Scope    oauth.Scope
 	Resource []string // audiences that tokens of this grant may have
 	Nonce    string
+	Claims   string // the claims parameter as it came, JSON
 	AuthTime time.Time
 	AMR      []string
 	ACR      string
@@ -36,7 +37,6 @@ type Code struct {
 	Hash        CodeHash
 	RedirectURI string
 	Challenge   string // S256 challenge of RFC 7636
-	Claims      string // the claims parameter as it came, JSON
 	Grant       Grant
 	Created     time.Time
 	Expires     time.Time

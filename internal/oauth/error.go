@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -156,4 +157,13 @@ func TooManyRequests(format string, args ...any) *Error {
 // ServerError hides a fault of ours behind the code that RFC 6749 section 4.1.2.1 gives it.
 func ServerError(cause error) *Error {
 	return refuse("server_error", http.StatusInternalServerError, "the server met a fault; the trace id finds it in the log", nil).Because(cause)
+}
+
+// CodeOf gives the code that err tells, or "" when it is nil or not of the protocol.
+func CodeOf(err error) string {
+	var told *Error
+	if errors.As(err, &told) {
+		return told.Code
+	}
+	return ""
 }

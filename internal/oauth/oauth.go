@@ -48,6 +48,9 @@ const (
 	ScopeOffline = "offline_access"
 )
 
+// ScopeGate is for Gates alone: to follow what the Server revokes, and to ask it about opaque tokens of any API.
+const ScopeGate = "garde.gate"
+
 // MaxScope bounds the bytes of a scope parameter; anything longer is an attack, not a request.
 const MaxScope = 4096
 

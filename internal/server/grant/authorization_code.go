@@ -41,7 +41,7 @@ func (g authorizationCode) Redeem(ctx context.Context, r Request) (token.Order, 
 	}
 	order := token.Order{
 		GrantType: oauth.AuthorizationCode, Client: r.Client, Subject: code.Grant.User, Grant: code.Grant, Code: &proof,
-		Nonce: code.Grant.Nonce, Claims: code.Claims, Scope: code.Grant.Scope,
+		Nonce: code.Grant.Nonce, Claims: code.Grant.Claims, Scope: code.Grant.Scope,
 		GiveID:      code.Grant.Scope.Has(oauth.ScopeOpenID),
 		GiveRefresh: r.Client.MayUse(oauth.RefreshToken),
 	}

@@ -33,7 +33,7 @@ func (g refreshToken) Redeem(ctx context.Context, r Request) (token.Order, error
 	}
 	order := token.Order{
 		GrantType: oauth.RefreshToken, Client: r.Client, Subject: grant.User, Grant: grant, Refresh: &proof,
-		Scope: grant.Scope,
+		Scope: grant.Scope, Claims: grant.Claims,
 	}
 	if r.Form.Has("scope") {
 		asked, err := oauth.ParseScope(r.Form.Value("scope"))

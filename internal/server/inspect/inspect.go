@@ -1,0 +1,127 @@
+// Package inspect reads the access tokens that this server issued, signed or opaque, for the doors that are shown one
+// (userinfo, introspection, revocation, signals). It gives facts; what they allow is the door's to say.
+package inspect
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/jose"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/verify"
+	"github.com/gardeauth/garde/internal/web"
+)
+
+// Inspector reads tokens. New makes one.
+type Inspector struct {
+	issuer   string
+	signed   *verify.Verifier
+	opaque   iam.Accesses
+	revoked  *verify.Revocations
+	fresh    func() bool
+	now      func() time.Time
+	verdicts *otter.Cache[iam.AccessHash, verify.Claims]
+}
+
+// Config is what an Inspector needs. All fields but Now are required.
+type Config struct {
+	Issuer      string
+	Keys        verify.KeySource
+	Audience    func(string) bool // whether an audience is one of ours: this server or one of its APIs
+	Opaque      iam.Accesses
+	Revocations *verify.Revocations
+	Fresh       func() bool      // whether revocations are being followed
+	Remember    int              // opaque tokens kept in memory
+	Now         func() time.Time // nil: time.Now
+}
+
+// New makes an inspector, or says what is missing.
+func New(c Config) (*Inspector, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	cache, err := verify.NewCache(c.Remember)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := verify.New(verify.Config{
+		Issuer: c.Issuer, Keys: c.Keys, AudienceIs: c.Audience, Revocations: c.Revocations, Fresh: c.Fresh,
+		Cache: cache, Now: c.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	verdicts, err := otter.New(&otter.Options[iam.AccessHash, verify.Claims]{MaximumSize: max(c.Remember, 1024)})
+	if err != nil {
+		return nil, err
+	}
+	return &Inspector{c.Issuer, signed, c.Opaque, c.Revocations, c.Fresh, c.Now, verdicts}, nil
+}
+
+// Token gives what a living token says. Its error is invalid_token for one that is unknown, foreign, expired or revoked,
+// and unavailable when that can't be known now.
+func (i *Inspector) Token(ctx context.Context, token string) (verify.Claims, error) {
+	if !strings.HasPrefix(token, iam.PrefixAccess) {
+		return i.signed.Verify(ctx, token)
+	}
+	if !iam.WellFormed(iam.PrefixAccess, token) {
+		return verify.Claims{}, oauth.InvalidToken("the token is malformed")
+	}
+	if !i.fresh() {
+		return verify.Claims{}, oauth.Unavailable("what was revoked can't be known now")
+	}
+	hash, now := iam.HashAccess(token), i.now()
+	claims, known := i.verdicts.GetIfPresent(hash)
+	if !known {
+		row, err := i.opaque.Access(ctx, hash, now)
+		if errors.Is(err, iam.ErrNotFound) {
+			return verify.Claims{}, oauth.InvalidToken("the token is unknown, expired or revoked")
+		}
+		if err != nil {
+			return verify.Claims{}, err
+		}
+		claims = factsOf(row, i.issuer)
+		i.verdicts.Set(hash, claims)
+	}
+	if now.Unix() >= int64(claims.Expires) {
+		return verify.Claims{}, oauth.InvalidToken("the token has expired")
+	}
+	if err := i.revoked.Dead(claims); err != nil {
+		return verify.Claims{}, err
+	}
+	return claims, nil
+}
+
+// factsOf says of an opaque token what a signed one would say of itself.
+func factsOf(row iam.Access, issuer string) verify.Claims {
+	claims := verify.Claims{
+		Issuer: issuer, Subject: row.User, Audience: []string{row.Audience}, ClientID: row.Client, Scope: row.Scope,
+		ID: row.ID, IssuedAt: jose.NumericDate(row.Issued.Unix()), Expires: jose.NumericDate(row.Expires.Unix()),
+		ACR: row.ACR, AMR: row.AMR, SessionID: row.Session, Grant: row.Grant,
+	}
+	if row.User == "" {
+		claims.Subject = row.Client
+		return claims
+	}
+	claims.AuthTime = jose.NumericDate(row.AuthTime.Unix())
+	return claims
+}
+
+// Bearer reads the token in the Authorization header, and nowhere else (RFC 6750 section 2.1), and gives what it says.
+func (i *Inspector) Bearer(r *http.Request) (verify.Claims, error) {
+	headers := r.Header.Values("Authorization")
+	if len(headers) == 0 {
+		return verify.Claims{}, web.ErrNoCredentials
+	}
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return verify.Claims{}, oauth.InvalidRequest("one Authorization header of the scheme Bearer is needed")
+	}
+	return i.Token(r.Context(), token)
+}

@@ -3,11 +3,11 @@ package verify
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -67,6 +67,7 @@ type Feed struct {
 	// Only Run's goroutine uses these.
 	after    int64  // all up to here was heard
 	epoch    string // of which numbering
+	named    bool   // this connection began with its epoch
 	complete bool   // a heartbeat was heard on this connection
 }
 
@@ -81,7 +82,7 @@ func (f *Feed) Fresh() bool {
 func (f *Feed) Run(ctx context.Context) error {
 	pause := firstPause
 	for {
-		f.complete = false
+		f.named, f.complete = false, false
 		err := f.follow(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -92,8 +93,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		if f.Log != nil {
 			f.Log.WarnContext(ctx, "the revocation feed broke off", "cause", err, "again_in", pause)
 		}
-		// Many Gates lose one Server at once; they must not all come back at once.
-		wait := time.NewTimer(pause/2 + rand.N(pause/2))
+		wait := time.NewTimer(spread(pause))
 		select {
 		case <-ctx.Done():
 			wait.Stop()
@@ -102,6 +102,14 @@ func (f *Feed) Run(ctx context.Context) error {
 		}
 		pause = min(2*pause, longestPause)
 	}
+}
+
+// spread picks a time between half a pause and all of it: many Gates lose one Server at once, and must not all come back at
+// once.
+func spread(pause time.Duration) time.Duration {
+	var luck [1]byte
+	_, _ = rand.Read(luck[:]) // never fails
+	return pause/2 + pause/2*time.Duration(luck[0])/256
 }
 
 // follow is one connection.
@@ -193,6 +201,9 @@ func (f *Feed) hear(text []byte) error {
 	if err := jose.DecodeJSON(text, &line); err != nil {
 		return fmt.Errorf("a line of the feed: %w", err)
 	}
+	if !f.named && line.Reset == nil {
+		return errors.New("the feed did not begin with its epoch")
+	}
 	switch {
 	case line.Revocation != nil && line.Heartbeat == nil && line.Reset == nil:
 		if err := f.Revocations.Add(*line.Revocation); err != nil {
@@ -212,9 +223,6 @@ func (f *Feed) hear(text []byte) error {
 // beat believes that the feed is complete, if the Server said so just now: a line that something in between kept back for
 // a minute tells of a minute ago.
 func (f *Feed) beat(b Heartbeat) error {
-	if f.epoch == "" {
-		return errors.New("the feed did not begin with its epoch")
-	}
 	said, now := time.Unix(int64(b.Time), 0), f.now()
 	if age := now.Sub(said); age > orDefault(f.Silence, DefaultSilence)+MaxLeeway {
 		return fmt.Errorf("a heartbeat is %s old: the clocks differ or the feed is held back", age.Round(time.Second))
@@ -241,6 +249,7 @@ func (f *Feed) reset(r Reset) error {
 	if r.Epoch == "" {
 		return errors.New("the feed names no epoch")
 	}
+	f.named = true
 	if r.Epoch == f.epoch {
 		return nil
 	}

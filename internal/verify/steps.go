@@ -63,7 +63,7 @@ func rightSignature(ctx context.Context, c *Config, p *presented) error {
 		// Not the token's fault: a 401 would make clients throw good tokens away.
 		return oauth.Unavailable("the keys of the issuer are not known yet").Because(err)
 	}
-	if _, err := key.Verify(p.token); err != nil {
+	if _, err := key.Verify(*p.token); err != nil {
 		return oauth.InvalidToken("the token was not signed by a key of its issuer").Because(err)
 	}
 	return nil
@@ -144,5 +144,5 @@ func notRevoked(_ context.Context, c *Config, p *presented) error {
 	if c.Revocations == nil {
 		return nil
 	}
-	return c.Revocations.Dead(p.Claims)
+	return c.Revocations.Dead(*p.Claims)
 }

@@ -1,6 +1,6 @@
 // Package verify turns an access token into claims that may be believed (RFC 9068 section 4), for the Gate, for the public
-// middleware and for the Server's own endpoints. It knows no store, no recipe and no HTTP request; scopes, levels and
-// operations are judged by others, from the claims.
+// middleware and for the Server's own endpoints. It knows no store, no recipe and no handler; scopes, levels and operations
+// are judged by others, from the claims.
 package verify
 
 import (
@@ -94,7 +94,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 	return v.VerifyProven(ctx, token, Proof{})
 }
 
-// VerifyProven is Verify for a token whose presenter has proved keys.
+// VerifyProven is Verify for a token whose presenter has proved keys. The claims may be shared with other requests: read
+// them, don't change what they point to.
 func (v *Verifier) VerifyProven(ctx context.Context, token string, proof Proof) (Claims, error) {
 	if v.config.Keys == nil {
 		return Claims{}, oauth.InvalidToken("no token is accepted here")
@@ -103,12 +104,15 @@ func (v *Verifier) VerifyProven(ctx context.Context, token string, proof Proof) 
 	if v.config.Cache != nil {
 		id = digestOf(token)
 		if known, ok := v.config.Cache.find(id); ok {
-			p := presented{Claims: *known, proof: proof, now: v.config.Now()}
+			p := presented{Claims: known, proof: proof, now: v.config.Now()}
 			err := v.run(ctx, v.checks, &p)
 			if p.expired() {
 				v.config.Cache.drop(id)
 			}
-			return p.answer(err)
+			if err != nil {
+				return Claims{}, err
+			}
+			return *known, nil
 		}
 	}
 	parsed, err := jose.Parse(token)
@@ -119,7 +123,7 @@ func (v *Verifier) VerifyProven(ctx context.Context, token string, proof Proof) 
 	if err != nil {
 		return Claims{}, oauth.InvalidToken("the token has malformed claims").Because(err)
 	}
-	p := presented{Claims: claims, token: parsed, proof: proof, now: v.config.Now()}
+	p := presented{Claims: &claims, token: &parsed, proof: proof, now: v.config.Now()}
 	if err := v.run(ctx, v.facts, &p); err != nil {
 		return Claims{}, err
 	}
@@ -143,17 +147,10 @@ func (v *Verifier) run(ctx context.Context, steps Steps, p *presented) error {
 
 // presented is one token at one use.
 type presented struct {
-	Claims
-	token jose.Unverified // zero when the verdict was remembered
+	*Claims
+	token *jose.Unverified // nil when the verdict was remembered
 	proof Proof
 	now   time.Time
-}
-
-func (p *presented) answer(err error) (Claims, error) {
-	if err != nil {
-		return Claims{}, err
-	}
-	return p.Claims, nil
 }
 
 func (p *presented) expired() bool { return int64(p.Expires) <= p.now.Unix() }

@@ -74,7 +74,7 @@ func (s *Server) server() *http.Server {
 		log = slog.Default()
 	}
 	server := &http.Server{
-		Handler:           s.Handler,
+		Handler:           noPreface(s.Handler),
 		TLSConfig:         s.TLS,
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       readTime,
@@ -92,4 +92,17 @@ func (s *Server) server() *http.Server {
 		server.ReadTimeout, server.WriteTimeout = 0, 0
 	}
 	return server
+}
+
+// noPreface refuses the preface of HTTP/2 on a plain connection: net/http hands it to the handler as a request, and what
+// follows it could be read as another (h2c smuggling).
+func noPreface(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "PRI" {
+			w.Header().Set("Connection", "close")
+			w.WriteHeader(http.StatusHTTPVersionNotSupported)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

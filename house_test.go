@@ -31,8 +31,6 @@ var floors = []floor{
 
 // edges are the imports that stay on their floor, each for a reason that somebody could dispute.
 var edges = []edge{
-	{"/recipe", "oauth", "the recipe names grants, methods and scopes in the words of the protocol"},
-	{"/recipe", "level", "the recipe declares the ladder"},
 	{"store", "store/*", "store opens an engine by its name"},
 	{"store/sqlite", "store/sqlstore", "the queries are written once"},
 	{"store/postgres", "store/sqlstore", "the queries are written once"},

@@ -38,7 +38,7 @@ check: static ## what a change must pass before it is pushed: format, vet, lint,
 	$(TESTSUM) "quick tests" $(GO) test -json -short $(PKG)
 
 static: $(LINT)
-	@unformatted=$$(gofmt -l $$(git ls-files '*.go')) && [ -z "$$unformatted" ] || { echo "gofmt has not seen:" $$unformatted "(make fmt)"; exit 1; }
+	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "gofmt has not seen:" $$unformatted "(make fmt)"; exit 1; }
 	$(GO) vet ./...
 	$(LINT) run ./...
 
@@ -71,7 +71,7 @@ mutants: ## the house without each named step must turn a named test red
 	GARDE_MUTANTS=1 $(GO) test -count=1 -timeout 0 -run '^TestMutants' -v $(PKG)
 
 fmt: ## format all Go files
-	gofmt -w $$(git ls-files '*.go')
+	gofmt -w .
 
 promises: ## write docs/promises.md from docs/promises.yaml
 	$(GO) run ./scripts/promises

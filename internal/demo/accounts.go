@@ -1,0 +1,318 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds of a transfer.
+const (
+	maxTransferBody = 4 << 10
+	maxTransfer     = 1_000_000 // cents
+	maxNote         = 60        // characters
+)
+
+// AccountsAPI is the bank's accounts API. It verifies no token: it stands behind the Gate, believes the identity headers
+// that the Gate sets and nobody else can, and therefore is to be reached on loopback alone. What it does check is what
+// only it can know: whose account it is. The zero value is ready.
+type AccountsAPI struct {
+	Now func() time.Time // nil: time.Now
+
+	once   sync.Once
+	ledger *ledger
+	mux    *http.ServeMux
+}
+
+// Run serves on a loopback listener until ctx ends; it refuses any other.
+func (a *AccountsAPI) Run(ctx context.Context, l net.Listener) error { return serve(ctx, l, a) }
+
+// caller is whom the Gate says it has let in.
+type caller struct {
+	Subject string `json:"subject,omitempty"`
+	Client  string `json:"client"`
+	Scope   string `json:"scope"`
+}
+
+// ServeHTTP answers the operations of the recipe.
+func (a *AccountsAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.once.Do(a.prepare)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	// A page in a browser that points its own name at 127.0.0.1 sends that name as Host.
+	if host := hostOf(r.Host); host != "localhost" && !isLoopback(host) {
+		problem(w, http.StatusMisdirectedRequest, "this API answers on loopback only")
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+func (a *AccountsAPI) prepare() {
+	if a.Now == nil {
+		a.Now = time.Now
+	}
+	a.ledger = &ledger{now: a.Now}
+	a.mux = http.NewServeMux()
+	a.mux.HandleFunc("GET /rates", a.rates)
+	a.mux.HandleFunc("GET /balance", a.person(a.balance))
+	a.mux.HandleFunc("GET /accounts/{id}", a.person(a.account))
+	a.mux.HandleFunc("POST /transfers", a.person(a.transfer))
+	a.mux.HandleFunc("GET /statement", a.statement)
+	a.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusNotFound, "the bank has no such operation")
+	})
+}
+
+// person admits callers for whom the Gate names a person that is not the client itself.
+func (a *AccountsAPI) person(next func(http.ResponseWriter, *http.Request, caller)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		who, err := identify(r.Header)
+		if err == nil && (who.Subject == "" || who.Subject == who.Client) {
+			err = errors.New("the Gate named no person")
+		}
+		if err != nil {
+			problem(w, http.StatusUnauthorized, err.Error())
+			return
+		}
+		next(w, r, who)
+	}
+}
+
+// identify reads the Gate's headers. One that stands there twice did not come from the Gate alone.
+func identify(h http.Header) (caller, error) {
+	for _, name := range []string{"Garde-Subject", "Garde-Client", "Garde-Scope"} {
+		if len(h.Values(name)) > 1 {
+			return caller{}, fmt.Errorf("the header %s stands there twice", name)
+		}
+	}
+	who := caller{h.Get("Garde-Subject"), h.Get("Garde-Client"), h.Get("Garde-Scope")}
+	if who.Client == "" {
+		return caller{}, errors.New("the Gate named no client: is the request past it?")
+	}
+	return who, nil
+}
+
+func (a *AccountsAPI) rates(w http.ResponseWriter, _ *http.Request) {
+	type rate struct {
+		Kind        string `json:"kind"`
+		BasisPoints int    `json:"basis_points"`
+	}
+	answer(w, http.StatusOK, map[string]any{
+		"day":   a.Now().UTC().Format(time.DateOnly),
+		"rates": []rate{{"everyday", 0}, {"savings", 215}, {"holidays", 140}},
+	})
+}
+
+// balances is the answer to GET /balance.
+type balances struct {
+	Currency string    `json:"currency"`
+	Cents    int64     `json:"cents"`
+	Accounts []Account `json:"accounts"`
+	Seen     caller    `json:"seen"` // whom the API was told about, to show what the Gate passes on
+}
+
+func (a *AccountsAPI) balance(w http.ResponseWriter, _ *http.Request, who caller) {
+	held, ok := a.held(w, who)
+	if !ok {
+		return
+	}
+	total := balances{Currency: "EUR", Accounts: held, Seen: who}
+	for i := range held {
+		held[i].Entries = nil
+		total.Cents += held[i].Cents
+	}
+	answer(w, http.StatusOK, total)
+}
+
+func (a *AccountsAPI) account(w http.ResponseWriter, r *http.Request, who caller) {
+	held, ok := a.held(w, who)
+	if !ok {
+		return
+	}
+	i := slices.IndexFunc(held, func(one Account) bool { return one.ID == r.PathValue("id") })
+	if i < 0 {
+		problem(w, http.StatusNotFound, "you have no such account")
+		return
+	}
+	answer(w, http.StatusOK, held[i])
+}
+
+func (a *AccountsAPI) transfer(w http.ResponseWriter, r *http.Request, who caller) {
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(kind) != "application/json" {
+		problem(w, http.StatusUnsupportedMediaType, "send application/json")
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTransferBody))
+	if err != nil {
+		problem(w, http.StatusRequestEntityTooLarge, "a transfer fits into 4096 bytes")
+		return
+	}
+	order, err := readTransfer(body)
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if fault := a.ledger.move(who.Subject, order); fault != "" {
+		problem(w, http.StatusUnprocessableEntity, fault)
+		return
+	}
+	answer(w, http.StatusCreated, order)
+}
+
+// statement is for the bank's own programs: what all postings of a day add up to.
+func (a *AccountsAPI) statement(w http.ResponseWriter, r *http.Request) {
+	who, err := identify(r.Header)
+	if err == nil && who.Subject != "" && who.Subject != who.Client {
+		err = errors.New("statements are for the bank's own programs")
+	}
+	if err != nil {
+		problem(w, http.StatusForbidden, err.Error())
+		return
+	}
+	query := r.URL.Query()
+	day := a.Now().UTC().Format(time.DateOnly)
+	if query.Has("day") {
+		day = query.Get("day")
+	}
+	if _, err := time.Parse(time.DateOnly, day); err != nil || len(query["day"]) > 1 {
+		problem(w, http.StatusBadRequest, "day is one date, such as 2026-11-23")
+		return
+	}
+	d := &dice{seed: "statement " + day}
+	in, out := 1_400_000+d.below(900_000), 1_200_000+d.below(900_000)
+	answer(w, http.StatusOK, map[string]any{
+		"day": day, "currency": "EUR", "postings": 180 + d.below(140), "in_cents": in, "out_cents": out, "seen": who,
+	})
+}
+
+func (a *AccountsAPI) held(w http.ResponseWriter, who caller) ([]Account, bool) {
+	held, ok := a.ledger.accounts(who.Subject)
+	if !ok {
+		w.Header().Set("Retry-After", "60")
+		problem(w, http.StatusServiceUnavailable, "the demonstration has more people than it can remember")
+	}
+	return held, ok
+}
+
+// readTransfer reads an order strictly. The standard decoder takes names in any case and lets the last of two win, and
+// so could read another order than whoever looked at it before.
+func readTransfer(body []byte) (Transfer, error) {
+	members, err := flatObject(body)
+	if err != nil {
+		return Transfer{}, err
+	}
+	var order Transfer
+	for name, value := range members {
+		var ok bool
+		switch name {
+		case "from":
+			order.From, ok = value.(string)
+		case "to":
+			order.To, ok = value.(string)
+		case "note":
+			order.Note, ok = value.(string)
+		case "cents":
+			var n json.Number
+			if n, ok = value.(json.Number); ok {
+				order.Cents, err = n.Int64()
+				ok = err == nil && order.Cents > 0 && order.Cents <= maxTransfer
+			}
+			if !ok {
+				return Transfer{}, fmt.Errorf("cents is a whole number from 1 to %d", maxTransfer)
+			}
+		default:
+			return Transfer{}, errors.New("a transfer has from, to, cents and note, and nothing else")
+		}
+		if !ok {
+			return Transfer{}, fmt.Errorf("%s is a text", name)
+		}
+	}
+	switch {
+	case order.From == "" || order.To == "" || order.Cents == 0:
+		return Transfer{}, errors.New("a transfer needs from, to and cents")
+	case utf8.RuneCountInString(order.Note) > maxNote || strings.ContainsFunc(order.Note, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return Transfer{}, fmt.Errorf("a note is one line of at most %d characters", maxNote)
+	}
+	return order, nil
+}
+
+// flatObject reads one JSON object of texts and numbers, whose names are all different.
+func flatObject(body []byte) (map[string]any, error) {
+	wrong := errors.New("the body is not one JSON object of plain texts and numbers")
+	if !utf8.Valid(body) || !json.Valid(body) {
+		return nil, wrong
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if first, err := d.Token(); err != nil || first != json.Delim('{') {
+		return nil, wrong
+	}
+	members := map[string]any{}
+	for d.More() {
+		token, err := d.Token()
+		name, ok := token.(string)
+		if err != nil || !ok {
+			return nil, wrong
+		}
+		if _, twice := members[name]; twice {
+			return nil, errors.New("a name stands there twice")
+		}
+		value, err := d.Token()
+		switch value.(type) {
+		case string, json.Number:
+			members[name] = value
+		default:
+			return nil, wrong
+		}
+		if err != nil {
+			return nil, wrong
+		}
+	}
+	return members, nil
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		problem(w, http.StatusInternalServerError, "the answer can't be written")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(append(text, '\n')) //nolint:errcheck // the caller is gone
+}
+
+// problem answers as RFC 9457 says.
+func problem(w http.ResponseWriter, status int, detail string) {
+	text, err := json.Marshal(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+	if err != nil {
+		text = []byte(`{}`)
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	w.Write(append(text, '\n')) //nolint:errcheck // the caller is gone
+}
+
+// hostOf is the host of a Host header, without port and brackets.
+func hostOf(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return strings.Trim(hostport, "[]")
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,55 @@
+package demo
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+)
+
+// callback is the command line's own door: it takes the first answer that bears the right state, and then no more.
+type callback struct {
+	party   *party
+	attempt attempt
+	done    chan outcome // holds one
+
+	mu    sync.Mutex
+	spent bool
+}
+
+type outcome struct {
+	grant grant
+	err   error
+}
+
+// ServeHTTP answers /callback with a small page; an answer that was not asked for changes nothing, since any program
+// or page on this machine can send one.
+func (c *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	pages, err := readPages()
+	if err != nil {
+		http.Error(w, "the page can't be shown", http.StatusInternalServerError)
+		return
+	}
+	lang := language(r)
+	if r.Method != http.MethodGet || r.URL.Path != "/callback" || !isLoopback(hostOf(r.Host)) {
+		http.NotFound(w, r)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.spent {
+		pages.small(w, http.StatusConflict, lang, "cli.again")
+		return
+	}
+	g, err := c.party.finish(r.Context(), c.attempt, r.URL.Query())
+	if no := (*forged)(nil); errors.As(err, &no) && r.URL.Query().Get("state") != c.attempt.State {
+		pages.small(w, http.StatusBadRequest, lang, "cli.foreign")
+		return
+	}
+	c.spent = true
+	c.done <- outcome{g, err}
+	if err != nil {
+		pages.small(w, http.StatusBadRequest, lang, "cli.failed")
+		return
+	}
+	pages.small(w, http.StatusOK, lang, "cli.done")
+}

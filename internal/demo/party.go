@@ -1,0 +1,376 @@
+package demo
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// Bounds of what a client of the bank waits for and reads.
+const (
+	answerLimit = 1 << 20
+	answerTime  = 10 * time.Second
+)
+
+// denied is what the server said no with (RFC 6749 sections 4.1.2.1 and 5.2).
+type denied struct {
+	Status      int // 0: the answer came through the browser
+	Code        string
+	Description string
+}
+
+func (d *denied) Error() string {
+	if d.Description == "" {
+		return "the server answered " + d.Code
+	}
+	return "the server answered " + d.Code + ": " + d.Description
+}
+
+// forged is an answer that did not come from the server that was asked, or not to the browser that asked.
+type forged struct{ why string }
+
+func (f *forged) Error() string { return "the answer was not taken: " + f.why }
+
+// party is one client of the bank, in its dealings with the Server.
+type party struct {
+	id       string
+	issuer   string
+	resource string
+	key      *Key // nil for a client that can keep none
+	http     *http.Client
+	now      func() time.Time
+
+	mu    sync.Mutex
+	known *server
+}
+
+// server is what discovery told.
+type server struct {
+	provider *oidc.Provider
+	endpoint oauth2.Endpoint
+	meta     metadata
+}
+
+type metadata struct {
+	Challenges []string `json:"code_challenge_methods_supported"`
+	Answers    bool     `json:"authorization_response_iss_parameter_supported"`
+	Logout     string   `json:"end_session_endpoint"`
+	Revocation string   `json:"revocation_endpoint"`
+	UserInfo   string   `json:"userinfo_endpoint"`
+	Keys       string   `json:"jwks_uri"`
+}
+
+// attempt is one sign-in under way, bound to the browser that began it.
+type attempt struct {
+	State, Nonce, Verifier string
+	Scope, Redirect        string
+	Begun                  time.Time
+}
+
+// grant is what a client holds of a person, or of itself.
+type grant struct {
+	Access  string    `json:"access_token"`
+	Refresh string    `json:"refresh_token,omitempty"`
+	ID      string    `json:"id_token,omitempty"`
+	Scope   string    `json:"scope"`
+	Subject string    `json:"sub,omitempty"`
+	Expires time.Time `json:"expires"`
+}
+
+// bounded is an HTTP client that follows no redirect, waits and reads no longer than said, and sends no cookie.
+func bounded() *http.Client {
+	transport := &http.Transport{
+		Proxy: nil, ResponseHeaderTimeout: answerTime, IdleConnTimeout: 30 * time.Second, MaxIdleConnsPerHost: 16,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+	return &http.Client{
+		Transport: limited{transport}, Timeout: answerTime,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+type limited struct{ next http.RoundTripper }
+
+// RoundTrip cuts every answer at answerLimit.
+func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := l.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(response.Body, answerLimit), response.Body}
+	return response, nil
+}
+
+// discover reads the server's metadata once; a failure is tried again the next time.
+func (p *party) discover(ctx context.Context) (*server, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known != nil {
+		return p.known, nil
+	}
+	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, p.http), p.issuer)
+	if err != nil {
+		return nil, fmt.Errorf("ask the server who it is: %w", err)
+	}
+	found := &server{provider: provider, endpoint: provider.Endpoint()}
+	if err := provider.Claims(&found.meta); err != nil {
+		return nil, fmt.Errorf("ask the server who it is: %w", err)
+	}
+	if !slices.Contains(found.meta.Challenges, "S256") {
+		return nil, &forged{"the server does not say that it knows PKCE with S256"}
+	}
+	// A document that sends codes or proofs elsewhere is not believed.
+	for _, address := range []string{found.endpoint.AuthURL, found.endpoint.TokenURL, found.meta.Keys,
+		found.meta.Logout, found.meta.Revocation, found.meta.UserInfo} {
+		if address != "" && origin(address) != origin(p.issuer) {
+			return nil, &forged{"the server names an endpoint on another host"}
+		}
+	}
+	p.known = found
+	return found, nil
+}
+
+// begin makes an attempt and the address that the browser is sent to.
+func (p *party) begin(ctx context.Context, redirect, scope string, more ...oauth2.AuthCodeOption) (attempt, string, error) {
+	known, err := p.discover(ctx)
+	if err != nil {
+		return attempt{}, "", err
+	}
+	a := attempt{
+		State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(),
+		Scope: scope, Redirect: redirect, Begun: p.now(),
+	}
+	config := oauth2.Config{ClientID: p.id, RedirectURL: redirect, Scopes: strings.Fields(scope), Endpoint: known.endpoint}
+	options := append([]oauth2.AuthCodeOption{
+		oidc.Nonce(a.Nonce), oauth2.S256ChallengeOption(a.Verifier), oauth2.SetAuthURLParam("resource", p.resource),
+	}, more...)
+	return a, config.AuthCodeURL(a.State, options...), nil
+}
+
+// finish judges the answer that came through the browser and fetches the tokens. Whatever fails before the code is
+// sent leaves no trace at the server.
+func (p *party) finish(ctx context.Context, a attempt, answer url.Values) (grant, error) {
+	known, err := p.discover(ctx)
+	if err != nil {
+		return grant{}, err
+	}
+	for _, name := range []string{"code", "state", "iss", "error", "error_description"} {
+		if len(answer[name]) > 1 {
+			return grant{}, &forged{name + " stands there twice"}
+		}
+	}
+	// The state says that this browser began it; iss says who answers (RFC 9207 section 2.4).
+	if a.State == "" || subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(a.State)) != 1 {
+		return grant{}, &forged{"its state is not the one that was sent"}
+	}
+	if (known.meta.Answers || answer.Has("iss")) && answer.Get("iss") != p.issuer {
+		return grant{}, &forged{"it names another issuer"}
+	}
+	if answer.Has("error") {
+		return grant{}, &denied{Code: answer.Get("error"), Description: answer.Get("error_description")}
+	}
+	if answer.Get("code") == "" {
+		return grant{}, &forged{"it has no code"}
+	}
+	g, err := p.token(ctx, url.Values{
+		"grant_type": {"authorization_code"}, "code": {answer.Get("code")}, "redirect_uri": {a.Redirect},
+		"code_verifier": {a.Verifier}, "resource": {p.resource},
+	})
+	if err != nil {
+		return grant{}, err
+	}
+	if g.Scope == "" {
+		g.Scope = a.Scope
+	}
+	g.Subject, err = p.identify(ctx, known, g, a.Nonce)
+	return g, err
+}
+
+// identify verifies the ID token (OpenID Connect Core section 3.1.3.7) and gives its subject.
+func (p *party) identify(ctx context.Context, known *server, g grant, nonce string) (string, error) {
+	if g.ID == "" {
+		return "", &forged{"there is no ID token"}
+	}
+	// The algorithm is the one that the bank registered for, whatever the token's header says.
+	verifier := known.provider.Verifier(&oidc.Config{ClientID: p.id, SupportedSigningAlgs: []string{oidc.ES256}, Now: p.now})
+	token, err := verifier.Verify(oidc.ClientContext(ctx, p.http), g.ID)
+	if err != nil {
+		return "", fmt.Errorf("verify the ID token: %w", errors.Join(&forged{"its ID token does not verify"}, err))
+	}
+	var claims struct {
+		AZP string `json:"azp"`
+	}
+	if err := token.Claims(&claims); err != nil {
+		return "", fmt.Errorf("read the ID token: %w", err)
+	}
+	switch {
+	case subtle.ConstantTimeCompare([]byte(token.Nonce), []byte(nonce)) != 1:
+		return "", &forged{"its ID token was made for another sign-in"}
+	case len(token.Audience) != 1 || claims.AZP != "" && claims.AZP != p.id:
+		return "", &forged{"its ID token is for somebody else as well"}
+	case token.Subject == "":
+		return "", &forged{"its ID token names nobody"}
+	case token.IssuedAt.After(p.now().Add(time.Minute)):
+		return "", &forged{"its ID token is from the future"}
+	}
+	if token.AccessTokenHash != "" {
+		if err := token.VerifyAccessToken(g.Access); err != nil {
+			return "", &forged{"its ID token belongs to another access token"}
+		}
+	}
+	return token.Subject, nil
+}
+
+// renew trades the refresh token for new tokens. What the server leaves out stays as it was (RFC 6749 section 6).
+func (p *party) renew(ctx context.Context, old grant) (grant, error) {
+	g, err := p.token(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {old.Refresh}, "resource": {p.resource}})
+	if err != nil {
+		return grant{}, err
+	}
+	if g.Refresh == "" {
+		g.Refresh = old.Refresh
+	}
+	if g.Scope == "" {
+		g.Scope = old.Scope
+	}
+	// The first ID token proved who signed in; the newest access token says the rest.
+	g.ID, g.Subject = old.ID, old.Subject
+	return g, nil
+}
+
+// itself gives the client a token for itself (RFC 6749 section 4.4).
+func (p *party) itself(ctx context.Context, scope string) (grant, error) {
+	return p.token(ctx, url.Values{"grant_type": {"client_credentials"}, "scope": {scope}, "resource": {p.resource}})
+}
+
+// token sends one request to the token endpoint.
+func (p *party) token(ctx context.Context, form url.Values) (grant, error) {
+	known, err := p.discover(ctx)
+	if err != nil {
+		return grant{}, err
+	}
+	asked := p.now()
+	body, err := p.post(ctx, known.endpoint.TokenURL, form)
+	if err != nil {
+		return grant{}, err
+	}
+	var told struct {
+		Access  string `json:"access_token"`
+		Kind    string `json:"token_type"`
+		Life    int64  `json:"expires_in"`
+		Refresh string `json:"refresh_token"`
+		ID      string `json:"id_token"`
+		Scope   string `json:"scope"`
+	}
+	if err := json.Unmarshal(body, &told); err != nil {
+		return grant{}, errors.New("the token endpoint's answer is no JSON")
+	}
+	if told.Access == "" || !strings.EqualFold(told.Kind, "Bearer") || told.Life <= 0 || told.Life > 86400 {
+		return grant{}, errors.New("the token endpoint's answer is incomplete")
+	}
+	return grant{
+		Access: told.Access, Refresh: told.Refresh, ID: told.ID, Scope: told.Scope,
+		Expires: asked.Add(time.Duration(told.Life) * time.Second),
+	}, nil
+}
+
+// post sends a form, proved by the client's key where it has one.
+func (p *party) post(ctx context.Context, address string, form url.Values) ([]byte, error) {
+	form.Set("client_id", p.id)
+	if p.key != nil {
+		proof, err := p.key.assertion(p.id, p.issuer, p.now())
+		if err != nil {
+			return nil, err
+		}
+		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		form.Set("client_assertion", proof)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, fmt.Errorf("ask the server: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("Accept", "application/json")
+	response, err := p.http.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask the server: %w", err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("ask the server: %w", err)
+	}
+	if response.StatusCode == http.StatusOK {
+		return body, nil
+	}
+	no := denied{Status: response.StatusCode, Code: "an error without a code"}
+	var told struct {
+		Code        string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	if kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); kind == "application/json" && json.Unmarshal(body, &told) == nil && told.Code != "" {
+		no.Code, no.Description = told.Code, told.Description
+	}
+	return nil, &no
+}
+
+// revoke ends a token (RFC 7009); the server answers the same for one that it does not know.
+func (p *party) revoke(ctx context.Context, token string) error {
+	known, err := p.discover(ctx)
+	if err != nil || known.meta.Revocation == "" || token == "" {
+		return err
+	}
+	_, err = p.post(ctx, known.meta.Revocation, url.Values{"token": {token}, "token_type_hint": {"refresh_token"}})
+	return err
+}
+
+// named asks who the person is in words. An answer about somebody else is not taken (OpenID Connect Core section 5.3.2).
+func (p *party) named(ctx context.Context, g grant) (string, error) {
+	known, err := p.discover(ctx)
+	if err != nil || known.meta.UserInfo == "" {
+		return "", err
+	}
+	info, err := known.provider.UserInfo(oidc.ClientContext(ctx, p.http), oauth2.StaticTokenSource(&oauth2.Token{AccessToken: g.Access, TokenType: "Bearer"}))
+	if err != nil {
+		return "", fmt.Errorf("ask who the person is: %w", err)
+	}
+	if info.Subject != g.Subject {
+		return "", &forged{"userinfo speaks of somebody else"}
+	}
+	var claims struct {
+		Name     string `json:"name"`
+		Username string `json:"preferred_username"`
+	}
+	if err := info.Claims(&claims); err != nil {
+		return "", fmt.Errorf("ask who the person is: %w", err)
+	}
+	if claims.Name != "" {
+		return claims.Name, nil
+	}
+	return claims.Username, nil
+}
+
+func origin(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}

@@ -1,0 +1,84 @@
+package demo
+
+import (
+	"bytes"
+	"crypto/rand"
+	_ "embed" // the recipe's text
+	"fmt"
+	"path/filepath"
+	"strings"
+	"text/template"
+)
+
+//go:embed files/recipe.yaml
+var recipeText string
+
+// Recipe is the text of the bank's recipe for a site whose accounts API listens at upstream, a base URL. The files that
+// it names (bank-web.jwks.json, bank-nightly.jwks.json) stand beside it once Keys has run on the folder.
+func Recipe(site Site, upstream string) ([]byte, error) {
+	parsed, err := template.New("recipe").Option("missingkey=error").Parse(recipeText)
+	if err != nil {
+		return nil, fmt.Errorf("write the bank's recipe: %w", err)
+	}
+	var text bytes.Buffer
+	if err := parsed.Execute(&text, map[string]string{"Gate": site.Gate, "Bank": site.Bank, "Upstream": upstream}); err != nil {
+		return nil, fmt.Errorf("write the bank's recipe: %w", err)
+	}
+	return text.Bytes(), nil
+}
+
+// Keys opens the keys of the bank's confidential clients in dir, or makes them at the first start. It must have run
+// before the recipe is read.
+func Keys(dir string) (web, nightly *Key, err error) {
+	if web, err = OpenKey(dir, WebClient); err != nil {
+		return nil, nil, err
+	}
+	nightly, err = OpenKey(dir, ServiceClient)
+	return web, nightly, err
+}
+
+// Person is somebody who can sign in to the demonstration.
+type Person struct {
+	Username string
+	Name     string
+	Email    string
+	Locale   string
+	Password string
+}
+
+// People are those who can sign in, with passwords made afresh at each call: a caller that starts on fresh data prints
+// them once and seeds Users with them. There is no password that somebody could know beforehand.
+func People() []Person {
+	people := []Person{
+		{Username: "alice", Name: "Alice Martin", Email: "alice@rive.example", Locale: "en"},
+		{Username: "bruno", Name: "Bruno Lefèvre", Email: "bruno@rive.example", Locale: "fr"},
+		{Username: "chloe", Name: "Chloé Okafor", Email: "chloe@rive.example", Locale: "en"},
+	}
+	for i := range people {
+		people[i].Password = newPassword()
+	}
+	return people
+}
+
+// newPassword has 80 bits and can be typed: four groups of four letters and digits.
+func newPassword() string {
+	text := strings.ToLower(rand.Text()[:16])
+	return text[:4] + "-" + text[4:8] + "-" + text[8:12] + "-" + text[12:]
+}
+
+// Users is the people.yaml of these persons, as `garde user import` and `seed:` read it.
+func Users(people []Person) []byte {
+	var b bytes.Buffer
+	b.WriteString("# The people of the demonstration. Their passwords were made on this machine.\nusers:\n")
+	for _, p := range people {
+		// %q is also how YAML writes such texts in double quotes.
+		fmt.Fprintf(&b, "  - username: %s\n    name: %q\n    email: %s\n    email_verified: true\n    locale: %s\n    password: %q\n",
+			p.Username, p.Name, p.Email, p.Locale, p.Password)
+	}
+	return b.Bytes()
+}
+
+// KeepPeople writes people.yaml in dir for its owner alone, so that a second start can show who signs in.
+func KeepPeople(dir string, people []Person) error {
+	return writePrivate(filepath.Join(dir, "people.yaml"), Users(people))
+}

@@ -1,0 +1,135 @@
+package demo
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Bounds of what the bank remembers of browsers.
+const (
+	maxVisits   = 2_000
+	visitIdle   = time.Hour
+	attemptLife = 10 * time.Minute
+	visitCookie = "bank_session"
+	beginCookie = "bank_signin"
+)
+
+// visit is a browser that is signed in to the bank. Tokens stay here, on the server: the browser has the cookie alone.
+type visit struct {
+	id, csrf string
+	name     string
+
+	mu      sync.Mutex // one refresh at a time; the others wait for it
+	grant   grant
+	expired string // the last access token that has run out, to show what the Gate says to it
+	last    *reply // what the Gate said to the last transfer, shown once
+	order   Transfer
+	seen    time.Time // guarded by the desk
+}
+
+// desk keeps visits and attempts in memory; both are lost at a restart, and then people sign in again, which the
+// Server's own session makes a matter of one click.
+type desk struct {
+	now      func() time.Time
+	mu       sync.Mutex
+	visits   map[string]*visit
+	attempts map[string]attempt
+}
+
+// begin binds an attempt to a browser and gives the cookie's value.
+func (d *desk) begin(a attempt) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sweep()
+	id := rand.Text() + rand.Text()
+	d.attempts[id] = a
+	return id
+}
+
+// take gives an attempt back once and never again, whatever comes of it.
+func (d *desk) take(r *http.Request) (attempt, bool) {
+	cookie, err := r.Cookie(beginCookie)
+	if err != nil {
+		return attempt{}, false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a, ok := d.attempts[cookie.Value]
+	delete(d.attempts, cookie.Value)
+	return a, ok && d.now().Sub(a.Begun) < attemptLife
+}
+
+// open makes a visit with a new id; the one that the browser had before ends (session fixation).
+func (d *desk) open(r *http.Request, g grant, name string) *visit {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if cookie, err := r.Cookie(visitCookie); err == nil {
+		delete(d.visits, cookie.Value)
+	}
+	d.sweep()
+	v := &visit{id: rand.Text() + rand.Text(), csrf: rand.Text(), grant: g, name: name, seen: d.now()}
+	d.visits[v.id] = v
+	return v
+}
+
+// visit finds the browser's visit, or nil.
+func (d *desk) visit(r *http.Request) *visit {
+	cookie, err := r.Cookie(visitCookie)
+	if err != nil {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v := d.visits[cookie.Value]
+	if v == nil || d.now().Sub(v.seen) > visitIdle {
+		delete(d.visits, cookie.Value)
+		return nil
+	}
+	v.seen = d.now()
+	return v
+}
+
+func (d *desk) end(v *visit) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.visits, v.id)
+}
+
+// sweep is called with the lock: it forgets what is over, and when there is still too much, whatever it meets first.
+func (d *desk) sweep() {
+	if d.visits == nil {
+		d.visits, d.attempts = map[string]*visit{}, map[string]attempt{}
+	}
+	for id, a := range d.attempts {
+		if len(d.attempts) >= maxVisits || d.now().Sub(a.Begun) >= attemptLife {
+			delete(d.attempts, id)
+		}
+	}
+	for id, v := range d.visits {
+		if len(d.visits) >= maxVisits || d.now().Sub(v.seen) > visitIdle {
+			delete(d.visits, id)
+		}
+	}
+}
+
+// meant tells whether a form came from a page that this visit was shown.
+func (v *visit) meant(r *http.Request) bool {
+	return subtle.ConstantTimeCompare([]byte(r.PostForm.Get("csrf")), []byte(v.csrf)) == 1
+}
+
+// cookie makes a cookie of the bank. It has no Secure and no __Host- because the demonstration speaks http, on loopback
+// alone; a real bank has both.
+func cookie(name, value string, life time.Duration) *http.Cookie {
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: int(life / time.Second), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+}
+
+func noCookie(name string) *http.Cookie {
+	gone := cookie(name, "", 0)
+	gone.MaxAge = -1
+	return gone
+}

@@ -142,7 +142,7 @@ func (w words) funcs() template.FuncMap {
 		"field": w.field, "whoami": w.whoami, "fault": w.fault, "csrf": csrf,
 		"scope": w.scope, "sentences": w.sentences, "activity": w.activity,
 		"note": w.note, "noted": w.noted, "circumstances": w.circumstances,
-		"clean": clean, "initial": initial, "image": clientImage, "link": link, "action": formAction,
+		"clean": clean, "detail": cleanDetail, "initial": initial, "image": clientImage, "link": link, "action": formAction,
 		"pairs": pairs,
 	}
 }

@@ -9,13 +9,21 @@ import (
 	"unicode"
 )
 
-// maxForeign bounds a text that a client or a browser chose.
-const maxForeign = 80
+// What of a foreign text is shown, in characters: a name, and a sentence of ours
+// that may quote one.
+const (
+	maxForeign = 80
+	maxDetail  = 300
+)
 
 // clean makes a foreign text fit to stand in a sentence of ours: no control,
 // format or direction characters (which could reorder or hide our words), no
 // line breaks, at most maxForeign characters.
-func clean(text string) string {
+func clean(text string) string { return cleanTo(text, maxForeign) }
+
+func cleanDetail(text string) string { return cleanTo(text, maxDetail) }
+
+func cleanTo(text string, most int) string {
 	var b strings.Builder
 	space, n := false, 0
 	for _, r := range text {
@@ -26,7 +34,7 @@ func clean(text string) string {
 		case r == unicode.ReplacementChar, !unicode.IsGraphic(r), unicode.Is(unicode.Cf, r), unicode.Is(unicode.Co, r):
 			continue
 		}
-		if n >= maxForeign {
+		if n >= most {
 			return b.String() + "…"
 		}
 		if space {

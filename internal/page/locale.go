@@ -27,7 +27,7 @@ type tongues struct {
 
 // words is one catalogue: key to text, with {name} where a value goes.
 type words struct {
-	lang string
+	lang    string
 	entries map[string]string
 }
 

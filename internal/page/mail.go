@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -45,10 +46,10 @@ func (p *Pages) Mail(kind MailKind, locale string, data MailData) (subject, text
 	if _, ok := words.entries[key+".subject"]; !ok {
 		return "", "", "", fmt.Errorf("no such mail: %s", kind)
 	}
-	if (data.Link == "") != (kind == MailChanged) {
-		return "", "", "", errors.New("a mail has a link exactly when there is something to do")
-	}
 	data.Username, data.Device, data.Place = clean(data.Username), clean(data.Device), clean(data.Place)
+	if err := data.check(kind); err != nil {
+		return "", "", "", fmt.Errorf("write the mail %s: %w", kind, err)
+	}
 	m := mail{
 		MailData: data, Kind: string(kind), Lang: lang, Name: p.theme.Name,
 		Title: words.text(key+".title", "name", p.theme.Name), Colours: p.palette.inline(),
@@ -58,6 +59,24 @@ func (p *Pages) Mail(kind MailKind, locale string, data MailData) (subject, text
 		return "", "", "", fmt.Errorf("write the mail %s: %w", kind, err)
 	}
 	return words.text(key+".subject", "name", p.theme.Name), words.plain(m), out.String(), nil
+}
+
+// check finds what a caller forgot before a person reads it.
+func (d MailData) check(kind MailKind) error {
+	if d.Username == "" {
+		return errors.New("it greets nobody")
+	}
+	if kind == MailChanged {
+		if d.Link != "" || d.When.IsZero() {
+			return errors.New("it tells when, and has no link")
+		}
+		return nil
+	}
+	u, err := url.Parse(d.Link)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || d.Expires.IsZero() {
+		return errors.New("it needs a web link and when it expires")
+	}
+	return nil
 }
 
 // plain is the mail as text.

@@ -130,7 +130,7 @@ func (p *palette) derive() {
 	}
 	p.dangerSoft = mix(p.danger, p.surface, 0.08)
 	p.goodSoft = mix(p.good, p.surface, 0.10)
-	p.muted = quiet(p.ink, 5, p.surface, p.ground, p.sunk)
+	p.muted = quiet(p.ink, 6, p.surface, p.ground, p.sunk)
 	p.edge = quiet(p.ink, 3.2, p.surface, p.ground)
 }
 

@@ -1,0 +1,106 @@
+package page_test
+
+import (
+	"net/url"
+	"time"
+
+	"github.com/gardeauth/garde/internal/page"
+)
+
+var noon = time.Date(2026, 2, 1, 12, 4, 0, 0, time.UTC)
+
+func sampleCommon() page.Common {
+	return page.Common{CSRF: "csrf-of-this-browser", Trace: "7F3KQ2M9XH", FormTarget: "https://budget.example/callback"}
+}
+
+func sampleClient() page.Client {
+	return page.Client{Name: "Budget", Host: "budget.example", Policy: "https://budget.example/privacy", Terms: "https://budget.example/terms"}
+}
+
+func sampleScopes() []page.Scope {
+	return []page.Scope{
+		{Name: "openid"}, {Name: "profile"},
+		{Name: "accounts.read", Say: map[string]string{"en": "See your balances", "fr": "Voir vos soldes"},
+			Means: map[string]string{"en": "The balance and the last entries of each of your accounts.", "fr": "Le solde et les dernières écritures de chacun de vos comptes."}},
+		{Name: "transfers.write", Say: map[string]string{"en": "Move money between yours"}},
+		{Name: "odd.one"},
+		{Name: "offline_access"},
+	}
+}
+
+func sampleAccount() page.Account {
+	return page.Account{
+		Common: sampleCommon(), Action: "/account", Username: "ada", Name: "Ada Lovelace", Email: "ada@example.com", EmailVerified: true,
+		Sessions: []page.Session{
+			{ID: "s1", Device: "Firefox on Linux", Place: "Lyon, France", Since: noon, Seen: noon, Current: true},
+			{ID: "s2", Device: "Safari on iPhone", Place: "Paris, France", Since: noon, Seen: noon.Add(-49 * time.Hour)},
+			{ID: "s3", Since: noon, Seen: noon.Add(-200 * time.Hour)},
+		},
+		Consents: []page.Permission{
+			{ID: "c1", Client: sampleClient(), Scopes: sampleScopes(), Since: noon},
+			{ID: "c2", Client: page.Client{Name: "Ledger Export"}, Scopes: sampleScopes()[:2], Since: noon},
+		},
+		Activity: []page.Activity{
+			{Kind: "signed_in", When: noon, Device: "Firefox on Linux", Place: "Lyon, France"},
+			{Kind: "consent_given", When: noon, Client: "Budget"},
+			{Kind: "never heard of", When: noon},
+		},
+		Notice: page.NotePasswordChanged,
+	}
+}
+
+// samples has every view at least once, and the variants that show other parts.
+func samples() map[string]page.View {
+	c, client := sampleCommon(), sampleClient()
+	unverified := client
+	unverified.Unverified = true
+	wrong := c
+	wrong.Problems = []page.Problem{{Field: page.FieldPassword, Fault: page.FaultCredentials}}
+	weak := c
+	weak.Problems = []page.Problem{
+		{Field: page.FieldNewPassword, Fault: page.FaultShort},
+		{Field: page.FieldNewPassword, Fault: page.FaultCommon},
+		{Field: page.FieldNewPasswordAgain, Fault: page.FaultDiffer},
+	}
+	short := c
+	short.Problems = weak.Problems[:2]
+	stale := c
+	stale.Problems = []page.Problem{{Fault: page.FaultStale}}
+	account := sampleAccount()
+	bad := sampleAccount()
+	bad.Notice = ""
+	bad.Problems = []page.Problem{{Field: page.FieldCurrentPassword, Fault: page.FaultCurrent}}
+	return map[string]page.View{
+		"signin":          page.SignIn{Common: c, Flow: "f1", Client: client, SignUp: "/signup", Forgot: "/forgot"},
+		"signin-plain":    page.SignIn{Common: c},
+		"signin-hint":     page.SignIn{Common: c, Action: "/login", Flow: "f1", Client: unverified, Username: "ada", Switch: "/switch", Forgot: "/forgot"},
+		"signin-wrong":    page.SignIn{Common: wrong, Flow: "f1", Client: client, Username: "ada", SignUp: "/signup", Forgot: "/forgot"},
+		"signin-again":    page.SignIn{Common: c, Flow: "f1", Client: client, Username: "ada", Known: "ada", Switch: "/switch"},
+		"signin-stale":    page.SignIn{Common: stale, Flow: "f1"},
+		"signup":          page.SignUp{Common: c, Flow: "f1", Client: client, SignIn: "/login"},
+		"signup-weak":     page.SignUp{Common: short, Flow: "f1", Username: "ada", Email: "ada@example.com"},
+		"checkmail":       page.CheckMail{Common: c, Email: "ada@example.com", SignIn: "/login"},
+		"checkmail-reset": page.CheckMail{Common: c, Email: "ada@example.com", Reset: true},
+		"verifymail":      page.VerifyMail{Common: c, Token: "t1", Email: "ada@example.com"},
+		"forgot":          page.Forgot{Common: c, SignIn: "/login"},
+		"reset":           page.Reset{Common: c, Token: "t1", Username: "ada"},
+		"reset-weak":      page.Reset{Common: weak, Token: "t1", Username: "ada"},
+		"enrol":           page.Enrol{Common: c, Token: "t1", Username: "ada"},
+		"enrol-admin":     page.Enrol{Common: c, Token: "t1", Username: "ada", Admin: true},
+		"consent":         page.Consent{Common: c, Flow: "f1", Client: client, Username: "ada", Scopes: sampleScopes(), Remembered: true, Account: "/account", Switch: "/switch"},
+		"consent-new":     page.Consent{Common: c, Flow: "f1", Client: unverified, Username: "ada", Scopes: sampleScopes()[:2]},
+		"account":         account,
+		"account-wrong":   bad,
+		"account-bare":    page.Account{Common: c, Action: "/account", Username: "ada"},
+		"logout":          page.LogoutConfirm{Common: c, Flow: "f1", Username: "ada", Client: client},
+		"logout-plain":    page.LogoutConfirm{Common: c},
+		"signedout":       page.SignedOut{Common: c, SignIn: "/login"},
+		"error":           page.Error{Common: c, Code: "invalid_request", Reason: "redirect_uri", Detail: "redirect_uri is not registered for this client", Client: client},
+		"error-plain":     page.Error{Common: c, Code: "server_error", Retry: "/login"},
+		"formpost":        page.FormPost{Common: c, Action: "https://budget.example/callback?a=(1)", Values: url.Values{"code": {"c0de"}, "state": {"st"}, "iss": {"https://id.example"}}, Client: client},
+		"message":         page.Message{Common: c, Note: page.NoteMailVerified, Next: "/account"},
+		"message-words":   page.Message{Common: c, Title: "A title", Text: "A text."},
+		"locked":          page.Locked{Common: c, Until: noon, Forgot: "/forgot"},
+		"locked-later":    page.Locked{Common: c},
+	}
+}

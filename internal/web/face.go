@@ -45,6 +45,13 @@ func (f Face) Show(w http.ResponseWriter, r *http.Request, err error) {
 	f.show(out, r, err)
 }
 
+// Note logs err once for a handler that answers it by itself, such as by a redirect to the client.
+func (f Face) Note(r *http.Request, err error) {
+	answer, _ := Judge(err)
+	answer.Trace = Trace(r.Context())
+	f.log(r, answer, err)
+}
+
 func (f Face) show(w *watched, r *http.Request, err error) {
 	answer, header := Judge(err)
 	answer.Trace = Trace(r.Context())

@@ -94,7 +94,7 @@ func (e *Endpoint) stream(ctx context.Context, out *stream, claims verify.Claims
 		}
 		for _, change := range changes {
 			after = change.Seq
-			fact, ends := factOf(change)
+			fact, ends := Fact(change)
 			if !ends {
 				continue
 			}
@@ -131,8 +131,8 @@ func (e *Endpoint) now() time.Time {
 	return time.Now()
 }
 
-// factOf turns a row of the outbox into a fact of the feed; false for those that only concern caches.
-func factOf(change iam.Change) (verify.Revocation, bool) {
+// Fact turns a row of the outbox into a fact of the feed; false for those that only concern caches.
+func Fact(change iam.Change) (verify.Revocation, bool) {
 	fact := verify.Revocation{Seq: change.Seq, Kind: verify.Kind(change.Kind), ID: change.ID, Until: change.Until.Unix() + 1}
 	switch change.Kind {
 	case iam.ChangeToken, iam.ChangeGrant, iam.ChangeSession, iam.ChangeKey:
@@ -144,9 +144,6 @@ func factOf(change iam.Change) (verify.Revocation, bool) {
 	}
 	return verify.Revocation{}, false
 }
-
-// Fact is factOf for the server's own memory of revocations.
-func Fact(change iam.Change) (verify.Revocation, bool) { return factOf(change) }
 
 type stream struct {
 	w       http.ResponseWriter

@@ -1,0 +1,196 @@
+// Package authorize is /authorize: it reads the request, looks what is still missing (a sign-in, a consent, nothing) and
+// sends the person there, or answers the client with a code. The steps of the login never route to one another: each
+// proves or refuses and comes back here.
+package authorize
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/page"
+	"github.com/gardeauth/garde/internal/server/request"
+	"github.com/gardeauth/garde/internal/session"
+	"github.com/gardeauth/garde/internal/web"
+)
+
+// Endpoint is /authorize. All fields but Now are required.
+type Endpoint struct {
+	Issuer   string
+	Parser   *request.Parser
+	Sessions *session.Keeper
+	Flows    iam.Flows
+	Codes    iam.Codes
+	Consents iam.Consents
+	Policy   func() *assurance.Policy
+	Pages    func() *page.Pages
+	Face     web.Face         // notes errors that go back to the client
+	Now      func() time.Time // nil: time.Now
+}
+
+// FlowLife is how long a person may take to sign in and consent.
+const FlowLife = 30 * time.Minute
+
+func (e *Endpoint) now() time.Time {
+	if e.Now != nil {
+		return e.Now().UTC()
+	}
+	return time.Now().UTC()
+}
+
+// Authorize answers GET with the next step, and POST by storing the request and sending the browser to a GET of it:
+// a body is never re-posted (RFC 9700 section 4.12).
+func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
+	switch r.Method {
+	case http.MethodPost:
+		return e.store(w, r)
+	case http.MethodGet:
+	default:
+		return web.MethodNotAllowed(http.MethodGet, http.MethodPost)
+	}
+	form, err := web.Query(r)
+	if err != nil {
+		return err
+	}
+	at := position{flow: iam.Flow{Query: form.Map().Encode()}}
+	if form.Has("flow") {
+		if at.flow, err = e.resume(r, form.Value("flow")); err != nil {
+			return err
+		}
+		at.key = form.Value("flow")
+		if form, err = storedForm(r.Context(), at.flow.Query); err != nil {
+			return err
+		}
+	}
+	at.request, err = e.Parser.Parse(r.Context(), request.Authorize, form)
+	if err != nil {
+		return e.refuse(w, r, err)
+	}
+	return e.dispatch(w, r, at)
+}
+
+// position is how far a request has come.
+type position struct {
+	request *request.Request
+	flow    iam.Flow // zero hash: not kept yet
+	key     string   // the flow's value in URLs
+	session iam.Session
+	signed  bool // session is set
+}
+
+func (e *Endpoint) store(w http.ResponseWriter, r *http.Request) error {
+	form, err := web.PostForm(r)
+	if err != nil {
+		return err
+	}
+	if _, err := e.Parser.Parse(r.Context(), request.Authorize, form); err != nil {
+		return e.refuse(w, r, err)
+	}
+	key, err := e.keep(w, r, &iam.Flow{Query: form.Map().Encode(), Client: form.Value("client_id")})
+	if err != nil {
+		return err
+	}
+	seeOther(w, "/authorize?flow="+key)
+	return nil
+}
+
+// keep makes a login transaction of the request, bound to this browser.
+func (e *Endpoint) keep(w http.ResponseWriter, r *http.Request, flow *iam.Flow) (string, error) {
+	key := iam.NewSecret(iam.PrefixFlow)
+	flow.Hash, flow.Browser = iam.HashFlow(key), e.Sessions.Browser(w, r).Digest()
+	flow.Created, flow.Expires = e.now(), e.now().Add(FlowLife)
+	return key, e.Flows.AddFlow(r.Context(), *flow)
+}
+
+func (e *Endpoint) resume(r *http.Request, key string) (iam.Flow, error) {
+	flow, err := e.Flows.Flow(r.Context(), iam.HashFlow(key), e.Sessions.Known(r).Digest(), e.now())
+	if errors.Is(err, iam.ErrNotFound) {
+		return iam.Flow{}, oauth.InvalidRequest("this sign-in has ended, or began in another browser: go back to the application and start again").Because(err)
+	}
+	return flow, err
+}
+
+// storedForm reads a request that was stored as it came, by the same strict rules.
+func storedForm(ctx context.Context, query string) (web.Form, error) {
+	again, err := http.NewRequestWithContext(ctx, http.MethodGet, "/authorize?"+query, nil)
+	if err != nil {
+		return web.Form{}, err
+	}
+	return web.Query(again)
+}
+
+// refuse sends an error back to the client where that is allowed, else leaves it to the page.
+func (e *Endpoint) refuse(w http.ResponseWriter, r *http.Request, err error) error {
+	var refusal *request.Refusal
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	return e.answerError(w, r, refusal.Request, refusal.Err)
+}
+
+func (e *Endpoint) answerError(w http.ResponseWriter, r *http.Request, to *request.Request, err error) error {
+	var told *oauth.Error
+	if !errors.As(err, &told) {
+		return err
+	}
+	e.Face.Note(r, err)
+	return e.answer(w, r, to, url.Values{"error": {told.Code}, "error_description": {told.Description}})
+}
+
+// answer carries parameters back to the client, with state and iss in every case (RFC 9207).
+func (e *Endpoint) answer(w http.ResponseWriter, r *http.Request, to *request.Request, params url.Values) error {
+	params.Set("iss", e.Issuer)
+	if to.State != "" {
+		params.Set("state", to.State)
+	}
+	if to.Mode == oauth.ModeFormPost {
+		return e.formPost(w, r, to, params)
+	}
+	seeOther(w, to.Location(params))
+	return nil
+}
+
+// seeOther is always 303: a browser then never sends a body again (RFC 9700 section 4.12).
+func seeOther(w http.ResponseWriter, location string) {
+	web.NoStore(w)
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.Header().Set("Location", location)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// issue makes the code and ends the flow, in one deed, and answers the client.
+func (e *Endpoint) issue(w http.ResponseWriter, r *http.Request, at position) error {
+	now, lives := e.now(), e.Policy().Lives
+	value := iam.NewSecret(iam.PrefixCode)
+	grant := iam.Grant{
+		ID: uuid.NewString(), Client: at.request.Client.ID, User: at.session.User, Session: at.session.ID,
+		Scope: at.request.Scope, Resource: at.request.Resource, Nonce: at.request.Nonce, Claims: at.request.Claims,
+		AuthTime: at.session.AuthTime, AMR: at.session.AMR, ACR: at.session.ACR,
+		Created: now, Expires: now.Add(lives.Refresh),
+	}
+	code := iam.Code{
+		Hash: iam.HashCode(value), RedirectURI: at.request.RedirectURI, Challenge: at.request.Challenge,
+		Grant: grant, Created: now, Expires: now.Add(lives.Code),
+	}
+	event := journal.New(now, journal.TokenIssued{
+		GrantType: "authorization_code", Scope: grant.Scope.String(), Gave: []string{"code"},
+	})
+	event.Actor, event.Client, event.User = "user:"+grant.User, grant.Client, grant.User
+	event.Session, event.Grant, event.Trace = grant.Session, grant.ID, web.Trace(r.Context())
+	err := e.Codes.AddCode(r.Context(), code, at.flow.Hash, nil, event)
+	if errors.Is(err, iam.ErrRevoked) {
+		return e.answerError(w, r, at.request, oauth.AccessDenied("the account, the session or the application no longer stands").Because(err))
+	}
+	if err != nil {
+		return err
+	}
+	return e.answer(w, r, at.request, url.Values{"code": {value}})
+}

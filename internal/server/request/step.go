@@ -1,0 +1,292 @@
+package request
+
+import (
+	"context"
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gardeauth/garde/internal/jose"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/token"
+	"github.com/gardeauth/garde/internal/web"
+)
+
+// The limits of what a request may carry along.
+const (
+	maxState = 4096
+	maxNonce = 2048
+)
+
+// Modes are the response modes, ResponseTypes the response types, Prompts the prompts: one list for the checks and for
+// discovery.
+var (
+	Modes         = []oauth.ResponseMode{oauth.ModeQuery, oauth.ModeFragment, oauth.ModeFormPost}
+	ResponseTypes = []string{"code"}
+	Prompts       = []string{"none", "login", "consent", "select_account"}
+)
+
+func knownMode(_ context.Context, _ *Parser, form web.Form, request *Request) error {
+	if !form.Has("response_mode") {
+		return nil
+	}
+	mode := oauth.ResponseMode(form.Value("response_mode"))
+	if !slices.Contains(Modes, mode) {
+		return oauth.InvalidRequest("response_mode must be query, fragment or form_post")
+	}
+	if mode == oauth.ModeFormPost && !strings.HasPrefix(request.RedirectURI, "http") {
+		return oauth.InvalidRequest("form_post needs an http address to post to")
+	}
+	request.Mode = mode
+	return nil
+}
+
+func boundedState(_ context.Context, _ *Parser, form web.Form, request *Request) error {
+	state := form.Value("state")
+	if len(state) > maxState {
+		return oauth.InvalidRequest("state is longer than %d bytes", maxState)
+	}
+	request.State = state
+	return nil
+}
+
+// nothingUnsupported refuses by name what would change the meaning of the request if it were ignored.
+func nothingUnsupported(_ context.Context, _ *Parser, form web.Form, _ *Request) error {
+	if form.Has("request") {
+		return oauth.RequestNotSupported()
+	}
+	if form.Has("request_uri") {
+		return oauth.RequestURINotSupported()
+	}
+	for _, name := range []string{"authorization_details", "dpop_jkt", "registration", "grant_management_action"} {
+		if form.Has(name) {
+			return oauth.InvalidRequest("this server does not support the parameter %s", name)
+		}
+	}
+	return nil
+}
+
+func codeOnly(_ context.Context, _ *Parser, form web.Form, _ *Request) error {
+	switch asked := form.Value("response_type"); {
+	case asked == "":
+		return oauth.InvalidRequest("response_type is missing")
+	case !slices.Contains(ResponseTypes, asked):
+		return oauth.UnsupportedResponseType("response_type must be code")
+	}
+	return nil
+}
+
+func mayAuthorize(_ context.Context, _ *Parser, _ web.Form, request *Request) error {
+	if !request.Client.MayUse(oauth.AuthorizationCode) {
+		return oauth.UnauthorizedClient("the client is not registered for the authorization code grant")
+	}
+	return nil
+}
+
+func allowedScope(_ context.Context, p *Parser, form web.Form, request *Request) error {
+	scope, err := oauth.ParseScope(form.Value("scope"))
+	if err != nil {
+		return err
+	}
+	if len(scope) == 0 {
+		return oauth.InvalidScope("scope is missing")
+	}
+	policy := p.Policy()
+	for _, name := range scope {
+		if !policy.Knows(name) {
+			return oauth.InvalidScope("no such scope: %s", name)
+		}
+	}
+	if !scope.Within(request.Client.Scope) {
+		return oauth.InvalidScope("more than the client may have")
+	}
+	if scope.Has(oauth.ScopeGate) {
+		return oauth.InvalidScope("%s is not about a person", oauth.ScopeGate)
+	}
+	request.Scope = scope
+	return nil
+}
+
+const maxResources = 10
+
+func knownResource(_ context.Context, p *Parser, form web.Form, request *Request) error {
+	request.Resource = form.Values("resource")
+	if len(request.Resource) > maxResources {
+		return oauth.InvalidTarget("more than %d resources", maxResources)
+	}
+	return p.Policy().Resources(request.Resource)
+}
+
+// challengeS256 demands PKCE of every client (RFC 9700 section 2.1.1). A missing method would mean plain.
+func challengeS256(_ context.Context, _ *Parser, form web.Form, request *Request) error {
+	challenge := form.Value("code_challenge")
+	switch {
+	case challenge == "":
+		return oauth.InvalidRequest("code_challenge is missing: PKCE is needed, by every client")
+	case form.Value("code_challenge_method") != "S256":
+		return oauth.InvalidRequest("code_challenge_method must be S256")
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(challenge)
+	if err != nil || len(raw) != 32 || len(challenge) != 43 {
+		return oauth.InvalidRequest("code_challenge is no SHA-256 in base64url")
+	}
+	request.Challenge = challenge
+	return nil
+}
+
+func boundedNonce(_ context.Context, _ *Parser, form web.Form, request *Request) error {
+	nonce := form.Value("nonce")
+	if len(nonce) > maxNonce {
+		return oauth.InvalidRequest("nonce is longer than %d bytes", maxNonce)
+	}
+	request.Nonce = nonce
+	return nil
+}
+
+func knownPrompt(_ context.Context, _ *Parser, form web.Form, request *Request) error {
+	request.Prompt = strings.Fields(form.Value("prompt"))
+	for _, value := range request.Prompt {
+		if !slices.Contains(Prompts, value) {
+			return oauth.InvalidRequest("prompt must be of: %s", strings.Join(Prompts, ", "))
+		}
+	}
+	if request.Prompted("none") && len(request.Prompt) > 1 {
+		return oauth.InvalidRequest("prompt=none excludes every other")
+	}
+	return nil
+}
+
+func readMaxAge(_ context.Context, _ *Parser, form web.Form, request *Request) error {
+	if !form.Has("max_age") {
+		return nil
+	}
+	seconds, err := strconv.ParseUint(form.Value("max_age"), 10, 31)
+	if err != nil {
+		return oauth.InvalidRequest("max_age must be a number of seconds")
+	}
+	request.MaxAge = time.Duration(seconds) * time.Second
+	return nil
+}
+
+// claimRequest is one entry of the claims parameter (OpenID Connect Core section 5.5.1).
+type claimRequest struct {
+	Essential bool     `json:"essential"`
+	Value     string   `json:"value"`
+	Values    []string `json:"values"`
+}
+
+const maxClaims = 8192
+
+func readClaims(_ context.Context, _ *Parser, form web.Form, request *Request) error {
+	text := form.Value("claims")
+	if text == "" {
+		return nil
+	}
+	if len(text) > maxClaims {
+		return oauth.InvalidRequest("claims is longer than %d bytes", maxClaims)
+	}
+	var wanted token.Wanted
+	if err := jose.DecodeJSON([]byte(text), &wanted); err != nil {
+		return oauth.InvalidRequest("claims is not the JSON of OpenID Connect Core section 5.5").Because(err)
+	}
+	request.Claims = text
+	if raw, asked := wanted.IDToken["sub"]; asked {
+		var sub claimRequest
+		if jose.DecodeJSON(raw, &sub) == nil {
+			request.Subject = sub.Value
+		}
+	}
+	if raw, asked := wanted.IDToken["acr"]; asked {
+		var acr claimRequest
+		if err := jose.DecodeJSON(raw, &acr); err == nil && acr.Essential {
+			request.Essential = acr.Values
+			if acr.Value != "" {
+				request.Essential = append(request.Essential, acr.Value)
+			}
+		}
+	}
+	return nil
+}
+
+func wantedOf(text string) token.Wanted {
+	var wanted token.Wanted
+	if text == "" || jose.DecodeJSON([]byte(text), &wanted) != nil {
+		return token.Wanted{}
+	}
+	return wanted
+}
+
+// hint is what of an ID token names a person. An expired one is as good: it only says whom the client means.
+type hint struct {
+	Issuer  string `json:"iss"`
+	Subject string `json:"sub"`
+	Session string `json:"sid"`
+	Client  string `json:"aud"`
+}
+
+// Hint says whom an ID token of ours is about.
+type Hint struct{ Subject, Session, Client string }
+
+// ReadHint verifies an id_token_hint: signed by this server, an ID token and nothing else, for whichever of its clients.
+func (p *Parser) ReadHint(ctx context.Context, text string) (Hint, error) {
+	refuse := func(cause error) error {
+		return oauth.InvalidRequest("id_token_hint is not an ID token of this server").Because(cause)
+	}
+	unverified, err := jose.Parse(text)
+	if err != nil {
+		return Hint{}, refuse(err)
+	}
+	key, err := p.Keys.Key(ctx, unverified.Header.KeyID)
+	if err != nil {
+		return Hint{}, refuse(err)
+	}
+	payload, err := key.Verify(unverified)
+	if err != nil {
+		return Hint{}, refuse(err)
+	}
+	var said hint
+	if err := jose.DecodeJSON(payload, &said); err != nil {
+		return Hint{}, refuse(err)
+	}
+	if unverified.Header.Typ != token.TypeID || said.Issuer != p.Issuer || said.Subject == "" {
+		return Hint{}, refuse(nil)
+	}
+	return Hint{said.Subject, said.Session, said.Client}, nil
+}
+
+func ownHint(ctx context.Context, p *Parser, form web.Form, request *Request) error {
+	if !form.Has("id_token_hint") {
+		return nil
+	}
+	hint, err := p.ReadHint(ctx, form.Value("id_token_hint"))
+	if err != nil {
+		return err
+	}
+	if hint.Client != request.Client.ID {
+		return oauth.InvalidRequest("id_token_hint is another client's")
+	}
+	if request.Subject != "" && request.Subject != hint.Subject {
+		return oauth.InvalidRequest("id_token_hint and claims name different people")
+	}
+	request.Subject = hint.Subject
+	return nil
+}
+
+var displays = []string{"page", "popup", "touch", "wap"}
+
+// readWishes keeps what a client may wish and never demand. What it can't be, is left out.
+func readWishes(_ context.Context, _ *Parser, form web.Form, request *Request) error {
+	request.LoginHint = form.Value("login_hint")
+	if len(request.LoginHint) > 256 {
+		request.LoginHint = ""
+	}
+	request.ACRValues = strings.Fields(form.Value("acr_values"))
+	request.Locales = strings.Fields(form.Value("ui_locales"))
+	request.Display = form.Value("display")
+	if request.Display != "" && !slices.Contains(displays, request.Display) {
+		return oauth.InvalidRequest("display must be page, popup, touch or wap")
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+// Package session knows which person is in which browser: the session cookie, the cookie that binds a login transaction
+// to a browser, and the form tokens that go with it. Cookies hold random values only; all state stands in storage.
+package session
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// Keeper keeps browser sessions. All fields but Now are required.
+type Keeper struct {
+	Sessions iam.Sessions
+	Lives    func() recipe.Lives
+	Secure   bool             // the issuer is https: cookies are __Host- and Secure. False on loopback only
+	Now      func() time.Time // nil: time.Now
+}
+
+// Names of the cookies, without the __Host- that they carry over https.
+const (
+	cookieSession = "garde-session"
+	cookieBrowser = "garde-browser"
+)
+
+func (k *Keeper) now() time.Time {
+	if k.Now != nil {
+		return k.Now().UTC()
+	}
+	return time.Now().UTC()
+}
+
+// Cookie gives a cookie's full name: over https the prefix makes browsers refuse one that a sibling host set.
+func (k *Keeper) Cookie(name string) string {
+	if k.Secure {
+		return "__Host-" + name
+	}
+	return name
+}
+
+// Set sends a cookie that only this host, and no script, may read. A life of zero ends with the browser, a negative one
+// deletes it.
+func (k *Keeper) Set(w http.ResponseWriter, name, value string, life time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: k.Cookie(name), Value: value, Path: "/", Secure: k.Secure, HttpOnly: true,
+		SameSite: http.SameSiteLaxMode, MaxAge: int(life / time.Second),
+	})
+}
+
+// read gives the value of a cookie that came exactly once: of two of one name, a sibling may have set one (N rows).
+func (k *Keeper) read(r *http.Request, name string) string {
+	value, count := "", 0
+	for _, cookie := range r.Cookies() {
+		if cookie.Name == k.Cookie(name) {
+			value, count = cookie.Value, count+1
+		}
+	}
+	if count != 1 {
+		return ""
+	}
+	return value
+}
+
+// Current gives the living session of the request's browser, or iam.ErrNotFound.
+func (k *Keeper) Current(r *http.Request) (iam.Session, error) {
+	hash := iam.HashSession(k.read(r, cookieSession))
+	if iam.Digest(hash).Zero() {
+		return iam.Session{}, iam.ErrNotFound
+	}
+	now := k.now()
+	session, err := k.Sessions.Session(r.Context(), hash, now, k.Lives().SessionIdle)
+	if err != nil {
+		return iam.Session{}, err
+	}
+	if now.Sub(session.Seen) > time.Minute {
+		if err := k.Sessions.TouchSession(r.Context(), session.ID, now); err != nil && !errors.Is(err, iam.ErrUnavailable) {
+			return iam.Session{}, err
+		}
+	}
+	return session, nil
+}
+
+// Proof is what a person proved just now.
+type Proof struct {
+	User    string
+	Methods []string // RFC 8176
+	ACR     string
+	Agent   string // label of the browser
+	Address string
+}
+
+// Start begins a session and replaces the browser's old one: the cookie changes at every sign-in, so that a planted one
+// is worth nothing (session fixation).
+func (k *Keeper) Start(w http.ResponseWriter, r *http.Request, proof Proof, trace string) (iam.Session, error) {
+	now, lives := k.now(), k.Lives()
+	value := iam.NewSecret(iam.PrefixSession)
+	session := iam.Session{
+		ID: uuid.NewString(), Hash: iam.HashSession(value), User: proof.User, AuthTime: now.Truncate(time.Second),
+		AMR: proof.Methods, ACR: proof.ACR, Agent: proof.Agent, Address: proof.Address,
+		Created: now, Seen: now, Expires: now.Add(lives.Session),
+	}
+	event := journal.New(now, journal.SignedIn{Methods: proof.Methods, Level: proof.ACR})
+	event.Actor, event.User, event.Session, event.Trace = "user:"+proof.User, proof.User, session.ID, trace
+	event.Personal = map[string]string{"address": proof.Address, "agent": proof.Agent}
+	old := iam.HashSession(k.read(r, cookieSession))
+	if err := k.Sessions.StartSession(r.Context(), session, old, event); err != nil {
+		return iam.Session{}, err
+	}
+	k.Set(w, cookieSession, value, lives.Session)
+	return session, nil
+}
+
+// End ends a session and, when it is this browser's, its cookies.
+func (k *Keeper) End(ctx context.Context, w http.ResponseWriter, id string, events ...journal.Event) error {
+	if err := k.Sessions.EndSession(ctx, id, events...); err != nil {
+		return err
+	}
+	if w != nil {
+		k.Set(w, cookieSession, "", -time.Second)
+		k.Set(w, cookieBrowser, "", -time.Second)
+	}
+	return nil
+}
+
+// Browser gives the secret that binds flows and forms to this browser, and sets its cookie when it has none.
+func (k *Keeper) Browser(w http.ResponseWriter, r *http.Request) Browser {
+	if browser := k.Known(r); browser.value != "" {
+		return browser
+	}
+	value := iam.NewSecret(iam.PrefixFlow)
+	k.Set(w, cookieBrowser, value, 0)
+	return Browser{value}
+}
+
+// Known gives the browser's secret if it has one; the zero Browser matches nothing.
+func (k *Keeper) Known(r *http.Request) Browser {
+	if value := k.read(r, cookieBrowser); iam.WellFormed(iam.PrefixFlow, value) {
+		return Browser{value}
+	}
+	return Browser{}
+}
+
+// Browser is one browser, as far as its cookie tells.
+type Browser struct{ value string }
+
+// Digest is what a flow keeps of its browser.
+func (b Browser) Digest() iam.Digest {
+	if b.value == "" {
+		return iam.Digest{}
+	}
+	return iam.Hash(b.value)
+}
+
+// FormToken is the hidden value of a form: it proves that the form was made for this browser and this purpose.
+func (b Browser) FormToken(purpose string) string {
+	mac := hmac.New(sha256.New, []byte(b.value))
+	mac.Write([]byte(purpose))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// Made tells whether shown is the token of a form made for this browser and purpose. Without a cookie, none is.
+func (b Browser) Made(purpose, shown string) bool {
+	return b.value != "" && hmac.Equal([]byte(b.FormToken(purpose)), []byte(shown))
+}

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -68,7 +69,7 @@ func New(settings Settings) (*Fetcher, error) {
 	fetcher := &Fetcher{turns: newTurns()}
 	for _, host := range settings.AllowHosts {
 		name, port, err := net.SplitHostPort(host)
-		if err != nil || name == "" || port == "" {
+		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || name == "" || bad != nil {
 			return nil, fmt.Errorf("allowed host %q must read host:port", host)
 		}
 		fetcher.allowed = append(fetcher.allowed, strings.ToLower(host))

@@ -14,7 +14,8 @@ import (
 const hidden = "[secret]"
 
 // Secret is a text that prints as "[secret]" in fmt, JSON, YAML and slog, whatever verb is used. Reveal is the only way
-// to its content that a reviewer has to look for.
+// to its content that a reviewer has to look for. Two places no method reaches, so keep it out of them: an unexported
+// field of a struct that is printed whole, and the key of a map that becomes JSON.
 type Secret string
 
 // Reveal gives the content.

@@ -53,7 +53,7 @@ func plainBytes(text string) error {
 		case c <= 0x20 || c == 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0:
 			return refuse("remove or percent-encode it", "%s holds a character that no address may hold", show(text))
 		case c == '%' && !encodedByte(text[i:]):
-			return refuse("write % as %25, and the two digits in upper case", "%s has a broken percent-encoding", show(text))
+			return refuse("two hexadecimal digits in upper case follow a %", "%s has a broken percent-encoding", show(text))
 		}
 	}
 	return nil
@@ -163,6 +163,9 @@ func checkName(host string) error {
 func checkPath(text string) error {
 	if text == "" || text == "/" {
 		return nil
+	}
+	if strings.ContainsAny(text, "[]") {
+		return refuse("percent-encode them", "the path %s holds a bracket", show(text))
 	}
 	segments := strings.Split(text[1:], "/")
 	for i, segment := range segments {

@@ -122,6 +122,9 @@ func checkLadder(r *reading) {
 	for i := 1; i < len(levels) && i < maxDepth*4; i++ {
 		lower, upper := levels[i-1], levels[i]
 		at := path("levels").index(i).key("any")
+		if !r.knowsAll(lower.Any) || !r.knowsAll(upper.Any) {
+			continue // a fault already: nothing can be compared
+		}
 		for j, set := range upper.Any {
 			if !reaches(set, lower.Any) {
 				r.fault(at.index(j), show(set)+" does not reach "+shown(lower.Name)+", the level before", "order levels from the weakest to the strongest")
@@ -131,6 +134,10 @@ func checkLadder(r *reading) {
 			r.finding(at, "the level asks for nothing more than "+shown(lower.Name), "one of the two can go")
 		}
 	}
+}
+
+func (r *reading) knowsAll(sets []string) bool {
+	return !slices.ContainsFunc(strings.Split(strings.Join(sets, "+"), "+"), func(f string) bool { return !slices.Contains(r.factors, f) })
 }
 
 // reaches tells whether the factors of set hold all the factors of one of the sets in any.

@@ -234,6 +234,9 @@ func checkReach(r *reading) {
 	for name, api := range r.recipe.APIs {
 		for key, operation := range api.Operations {
 			at := path("apis").key(name).key("operations").key(key)
+			if _, declared := r.recipe.Scopes[operation.Scope]; !declared || len(operation.For) == 0 {
+				continue // already a fault, unless it is open
+			}
 			if operation.Open != "" || slices.ContainsFunc(operation.For, func(c Caller) bool { return may[c][operation.Scope] }) {
 				continue
 			}

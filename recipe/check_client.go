@@ -202,7 +202,11 @@ func (r *reading) rights(at path, client Client) {
 	}
 	// An empty list never learns from the first request (R10): it would stay empty, so it is a fault now.
 	if code && len(client.RedirectURIs) == 0 {
-		r.fault(at.key("redirect_uris"), "is missing: codes have nowhere to go", "list every address in full, or write grants: [client_credentials] for a web client")
+		hint := "list every address in full; none is learnt from a request"
+		if client.Type == Web {
+			hint += ". Without people: grants: [client_credentials]"
+		}
+		r.fault(at.key("redirect_uris"), "is missing: codes have nowhere to go", hint)
 	}
 	if !code && client.Type != Service && len(client.RedirectURIs) > 0 {
 		r.fault(at.key("redirect_uris"), "no code goes anywhere without the grant authorization_code", "leave it out, or add the grant")

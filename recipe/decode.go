@@ -212,7 +212,7 @@ func (r *reading) wrong(n *yaml.Node, at path, expected, hint string) {
 	if n.Tag == "!!null" {
 		hint = "write a value, or leave the key out"
 	}
-	if found == expected {
+	if found == expected || found == "a number" && expected == "a whole number" {
 		found = "another spelling"
 	}
 	r.at(n, at, "expected "+expected+", found "+found, hint)

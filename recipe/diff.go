@@ -178,7 +178,9 @@ func (c *comparison) opened(was, is map[path]leaf) {
 				continue
 			}
 			for _, leaves := range []map[path]leaf{was, is} {
-				maps.DeleteFunc(leaves, func(p path, _ leaf) bool { return p.parent() == operation && p != at || p.parent().parent() == operation })
+				maps.DeleteFunc(leaves, func(p path, _ leaf) bool {
+					return p.parent() == operation && p != at || p.parent().parent() == operation
+				})
 			}
 		}
 	}

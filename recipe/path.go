@@ -33,12 +33,7 @@ func (p path) parent() path {
 	return p[:max(cut, 0)]
 }
 
-// within tells whether p is outer or stands somewhere inside it.
-func (p path) within(outer path) bool {
-	rest, ok := strings.CutPrefix(string(p), string(outer))
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
-}
-
+// plainWord tells whether a key can stand in a path without brackets.
 func plainWord(name string) bool {
 	for i := range len(name) {
 		c := name[i]

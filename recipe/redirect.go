@@ -82,6 +82,9 @@ func checkPrivateUse(uri, scheme, rest string) error {
 }
 
 func checkQuery(query string) error {
+	if strings.ContainsAny(query, "[]") {
+		return refuse("percent-encode them", "the query holds a bracket")
+	}
 	for _, name := range queryNames(query) {
 		if slices.Contains(answers, name) {
 			return refuse("choose another name", "the query already holds %s, which the answer will carry", name)

@@ -22,7 +22,6 @@ const (
 // problems puts the parser's words into ours: what is wrong, and what to do. The first entry whose key is contained in
 // the parser's message counts; its own text is never shown, since it may repeat what stands in the file.
 var problems = []struct{ said, text, hint string }{
-	{"tab character", "a tab stands where spaces indent", "indent with spaces"},
 	{"control characters are not allowed", "the file holds a control character", "remove it"},
 	{"unknown anchor", "aliases are not allowed", "write the value out"},
 	{"mapping values are not allowed", "a colon stands where no key can be", "indent the line as its neighbours, or put a text with a colon in quotes"},
@@ -63,7 +62,7 @@ func (r *reading) parse(file string, src []byte) *yaml.Node {
 	}
 	doc, more, err := decodeNodes(src)
 	if err != nil {
-		r.explain(file, err)
+		r.explain(file, src, err)
 		return nil
 	}
 	if more != nil {
@@ -106,10 +105,17 @@ func decodeNodes(src []byte) (doc, more *yaml.Node, err error) {
 	return &first, &second, nil
 }
 
-func (r *reading) explain(file string, err error) {
+func (r *reading) explain(file string, src []byte, err error) {
 	line := 1
 	if m := saidLine.FindStringSubmatch(err.Error()); m != nil {
 		line, _ = strconv.Atoi(m[1])
+		if strings.Contains(err.Error(), "did not find expected") {
+			line++ // the grammar counts lines from nought, the scanner from one
+		}
+	}
+	if tab := indentedByTab(src); tab > 0 {
+		r.syntax(file, tab, 1, "a tab stands where spaces indent", "indent with spaces")
+		return
 	}
 	for _, p := range problems {
 		if strings.Contains(err.Error(), p.said) {
@@ -153,6 +159,18 @@ func (r *reading) forbid(file string, n *yaml.Node, at path, depth int) {
 		r.forbid(file, key, at, depth+1)
 		r.forbid(file, value, at.key(key.Value), depth+1)
 	}
+}
+
+// indentedByTab gives the first line with a tab before its text, or 0.
+func indentedByTab(src []byte) int {
+	number := 0
+	for line := range bytes.Lines(src) {
+		number++
+		if text := bytes.TrimLeft(line, " \t"); bytes.IndexByte(line[:len(line)-len(text)], '\t') >= 0 && len(bytes.TrimSpace(text)) > 0 {
+			return number
+		}
+	}
+	return 0
 }
 
 func firstInvalid(src []byte) (line, column int) {

@@ -1,0 +1,139 @@
+package recipe
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+)
+
+// schema is the part of JSON Schema 2020-12 that editors need to complete and underline.
+type schema struct {
+	Dialect       string             `json:"$schema,omitempty"`
+	ID            string             `json:"$id,omitempty"`
+	Title         string             `json:"title,omitempty"`
+	Description   string             `json:"description,omitempty"`
+	Type          string             `json:"type,omitempty"`
+	Enum          []any              `json:"enum,omitempty"`
+	Pattern       string             `json:"pattern,omitempty"`
+	Format        string             `json:"format,omitempty"`
+	Minimum       *int               `json:"minimum,omitempty"`
+	MinItems      int                `json:"minItems,omitempty"`
+	MaxItems      int                `json:"maxItems,omitempty"`
+	UniqueItems   bool               `json:"uniqueItems,omitempty"`
+	Items         *schema            `json:"items,omitempty"`
+	Properties    map[string]*schema `json:"properties,omitempty"`
+	Required      []string           `json:"required,omitempty"`
+	PropertyNames *schema            `json:"propertyNames,omitempty"`
+	Additional    any                `json:"additionalProperties,omitempty"` // false, or a *schema
+}
+
+// Schema gives the JSON Schema (2020-12) of the recipe, for editors. It is made from the types and their tags. It says
+// less than Read: what needs more than one place to judge is not in it.
+func Schema() []byte {
+	root := schemaOf(reflect.TypeFor[Recipe](), "")
+	root.Dialect = "https://json-schema.org/draft/2020-12/schema"
+	root.Title = "Garde recipe"
+	text, err := json.MarshalIndent(root, "", "  ")
+	if err != nil {
+		panic("recipe: a schema is strings and numbers: " + err.Error())
+	}
+	return append(text, '\n')
+}
+
+const (
+	namePattern      = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
+	operationKey     = "^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /[^ ?#%;*]*$"
+	durationPattern  = "^[1-9][0-9]*[smhd]$"
+	secretPattern    = "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"
+	colourPattern    = "^#[0-9a-fA-F]{6}$"
+	scopeNamePattern = "^[A-Za-z][A-Za-z0-9._:/*~+@-]{0,127}$"
+)
+
+// schemaOf walks the types as decode does. pattern is the path as in the table of verdicts.
+func schemaOf(t reflect.Type, pattern string) *schema {
+	s := &schema{}
+	switch {
+	case t == durationType:
+		s.Type, s.Pattern = "string", durationPattern
+	case t.Kind() == reflect.Pointer:
+		return schemaOf(t.Elem(), pattern)
+	case t.Kind() == reflect.Struct:
+		s.Type, s.Additional, s.Properties = "object", false, map[string]*schema{}
+		for _, f := range fieldsOf(t) {
+			property := schemaOf(t.Field(f.index).Type, strings.TrimPrefix(pattern+"."+f.name, "."))
+			property.Description = f.doc
+			s.Properties[f.name] = property
+			if f.required {
+				s.Required = append(s.Required, f.name)
+			}
+		}
+	case t.Kind() == reflect.Map:
+		s.Type, s.Additional = "object", schemaOf(t.Elem(), pattern+".*")
+	case t.Kind() == reflect.Slice:
+		s.Type, s.Items = "array", schemaOf(t.Elem(), pattern+"[]")
+		s.UniqueItems = t.Elem().Kind() == reflect.String
+	case t.Kind() == reflect.Bool:
+		s.Type = "boolean"
+	case t.Kind() == reflect.String:
+		s.Type = "string"
+	default:
+		s.Type = "integer"
+	}
+	narrow(s, pattern)
+	return s
+}
+
+// narrow adds what the types do not say.
+func narrow(s *schema, pattern string) {
+	zero := 0
+	switch pattern {
+	case "garde":
+		s.Enum = []any{Format}
+	case "levels":
+		s.MinItems = 1
+	case "levels[].name", "exceptions.*.client", "apis.*.client", "clients.*.was":
+		s.Pattern = namePattern
+	case "levels[].any":
+		s.MinItems = 1
+	case "clients", "apis", "exceptions":
+		s.PropertyNames = &schema{Pattern: namePattern}
+	case "scopes":
+		s.PropertyNames = &schema{Pattern: scopeNamePattern}
+	case "apis.*.operations":
+		s.PropertyNames = &schema{Pattern: operationKey}
+	case "apis.*.token":
+		s.Enum = values([]string{string(TokenJWT), string(TokenOpaque)})
+	case "apis.*.body":
+		s.Minimum = &zero
+	case operationPattern + ".for[]":
+		s.Enum = values([]string{string(ForUser), string(ForClient)})
+	case "clients.*.type":
+		s.Enum = values([]string{string(Web), string(Native), string(Browser), string(Service)})
+	case "clients.*.auth":
+		s.Enum = values(authMethods)
+	case "clients.*.consent":
+		s.Enum = values([]string{string(ConsentAsk), string(ConsentImplied)})
+	case "clients.*.grants[]":
+		s.Enum = values(grantsOf[Web])
+	case "clients.*.id_token_signed_response_alg":
+		s.Enum = values(idTokenAlgs)
+	case "clients.*.secrets":
+		s.MaxItems = 2
+	case "clients.*.secrets[]":
+		s.Pattern = secretPattern
+	case "company.accent":
+		s.Pattern = colourPattern
+	case "exceptions.*.until":
+		s.Format = "date"
+	case "scopes.*.say":
+		s.Required = []string{"en"}
+	}
+}
+
+func values(names []string) []any {
+	all := make([]any, len(names))
+	for i, name := range names {
+		all[i] = name
+	}
+	return all
+}

@@ -22,6 +22,9 @@ func plainURL(t *testing.T, uri string) {
 	if err != nil || u.String() != uri || u.User != nil || u.Fragment != "" {
 		t.Fatalf("%q is admitted and read as %v, %v", uri, u, err)
 	}
+	if u.Host != "" && !strings.HasPrefix(uri, u.Scheme+"://"+u.Host) {
+		t.Fatalf("%q is admitted and goes to %q", uri, u.Host)
+	}
 }
 
 func bank(t *testing.T, env string) *recipe.Bundle {

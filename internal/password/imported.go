@@ -67,7 +67,7 @@ func parsePBKDF2(encoded string) (stored, error) {
 	var d derived
 	var err error
 	django := strings.HasPrefix(encoded, "pbkdf2_")
-	if d.digest = digest(strings.TrimPrefix(strings.TrimPrefix(name, "pbkdf2_"), "pbkdf2-")); d.digest == nil {
+	if d.digest = digest(strings.TrimLeft(strings.TrimPrefix(name, "pbkdf2"), "_-")); d.digest == nil {
 		return nil, ErrHash
 	}
 	rounds := parts[0]

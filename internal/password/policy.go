@@ -144,7 +144,8 @@ func uniform(password string) bool {
 }
 
 const (
-	minName  = 3 // letters that a name must have to count
+	minName  = 3 // letters that a whole name must have to count
+	minWord  = 4 // letters that a word of a name must have: "com" is nobody's
 	maxExtra = 4 // letters around a name that do not make it a password
 )
 
@@ -155,7 +156,7 @@ func personal(password string, names []string) bool {
 	for _, name := range names {
 		for _, part := range parts(name) {
 			for _, form := range []string{lower, plain} {
-				if strings.Contains(form, part) && utf8.RuneCountInString(form)-utf8.RuneCountInString(part) <= maxExtra {
+				if rest := strings.ReplaceAll(form, part, ""); rest != form && utf8.RuneCountInString(rest) <= maxExtra {
 					return true
 				}
 			}
@@ -164,18 +165,19 @@ func personal(password string, names []string) bool {
 	return false
 }
 
-// parts gives a name, and for an address what stands before and after the @, in letters only.
+// parts gives a name and each of its words, and for an address what stands before and after the @, in letters only.
 func parts(name string) []string {
 	name = strings.ToLower(name)
-	pieces := []string{name}
-	if local, domain, found := strings.Cut(name, "@"); found {
-		house, _, _ := strings.Cut(domain, ".")
-		pieces = append(pieces, local, domain, house)
-	}
+	local, domain, _ := strings.Cut(name, "@")
 	var all []string
-	for _, piece := range pieces {
-		if piece = letters(piece); utf8.RuneCountInString(piece) >= minName {
-			all = append(all, piece)
+	for _, whole := range []string{letters(name), letters(local), letters(domain)} {
+		if utf8.RuneCountInString(whole) >= minName {
+			all = append(all, whole)
+		}
+	}
+	for word := range strings.FieldsFuncSeq(name, func(c rune) bool { return !unicode.IsLetter(c) }) {
+		if utf8.RuneCountInString(word) >= minWord {
+			all = append(all, word)
 		}
 	}
 	return all

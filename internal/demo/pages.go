@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"crypto/rand"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -104,8 +105,10 @@ func (p *pages) show(w http.ResponseWriter, status int, name string, f frame) {
 // small shows a page of one sentence, complete in itself: whoever serves it may be gone a moment later.
 func (p *pages) small(w http.ResponseWriter, status int, lang, key string) {
 	var body bytes.Buffer
+	nonce := rand.Text()
 	err := p.templates[lang].ExecuteTemplate(&body, "small.html", map[string]any{
-		"Lang": lang, "Title": p.text(lang, key+".title"), "Text": p.text(lang, key+".text"), "Good": status == http.StatusOK,
+		"Nonce": nonce,
+		"Lang":  lang, "Title": p.text(lang, key+".title"), "Text": p.text(lang, key+".text"), "Good": status == http.StatusOK,
 		"Style": template.CSS(p.style), //nolint:gosec // our own file
 	})
 	if err != nil {
@@ -113,7 +116,7 @@ func (p *pages) small(w http.ResponseWriter, status int, lang, key string) {
 		return
 	}
 	headers(w.Header(), "")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+nonce+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Connection", "close")
 	w.WriteHeader(status)

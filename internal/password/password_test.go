@@ -252,6 +252,8 @@ func TestPolicy(t *testing.T) {
 		"ilovejessica":           password.ErrCommon,
 		"blackcat99":             password.ErrCommon,
 		"14071989":               password.ErrCommon,
+		"07141989":               password.ErrCommon,
+		"19890714":               password.ErrCommon,
 		"aaaaaaaa":               password.ErrCommon,
 		"abababab":               password.ErrCommon,
 		"abcdefgh":               password.ErrCommon,

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -40,7 +41,7 @@ func (p Policy) Check(password string, names ...string) error {
 	if personal(plain, names) {
 		return ErrPersonal
 	}
-	if uniform(plain) {
+	if uniform(plain) || dated(plain) {
 		return ErrCommon
 	}
 	found, err := listed(guesses(plain))
@@ -137,6 +138,16 @@ func uniform(password string) bool {
 			repeats = runes[i] == runes[i-size]
 		}
 		if repeats {
+			return true
+		}
+	}
+	return false
+}
+
+// dated tells a day of living memory written in eight digits.
+func dated(password string) bool {
+	for _, order := range []string{"02012006", "01022006", "20060102"} {
+		if day, err := time.Parse(order, password); err == nil && day.Year() >= 1900 && day.Year() < 2100 {
 			return true
 		}
 	}

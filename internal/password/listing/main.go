@@ -1,5 +1,5 @@
 // Listing writes common.txt.gz, the list of passwords that people choose, from words and rules that stand here. The check
-// itself undoes upper case, letters written as digits, and short tails, so the list holds none of these variants.
+// itself undoes upper case, letters written as digits, dates, and short tails, so the list holds none of these variants.
 package main
 
 import (
@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 )
 
 func main() {
@@ -20,7 +19,7 @@ func main() {
 }
 
 func run(path string) error {
-	list := slices.Concat(words(), names(), doubled(), affections(), pairs(), walks(), columns(), numbers(), dates())
+	list := slices.Concat(words(), names(), doubled(), affections(), pairs(), walks(), columns(), numbers())
 	slices.Sort(list)
 	list = slices.Compact(list)
 	var packed bytes.Buffer
@@ -142,16 +141,6 @@ func numbers() []string {
 				}
 			}
 		}
-	}
-	return list
-}
-
-// dates gives the days of living memory in the usual orders.
-func dates() []string {
-	var list []string
-	end := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	for day := time.Date(1945, 1, 1, 0, 0, 0, 0, time.UTC); day.Before(end); day = day.AddDate(0, 0, 1) {
-		list = append(list, day.Format("02012006"), day.Format("01022006"), day.Format("20060102"))
 	}
 	return list
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"text/template/parse"
+	"time"
 	"unicode"
 
 	"html/template"
@@ -152,7 +153,7 @@ func TestEveryKeyThatATemplateNamesExistsAndEveryKeyIsUsed(t *testing.T) {
 		})
 	}
 	// Families whose keys are made at run time, and the titles of views.
-	family := regexp.MustCompile(`^(problem|scope|note|activity|error|mail|time|field)\.|\.title$`)
+	family := regexp.MustCompile(`^(problem|scope|note|activity|error|mail|time|field|locked)\.|\.title$`)
 	for key := range en {
 		if !used[key] && !family.MatchString(key) {
 			t.Errorf("nobody uses %s", key)
@@ -281,6 +282,7 @@ func TestTheLanguageIsThePersons(t *testing.T) {
 		"the first wish that we speak": {[]string{"de", "en-GB", "fr"}, "fr", "en"},
 		"an unknown wish, the header":  {[]string{"ja"}, "fr", "fr"},
 		"junk":                         {[]string{"", "%%", "_"}, ";;q=,*", "en"},
+		"longer than a tag may be":     {[]string{"fr-x-" + strings.Repeat("abcdefgh-", 9) + "a"}, "", "en"},
 		"upper case":                   {[]string{"FR"}, "", "fr"},
 	} {
 		if got := tongues.choose(row.wishes, row.accept); got != row.want {
@@ -303,6 +305,30 @@ func TestAScopeIsToldInTheBestWords(t *testing.T) {
 		if got := fr.scope(row.scope).Say; got != row.want {
 			t.Errorf("%v is told as %q", row.scope, got)
 		}
+	}
+}
+
+func TestTheWaitIsRoundedUp(t *testing.T) {
+	en := tonguesFor(t).words["en"]
+	for wait, want := range map[time.Duration]string{
+		0: "Try again in a few minutes.", -time.Hour: "Try again in a few minutes.", time.Second: "Try again in a minute.",
+		time.Minute: "Try again in a minute.", 61 * time.Second: "Try again in 2 minutes.", time.Hour: "Try again in 60 minutes.",
+	} {
+		if got := en.wait(wait); got != want {
+			t.Errorf("%v: %s", wait, got)
+		}
+	}
+}
+
+func TestAPasswordNeverTravelsBack(t *testing.T) {
+	en := tonguesFor(t).words["en"]
+	for _, id := range []string{FieldPassword, FieldCurrentPassword, FieldNewPassword, FieldNewPasswordAgain} {
+		if in, err := en.field(frame{}, id, "hunter2", false); err != nil || in.Value != "" || in.Type != "password" {
+			t.Errorf("%s: %+v, %v", id, in, err)
+		}
+	}
+	if _, err := en.field(frame{}, "surname", "", false); err == nil {
+		t.Error("an unknown field was made")
 	}
 }
 

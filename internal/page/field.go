@@ -138,7 +138,7 @@ func csrf(f frame) (string, error) {
 // funcs are what the templates of one language may call.
 func (w words) funcs() template.FuncMap {
 	return template.FuncMap{
-		"t": w.text, "say": w.say, "when": w.when, "date": w.date,
+		"t": w.text, "say": w.say, "when": w.when, "date": w.date, "wait": w.wait,
 		"field": w.field, "whoami": w.whoami, "fault": w.fault, "csrf": csrf,
 		"scope": w.scope, "sentences": w.sentences, "activity": w.activity,
 		"note": w.note, "noted": w.noted, "circumstances": w.circumstances,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -132,6 +133,18 @@ func (w words) moment(at time.Time) string {
 // date tells the day only.
 func (w words) date(at time.Time) template.HTML {
 	return w.stamp(at.UTC(), w.day(at.UTC()))
+}
+
+// wait tells how long, in minutes and rounded up: a person who comes back then is not sent away again.
+func (w words) wait(d time.Duration) string {
+	switch minutes := int(math.Ceil(d.Minutes())); {
+	case minutes <= 0:
+		return w.text("locked.later")
+	case minutes == 1:
+		return w.text("locked.wait.one")
+	default:
+		return w.text("locked.wait.many", "minutes", strconv.Itoa(minutes))
+	}
 }
 
 func (w words) day(at time.Time) string {

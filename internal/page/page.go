@@ -85,8 +85,9 @@ type Common struct {
 	Trace string
 	// Nonce is the CSP nonce; one is made when it is empty.
 	Nonce string
-	// FormTarget is the redirect URI (or its origin) that an answer to this
-	// page's form may redirect to. Browsers apply form-action to redirects too.
+	// FormTarget is the validated redirect URI (or its origin) that the answer to
+	// this page's form may lead to, over however many redirects: browsers apply
+	// form-action to each of them. So the sign-in page needs it like consent does.
 	FormTarget string
 	// Problems are what was wrong with the last try, in the order of the fields.
 	Problems []Problem

@@ -100,7 +100,7 @@ func samples() map[string]page.View {
 		"formpost":        page.FormPost{Common: c, Action: "https://budget.example/callback?a=(1)", Values: url.Values{"code": {"c0de"}, "state": {"st"}, "iss": {"https://id.example"}}, Client: client},
 		"message":         page.Message{Common: c, Note: page.NoteMailVerified, Next: "/account"},
 		"message-words":   page.Message{Common: c, Title: "A title", Text: "A text."},
-		"locked":          page.Locked{Common: c, Until: noon, Forgot: "/forgot"},
+		"locked":          page.Locked{Common: c, Wait: 4 * time.Minute, Forgot: "/forgot"},
 		"locked-later":    page.Locked{Common: c},
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 )
 
+// A Client in a view may be the zero value where no client is concerned.
+//
 // Every form posts to the view's Action (empty: the page's own address) the
 // hidden fields "csrf" and, where the view has one, "flow" or "token". Names of
 // the visible fields are their HTML ids with "_" for "-".
@@ -195,7 +197,7 @@ type Message struct {
 // Retry-After.
 type Locked struct {
 	Common
-	Until  time.Time // when to try again; zero says "later"
+	Wait   time.Duration // until another try makes sense; zero says "in a few minutes"
 	Forgot string
 }
 

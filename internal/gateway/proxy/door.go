@@ -212,10 +212,11 @@ func (c *Call) failure(cause error) error {
 	switch broken := c.body.broken(); {
 	case c.body.exceeded():
 		fault = tooLarge(c.API.Body)
-	case c.In.Context().Err() != nil:
-		fault.Code, fault.Status, fault.Description = "invalid_request", StatusClientGone, "the client is gone"
+	// net/http ends the context at a failed read too, so this comes before the client that is gone.
 	case broken != nil && errors.As(broken, &network) && network.Timeout():
 		fault.Code, fault.Status, fault.Description = "invalid_request", http.StatusRequestTimeout, "the body came too slowly"
+	case c.In.Context().Err() != nil:
+		fault.Code, fault.Status, fault.Description = "invalid_request", StatusClientGone, "the client is gone"
 	case broken != nil:
 		fault.Code, fault.Status, fault.Description = "invalid_request", http.StatusBadRequest, "the body could not be read to its end"
 	case errors.As(cause, &network) && network.Timeout():

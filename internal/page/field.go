@@ -43,7 +43,7 @@ type Problem struct {
 	Fault Fault
 }
 
-// Note is a short good message; its title and text are in the catalogue.
+// Note is a short message; its title and text are in the catalogue.
 type Note string
 
 // The notes that the pages have words for.

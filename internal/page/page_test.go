@@ -264,6 +264,17 @@ func TestAFormWithoutCSRFTokenIsNotRendered(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatWentWellHasATick(t *testing.T) {
+	for note, tick := range map[page.Note]bool{page.NoteMailVerified: true, page.NoteLinkSpent: false, page.NoteDenied: false} {
+		_, doc, _ := show(t, pages(t), page.Message{Note: note}, "en")
+		found := false
+		every(doc, func(n *html.Node) { found = found || attr(n, "class") == "seal" })
+		if found != tick {
+			t.Errorf("%s: tick %v", note, found)
+		}
+	}
+}
+
 func TestViewsMayBePointers(t *testing.T) {
 	view := samples()["formpost"].(page.FormPost)
 	res, _, _ := show(t, pages(t), &view, "en")

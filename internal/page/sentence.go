@@ -60,11 +60,17 @@ func (w words) activity(a Activity) template.HTML {
 	return w.say(key, "client", a.Client)
 }
 
-// noted is a note in words.
-type noted struct{ Title, Text string }
+// noted is a note in words. Done is set when something went well.
+type noted struct {
+	Title, Text string
+	Done        bool
+}
 
 func (w words) note(n Note) noted {
-	return noted{Title: w.text("note." + string(n) + ".title"), Text: w.text("note." + string(n) + ".text")}
+	return noted{
+		Title: w.text("note." + string(n) + ".title"), Text: w.text("note." + string(n) + ".text"),
+		Done: n != NoteLinkSpent && n != NoteDenied && n != NoteStillSignedIn,
+	}
 }
 
 // noted gives the words of a message: its note, or what the handler wrote.

@@ -174,6 +174,13 @@ func TestVerifyRefuses(t *testing.T) {
 		}
 		return der
 	}
+	zeroInside := func() []byte {
+		good, err := base64.RawURLEncoding.DecodeString(token[strings.LastIndexByte(token, '.')+1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(append(append([]byte(nil), good[:32]...), 0), good[32:]...)
+	}
 	for name, row := range map[string]struct {
 		token string
 		key   crypto.PublicKey
@@ -183,6 +190,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"J09 r and s are zero":                 {raw(make([]byte, 64)), es.Key.Public(), jose.ES256},
 		"J09 r and s are the order":            {raw(append(order, order...)), es.Key.Public(), jose.ES256},
 		"J09 DER":                              {raw(signedDER()), es.Key.Public(), jose.ES256},
+		"J09 another spelling of s":            {token[:strings.LastIndexByte(token, '.')+1] + base64.RawURLEncoding.EncodeToString(zeroInside()), es.Key.Public(), jose.ES256},
 		"J09 a byte short":                     {raw(make([]byte, 63)), es.Key.Public(), jose.ES256},
 		"J09 a byte long":                      {raw(make([]byte, 65)), es.Key.Public(), jose.ES256},
 		"J10 ES256 with a P-384 key":           {sign(t, es), es384.Key.Public(), jose.ES256},

@@ -209,6 +209,34 @@ func TestNewEpochIsReadFromTheStart(t *testing.T) {
 	}
 }
 
+func TestLivelyConnectionIsKept(t *testing.T) {
+	s := serve(t, func(c connection) {
+		c.say(epoch(t, "e"))
+		for c.Request.Context().Err() == nil {
+			c.say(beat(t, 1))
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
+	feed, _ := follow(t, s, nil)
+	eventually(t, "fresh", feed.Fresh)
+	time.Sleep(700 * time.Millisecond)
+	if !feed.Fresh() || len(s.questions()) != 1 {
+		t.Errorf("fresh %v after %d connections", feed.Fresh(), len(s.questions()))
+	}
+}
+
+func TestCredentialGoesNowhereElse(t *testing.T) {
+	other := serve(t, func(c connection) { c.say(epoch(t, "e"), beat(t, 1)); c.stay() })
+	s := serve(t, func(c connection) {
+		http.Redirect(c.ResponseWriter, c.Request, other.URL, http.StatusTemporaryRedirect)
+	})
+	feed, _ := follow(t, s, nil)
+	eventually(t, "a second try", func() bool { return len(s.questions()) > 1 })
+	if feed.Fresh() || len(other.questions()) > 0 {
+		t.Error("a redirect was followed")
+	}
+}
+
 // Whatever is strange ends the connection, and the Gate is not fresh.
 func TestFeedFailsClosed(t *testing.T) {
 	hour := jose.NumericDate(time.Now().Unix() - 3600)

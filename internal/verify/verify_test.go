@@ -324,6 +324,17 @@ func TestAudiencePolicies(t *testing.T) {
 	}
 }
 
+func TestJ15EmptyAudienceReachesNobody(t *testing.T) {
+	bank := newRealm(t, issuer, "k1")
+	c := bank.config(t)
+	c.Several, c.Audiences, c.AudienceIs = true, nil, func(string) bool { return true }
+	for name, aud := range map[string]any{"a text": "", "a list": []string{""}, "in a list": []string{accounts, ""}, "no list": []string{}} {
+		if _, err := verifier(t, c).Verify(t.Context(), bank.token(t, claims{"aud": aud})); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
 func TestBoundTokens(t *testing.T) {
 	bank := newRealm(t, issuer, "k1")
 	cache, _ := verify.NewCache(0)

@@ -210,6 +210,7 @@ func TestNewEpochIsReadFromTheStart(t *testing.T) {
 }
 
 func TestLivelyConnectionIsKept(t *testing.T) {
+	t.Parallel()
 	s := serve(t, func(c connection) {
 		c.say(epoch(t, "e"))
 		for c.Request.Context().Err() == nil {
@@ -217,9 +218,9 @@ func TestLivelyConnectionIsKept(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 		}
 	})
-	feed, _ := follow(t, s, nil)
+	feed, _ := follow(t, s, func(f *verify.Feed) { f.Silence = time.Second })
 	eventually(t, "fresh", feed.Fresh)
-	time.Sleep(700 * time.Millisecond)
+	time.Sleep(1500 * time.Millisecond)
 	if !feed.Fresh() || len(s.questions()) != 1 {
 		t.Errorf("fresh %v after %d connections", feed.Fresh(), len(s.questions()))
 	}

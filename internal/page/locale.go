@@ -32,8 +32,20 @@ type words struct {
 	entries map[string]string
 }
 
+// spoken are the languages with a catalogue; the first is the fallback.
+var spoken = []language.Tag{language.English, language.French}
+
+// Locales lists the languages that pages and mails speak, for discovery (ui_locales_supported).
+func Locales() []string {
+	var names []string
+	for _, tag := range spoken {
+		names = append(names, tag.String())
+	}
+	return names
+}
+
 func readTongues() (*tongues, error) {
-	t := &tongues{tags: []language.Tag{language.English, language.French}, words: map[string]words{}}
+	t := &tongues{tags: spoken, words: map[string]words{}}
 	t.matcher = language.NewMatcher(t.tags)
 	for _, tag := range t.tags {
 		name := "catalogue/" + tag.String() + ".json"

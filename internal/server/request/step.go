@@ -48,6 +48,9 @@ func boundedState(_ context.Context, _ *Parser, form web.Form, request *Request)
 	if len(state) > maxState {
 		return oauth.InvalidRequest("state is longer than %d bytes", maxState)
 	}
+	if request.Mode == oauth.ModeFormPost && strings.ContainsAny(state, "\r\n") {
+		return oauth.InvalidRequest("state holds a line break, which a form can't carry unchanged")
+	}
 	request.State = state
 	return nil
 }

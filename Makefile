@@ -46,7 +46,7 @@ test: deps static ## everything, on a fresh machine too: both engines, browser, 
 	@status=0; $(MAKE) --no-print-directory test-run || status=$$?; $(GO) run ./scripts/pgstop; exit $$status
 
 test-run:
-	GARDE_TEST_ALL=1 $(TESTSUM) \
+	@GARDE_TEST_ALL=1 $(TESTSUM) \
 		"all tests" $(GO) test -json -count=1 -timeout 15m ./... -- \
 		"races" $(GO) test -json -count=1 -timeout 15m -race -short $$($(GO) list ./... | grep -E "/($$(echo $(RACE) | tr ' ' '|'))(/|$$)") -- \
 		"real clients" sh interop/run.sh

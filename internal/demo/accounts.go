@@ -116,10 +116,10 @@ func (a *AccountsAPI) rates(w http.ResponseWriter, _ *http.Request) {
 
 // balances is the answer to GET /balance.
 type balances struct {
+	Seen     caller    `json:"seen"` // whom the API was told about, to show what the Gate passes on
 	Currency string    `json:"currency"`
 	Cents    int64     `json:"cents"`
 	Accounts []Account `json:"accounts"`
-	Seen     caller    `json:"seen"` // whom the API was told about, to show what the Gate passes on
 }
 
 func (a *AccountsAPI) balance(w http.ResponseWriter, _ *http.Request, who caller) {

@@ -54,7 +54,7 @@ func (p *pages) functions(lang string) template.FuncMap {
 		"t":     func(key string, pairs ...string) string { return p.text(lang, key, pairs...) },
 		"money": func(cents int64) string { return money(lang, cents) },
 		"day":   func(day string) string { return p.day(lang, day) },
-		"scope": func(name string) string { return p.text(lang, "scope."+name) },
+		"host":  func(address string) string { return strings.TrimPrefix(address, "http://") },
 	}
 }
 

@@ -1,0 +1,7 @@
+package demo
+
+// ReadTransfer and ReadAmount let the fuzzers in at the parsers of foreign bytes.
+var (
+	ReadTransfer = readTransfer
+	ReadAmount   = readAmount
+)

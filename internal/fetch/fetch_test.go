@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,8 +63,6 @@ func TestADocumentIsFetched(t *testing.T) {
 		w.Header().Set("Content-Type", "application/jwk-set+json")
 		_, _ = io.WriteString(w, `{"keys":[]}`)
 	})
-	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-	t.Setenv("ALL_PROXY", "http://127.0.0.1:1")
 	fetcher := h.fetcher(t)
 	for range 2 {
 		document, err := fetcher.Document(context.Background(), h.URL+"/jwks")
@@ -73,7 +72,30 @@ func TestADocumentIsFetched(t *testing.T) {
 	}
 }
 
-// TestG02 reaches for a canary on loopback in every spelling; no request may arrive.
+// proxy is what the environment of the whole test names as its proxy: net/http reads the environment once.
+var proxy *httptest.Server
+
+func TestMain(m *testing.M) {
+	proxy = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "proxied") }))
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {
+		if err := os.Setenv(name, proxy.URL); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+func TestTheProxyOfTheEnvironmentIsIgnored(t *testing.T) {
+	fetcher, err := fetch.New(fetch.Settings{AllowHosts: []string{"keys.invalid:80", proxy.Listener.Addr().String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := fetcher.Fetch(context.Background(), "http://keys.invalid/"); err == nil {
+		t.Errorf("the proxy answered %q", body)
+	}
+}
+
+// The next test reaches for a canary on loopback in every spelling; no request may arrive.
 func TestG02G05G06G07NothingReachesTheInside(t *testing.T) {
 	canary := open(t, func(http.ResponseWriter, *http.Request) {})
 	fetcher, err := fetch.New(fetch.Settings{Authorities: canary.authority()})
@@ -199,7 +221,10 @@ func TestPlainHTTPOnlyToAllowedHosts(t *testing.T) {
 }
 
 func TestG08ASlowServerCostsThreeSecondsAndNobodyElse(t *testing.T) {
+	var now, most atomic.Int32
 	slow := open(t, func(w http.ResponseWriter, r *http.Request) {
+		most.Store(max(most.Load(), now.Add(1)))
+		defer now.Add(-1)
 		for range 100 { // a byte at a time
 			_, _ = io.WriteString(w, "x")
 			_ = http.NewResponseController(w).Flush()
@@ -237,8 +262,8 @@ func TestG08ASlowServerCostsThreeSecondsAndNobodyElse(t *testing.T) {
 	if took := time.Since(began); took > 4*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if slow.hits.Load() > 4 {
-		t.Errorf("%d requests at once went to one host", slow.hits.Load())
+	if most.Load() > 6 { // four, and those that the server has not yet seen leave
+		t.Errorf("%d requests at once went to one host", most.Load())
 	}
 	if crowded.Load() != 60-36 {
 		t.Errorf("%d were refused at once, want 24", crowded.Load())

@@ -86,7 +86,6 @@ func guesses(password string) map[string]bool {
 	forms := map[string]bool{}
 	for _, word := range []string{lower, trim(lower)} {
 		forms[word] = true
-		forms[unleet(word)] = true
 		forms[trim(unleet(word))] = true
 	}
 	return forms

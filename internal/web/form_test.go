@@ -142,6 +142,21 @@ func TestTheBodyIsReadOnce(t *testing.T) {
 	}
 }
 
+func TestT28AHugeBodyIsNotEvenRead(t *testing.T) {
+	r := post("/token", formType, "")
+	r.ContentLength, r.Body = 1<<30, io.NopCloser(unread{t})
+	if _, err := web.PostForm(r); status(err) != 413 {
+		t.Errorf("%v", err)
+	}
+}
+
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("it was read")
+	return 0, io.EOF
+}
+
 func TestOnlyNamedParametersRepeat(t *testing.T) {
 	if _, err := web.PostForm(post("/", formType, "scope_choice=a&scope_choice=b"), "scope_choice"); err != nil {
 		t.Error(err)

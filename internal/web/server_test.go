@@ -83,6 +83,9 @@ func TestL02OnlyModernTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if config.MinVersion != tls.VersionTLS12 {
+		t.Error("the least version is not TLS 1.2")
+	}
 	address, _ := serve(t, &web.Server{Handler: http.HandlerFunc(answering), TLS: config})
 	for name, row := range map[string]struct {
 		min, max uint16
@@ -247,6 +250,7 @@ func TestL05OverloadIsRefusedAtOnceAndPasses(t *testing.T) {
 	go ask()
 	<-began
 	<-began
+	asked := time.Now()
 	for range 4 { // one waits, three are refused
 		go ask()
 	}
@@ -255,6 +259,9 @@ func TestL05OverloadIsRefusedAtOnceAndPasses(t *testing.T) {
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
 			t.Errorf("%d, Retry-After %q", w.Code, w.Header().Get("Retry-After"))
 		}
+	}
+	if took := time.Since(asked); took > time.Second {
+		t.Errorf("the refusal took %v", took)
 	}
 	close(release)
 	for range 3 {

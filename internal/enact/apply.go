@@ -40,17 +40,13 @@ func (e *Enactor) Propose(ctx context.Context, bundle *recipe.Bundle) (Plan, err
 	if err != nil {
 		return Plan{}, err
 	}
-	digest, err := bundle.Digest()
-	if err != nil {
-		return Plan{}, err
-	}
 	old, err := recipe.Parse(newest.Bundle)
 	if err != nil {
 		return Plan{}, fmt.Errorf("read revision %d: %w", newest.Number, err)
 	}
 	changes := recipe.Diff(old, bundle)
 	return Plan{
-		Expect: newest.Number, Changes: changes, Weaker: recipe.Weakenings(changes), Same: digest == newest.Digest,
+		Expect: newest.Number, Changes: changes, Weaker: recipe.Weakenings(changes), Same: bundle.Digest() == newest.Digest,
 	}, nil
 }
 
@@ -79,17 +75,14 @@ func (e *Enactor) Apply(ctx context.Context, proposal Proposal, now time.Time) (
 	}); len(refused) > 0 {
 		return iam.Revision{}, plan, &Weakened{refused}
 	}
-	revision := iam.Revision{Applied: now.UTC(), By: proposal.By, Note: proposal.Note}
-	if revision.Digest, err = proposal.Bundle.Digest(); err != nil {
-		return revision, plan, err
+	revision := iam.Revision{
+		Digest: proposal.Bundle.Digest(), Applied: now.UTC(), By: proposal.By, Note: proposal.Note,
 	}
 	if plan.Same {
 		revision, err = e.Revisions.InForce(ctx)
 		return revision, plan, err
 	}
-	if revision.Bundle, err = proposal.Bundle.Marshal(); err != nil {
-		return revision, plan, err
-	}
+	revision.Bundle = proposal.Bundle.Marshal()
 	event := journal.New(now, journal.RecipeApplied{Revision: plan.Expect + 1, Digest: revision.Digest, Weaker: plan.Weaker})
 	event.Actor = proposal.By
 	revision.Number, err = e.Revisions.Apply(ctx, plan.Expect, revision, Declared(proposal.Bundle), event)

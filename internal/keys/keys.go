@@ -6,7 +6,6 @@ package keys
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -159,14 +158,13 @@ func (r *Ring) Published() []byte {
 	return []byte(`{"keys":[]}`)
 }
 
-// Key finds a published key, so that the server can verify what it signed. It is a verify.KeySource.
-func (r *Ring) Key(_ context.Context, kid string) (jose.PublicKey, error) {
-	if holding := r.held.Load(); holding != nil {
-		if key, ok := holding.set.Key(kid); ok {
-			return key, nil
-		}
+// Find gives a published key by its kid, so that the server can verify what it signed.
+func (r *Ring) Find(kid string) (jose.PublicKey, bool) {
+	holding := r.held.Load()
+	if holding == nil {
+		return jose.PublicKey{}, false
 	}
-	return jose.PublicKey{}, errors.New("no such key")
+	return holding.set.Key(kid)
 }
 
 // make seals a new key of alg that signs from then on.

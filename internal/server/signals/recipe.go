@@ -1,0 +1,134 @@
+package signals
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gardeauth/garde/internal/enact"
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/jose"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/web"
+)
+
+// TypeRecipe is the typ of the statement that stands beside a recipe.
+const TypeRecipe = "garde-recipe+jwt"
+
+// Statement is what the Server signs about the recipe in force: whoever holds it can tell that the bundle beside it is
+// the Server's own and meant for this Gate now.
+type Statement struct {
+	Issuer   string `json:"iss"`
+	Audience string `json:"aud"` // client id of the Gate
+	IssuedAt int64  `json:"iat"`
+	Expires  int64  `json:"exp"`
+	Revision int64  `json:"revision"`
+	Digest   string `json:"digest"` // recipe.Bundle.Digest
+}
+
+// Document is the answer of /signals/recipe.
+type Document struct {
+	Statement string `json:"statement"` // compact JWS
+	Bundle    []byte `json:"bundle"`    // recipe.Bundle, as Marshal wrote it
+}
+
+// Recipes is /signals/recipe: the recipe in force, for Gates that share no storage with the Server.
+type Recipes struct {
+	Issuer string
+	Tokens Bearer
+	Force  func() *enact.Force
+	Signer func(jose.Alg) (*jose.Signer, error)
+	Nodes  iam.Nodes
+	Hold   time.Duration // how long to wait for a newer one (default 20s)
+	Now    func() time.Time
+}
+
+const statementLife = 5 * time.Minute
+
+// Recipe answers the recipe in force if it is newer than ?after=N, waiting a while for one; 304 when there is none. The
+// Gate also tells how it is (node, adopted, ready, problem), so that garde apply can name who does not follow.
+func (e *Recipes) Recipe(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		return web.MethodNotAllowed(http.MethodGet)
+	}
+	claims, err := e.Tokens.Bearer(r)
+	if err != nil {
+		return err
+	}
+	if !claims.Scope.Has(oauth.ScopeGate) {
+		return web.NeedScope(oauth.InsufficientScope("only a Gate may read the recipe"), oauth.Scope{oauth.ScopeGate})
+	}
+	query, err := web.Query(r)
+	if err != nil {
+		return err
+	}
+	after, err := strconv.ParseInt("0"+query.Value("after"), 10, 64)
+	if err != nil {
+		return oauth.InvalidRequest("after must be the number of a revision")
+	}
+	if err := e.hear(r.Context(), query, after); err != nil {
+		return err
+	}
+	newer := e.await(r.Context(), after)
+	web.NoStore(w)
+	if newer == nil {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	document, err := e.document(newer, claims.ClientID)
+	if err != nil {
+		return err
+	}
+	return web.JSON(w, http.StatusOK, true, document)
+}
+
+// hear keeps what the Gate says of itself.
+func (e *Recipes) hear(ctx context.Context, query web.Form, adopted int64) error {
+	id := query.Value("node")
+	if id == "" || len(id) > 64 {
+		return oauth.InvalidRequest("node is missing or too long")
+	}
+	problem := query.Value("problem")
+	return e.Nodes.Beat(ctx, iam.Node{
+		ID: id, Name: query.Value("name"), Role: "gate", Revision: adopted, Ready: query.Value("ready") == "yes",
+		Problem: problem[:min(len(problem), 500)], Seen: e.Now().UTC(),
+	})
+}
+
+// await gives the revision in force once it is newer than after, or nil when the wait is over.
+func (e *Recipes) await(ctx context.Context, after int64) *enact.Force {
+	hold := e.Hold
+	if hold <= 0 {
+		hold = 20 * time.Second
+	}
+	over := time.NewTimer(hold)
+	defer over.Stop()
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	for {
+		if force := e.Force(); force != nil && force.Number > after {
+			return force
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-over.C:
+			return nil
+		case <-look.C:
+		}
+	}
+}
+
+func (e *Recipes) document(force *enact.Force, gate string) (Document, error) {
+	signer, err := e.Signer(jose.ES256)
+	if err != nil {
+		return Document{}, err
+	}
+	now := e.Now()
+	statement, err := signer.Sign(TypeRecipe, Statement{
+		Issuer: e.Issuer, Audience: gate, IssuedAt: now.Unix(), Expires: now.Add(statementLife).Unix(),
+		Revision: force.Number, Digest: force.Digest,
+	})
+	return Document{Statement: statement, Bundle: force.Bundle.Marshal()}, err
+}

@@ -1,0 +1,210 @@
+// Package postgres is the engine for many machines: PostgreSQL, or what speaks its protocol. A deed is a transaction; what
+// the database aborts for the sake of others is tried again. It knows no noun and no query of the house.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/gardeauth/garde/internal/store/sqlstore"
+)
+
+const (
+	poolSize     = 32
+	readyWithin  = 2 * time.Second
+	maxTries     = 10
+	firstPause   = 2 * time.Millisecond
+	waitAtMost   = 250 * time.Millisecond // a notification may be lost; the outbox is the truth
+	channel      = "garde"
+	migrateTries = 5
+)
+
+// Engine is a pool of connections to one database.
+type Engine struct {
+	pool *pgxpool.Pool
+	news *listener
+	stop context.CancelFunc
+	gone chan struct{}
+	shut atomic.Bool
+}
+
+var _ sqlstore.Engine = (*Engine)(nil)
+
+// Open connects and brings the schema up to date. sqlstore.ErrNewer if a newer garde has been there.
+func Open(ctx context.Context, dsn string) (*Engine, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, errors.New("the address of the database can't be read (postgres://USER@HOST/NAME)") // the cause may hold the password
+	}
+	if config.MaxConns < poolSize {
+		config.MaxConns = poolSize
+	}
+	config.ConnConfig.RuntimeParams["application_name"] = "garde"
+	// An answer promises that the deed is on disk, whatever the server's own setting.
+	config.ConnConfig.RuntimeParams["synchronous_commit"] = "on"
+	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "30000"
+	config.ConnConfig.StatementCacheCapacity = 512
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
+	if err := migrate(ctx, config.ConnConfig); err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the database: %w", explain(err))
+	}
+	alive, stop := context.WithCancel(context.Background())
+	e := &Engine{pool: pool, news: &listener{config: config.ConnConfig.Copy()}, stop: stop, gone: make(chan struct{})}
+	go func() {
+		defer close(e.gone)
+		e.news.run(alive)
+	}()
+	return e, nil
+}
+
+func migrate(ctx context.Context, config *pgx.ConnConfig) error {
+	db := stdlib.OpenDB(*config)
+	defer db.Close() //nolint:errcheck // nothing is under way on it
+	locker, err := lock.NewPostgresTableLocker(lock.WithTableLockTimeout(200*time.Millisecond, 600))
+	if err != nil {
+		return err
+	}
+	// Two nodes that meet an empty database may both try to make the table of locks; the one that loses comes again.
+	for try := 1; ; try++ {
+		err = sqlstore.Migrate(ctx, goose.DialectPostgres, db, "", goose.WithLocker(locker))
+		if err == nil || errors.Is(err, sqlstore.ErrNewer) || try == migrateTries || ctx.Err() != nil {
+			break
+		}
+		pause(ctx, try)
+	}
+	if err != nil {
+		return fmt.Errorf("open the database: %w", explain(err))
+	}
+	return nil
+}
+
+// Read runs look-ups.
+func (e *Engine) Read(ctx context.Context, look func(sqlstore.Tx) error) error {
+	return retry(ctx, func() error {
+		return e.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+			t := &tx{ctx: ctx, on: conn}
+			return t.verdict(look(t))
+		})
+	})
+}
+
+// Snapshot runs look-ups that see one state.
+func (e *Engine) Snapshot(ctx context.Context, look func(sqlstore.Tx) error) error {
+	return e.transact(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, look)
+}
+
+// Deed runs do in one transaction.
+func (e *Engine) Deed(ctx context.Context, do func(sqlstore.Tx) error) error {
+	return e.transact(ctx, pgx.TxOptions{}, do)
+}
+
+func (e *Engine) transact(ctx context.Context, options pgx.TxOptions, do func(sqlstore.Tx) error) error {
+	return retry(ctx, func() error {
+		return pgx.BeginTxFunc(ctx, e.pool, options, func(on pgx.Tx) error {
+			t := &tx{ctx: ctx, on: on}
+			if err := t.verdict(do(t)); err != nil {
+				return err
+			}
+			if t.hint {
+				_, err := on.Exec(ctx, "SELECT pg_notify($1, '')", channel)
+				return err
+			}
+			return nil
+		})
+	})
+}
+
+// Together runs statements in one implicit transaction and one round trip.
+func (e *Engine) Together(ctx context.Context, statements ...sqlstore.Statement) ([]int64, error) {
+	changed := make([]int64, len(statements))
+	err := retry(ctx, func() error {
+		if len(statements) == 1 {
+			tag, err := e.pool.Exec(ctx, statements[0].Query, statements[0].Args...)
+			changed[0] = tag.RowsAffected()
+			return err
+		}
+		batch := &pgx.Batch{}
+		for i, s := range statements {
+			batch.Queue(s.Query, s.Args...).Exec(func(tag pgconn.CommandTag) error {
+				changed[i] = tag.RowsAffected()
+				return nil
+			})
+		}
+		return e.pool.SendBatch(ctx, batch).Close()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changed, nil
+}
+
+// Wait returns when a deed with a hint was committed on any node, or soon in any case.
+func (e *Engine) Wait(ctx context.Context) error { return e.news.wait(ctx, waitAtMost) }
+
+// Ready asks the database whether it takes writes.
+func (e *Engine) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	var readOnly string
+	err := retry(ctx, func() error { return e.pool.QueryRow(ctx, "SHOW transaction_read_only").Scan(&readOnly) })
+	if err != nil {
+		return err
+	}
+	if readOnly == "on" {
+		return unavailable(errors.New("the database takes no writes: it is a standby or was set read-only"))
+	}
+	return nil
+}
+
+// Close ends the connections once the deeds that have begun are answered.
+func (e *Engine) Close() error {
+	if e.shut.Swap(true) {
+		return nil
+	}
+	e.stop()
+	<-e.gone
+	e.pool.Close()
+	return nil
+}
+
+// retry tries a deed again that the database aborted for the sake of another (serialization, deadlock), and translates
+// what remains.
+func retry(ctx context.Context, do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		if err == nil {
+			return nil
+		}
+		if !aborted(err) || try == maxTries || ctx.Err() != nil {
+			return translate(ctx, err)
+		}
+		pause(ctx, try)
+	}
+}
+
+// pause waits a little, longer each time and never as long as a rival.
+func pause(ctx context.Context, try int) {
+	timer := time.NewTimer(time.Duration(try) * firstPause * time.Duration(1+rand.IntN(4))) //nolint:gosec // no secret
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,196 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gardeauth/garde/internal/store/sqlstore"
+)
+
+// A request is waiting until the writer begins it or its caller abandons it, whichever comes first.
+const (
+	waiting int32 = iota
+	begun
+	abandoned
+)
+
+type request struct {
+	do     func(sqlstore.Tx) error
+	state  atomic.Int32
+	answer chan error
+}
+
+// write is the one writer. It ends when the queue is closed and empty.
+func (e *Engine) write(c *conn) {
+	defer close(e.done)
+	batch := make([]*request, 0, batchSize)
+	for first := range e.queue {
+		batch = e.gather(append(batch[:0], first))
+		if len(batch) == 0 {
+			continue
+		}
+		c = e.settle(c, batch)
+	}
+	if c != nil {
+		_ = c.close() //nolint:errcheck // everything that was promised is in the log already; a later open finds it
+	}
+}
+
+// gather begins first and whatever else waits.
+func (e *Engine) gather(batch []*request) []*request {
+	first := batch[0]
+	batch = batch[:0]
+	if first.state.CompareAndSwap(waiting, begun) {
+		batch = append(batch, first)
+	}
+	for len(batch) < batchSize {
+		select {
+		case r, open := <-e.queue:
+			if !open {
+				return batch
+			}
+			if r.state.CompareAndSwap(waiting, begun) {
+				batch = append(batch, r)
+			}
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// settle commits a batch and then answers it: nobody hears of a deed before it is on disk. It returns the connection to go
+// on with, nil when a new one is needed.
+func (e *Engine) settle(c *conn, batch []*request) *conn {
+	answers := make([]error, len(batch))
+	hint, err := false, error(nil)
+	if c == nil {
+		c, err = openWriter(e.path)
+	}
+	if err == nil {
+		hint, err = attempt(c, batch, answers, false)
+		if errors.Is(err, errUndo) {
+			hint, err = attempt(c, batch, answers, true)
+		}
+	}
+	if err == nil {
+		e.fault.Store(nil)
+		if hint {
+			e.news.tell()
+		}
+	} else {
+		err = unavailable(explain(err))
+		e.fault.Store(&err)
+		for i := range answers {
+			answers[i] = err
+		}
+		if c != nil {
+			_ = c.close() //nolint:errcheck // it has failed already; the next batch opens a fresh one
+			c = nil
+		}
+	}
+	for i, r := range batch {
+		r.answer <- answers[i]
+	}
+	return c
+}
+
+// errUndo: a deed failed after it had changed something.
+var errUndo = errors.New("a deed has to be undone")
+
+// attempt runs a batch in one transaction. Most deeds that fail do so before they change anything, so the first attempt
+// sets no savepoints. When one has to be undone after all, everything is rolled back and run again, each deed within a
+// savepoint.
+func attempt(c *conn, batch []*request, answers []error, savepoints bool) (hint bool, err error) {
+	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
+		return false, err
+	}
+	for i, r := range batch {
+		if savepoints {
+			if _, err := c.exec("SAVEPOINT deed"); err != nil {
+				return false, rollback(c, err)
+			}
+		}
+		t := &tx{conn: c}
+		answers[i] = run(r, t)
+		switch {
+		case t.fatal != nil:
+			return false, rollback(c, t.fatal)
+		case answers[i] == nil:
+			hint = hint || t.hint
+		case savepoints:
+			if _, err := c.exec("ROLLBACK TO deed"); err != nil {
+				return false, rollback(c, err)
+			}
+		case t.dirty:
+			return false, rollback(c, errUndo)
+		}
+		if savepoints {
+			if _, err := c.exec("RELEASE deed"); err != nil {
+				return false, rollback(c, err)
+			}
+		}
+	}
+	if _, err := c.exec("COMMIT"); err != nil {
+		return false, rollback(c, err)
+	}
+	return hint, nil
+}
+
+// run runs a deed. A panic is that deed's failure, not everyone's end.
+func run(r *request, t *tx) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			t.dirty = true
+			err = fmt.Errorf("a deed panicked: %v", cause)
+		}
+	}()
+	return r.do(t)
+}
+
+// rollback gives up a transaction because of err. Some faults have rolled it back already.
+func rollback(c *conn, err error) error {
+	_, _ = c.exec("ROLLBACK") //nolint:errcheck // see above; a connection that can't roll back is closed by its caller
+	return err
+}
+
+// broadcast wakes all who wait.
+type broadcast struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+func (b *broadcast) channel() chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	return b.ch
+}
+
+func (b *broadcast) tell() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
+	}
+}
+
+func (b *broadcast) wait(ctx context.Context, atMost time.Duration) error {
+	timer := time.NewTimer(atMost)
+	defer timer.Stop()
+	select {
+	case <-b.channel():
+		return nil
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

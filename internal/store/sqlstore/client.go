@@ -1,0 +1,173 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
+)
+
+// clientMargin is added to the end of a client's tokens: a token of a client's own is issued without a lock on the client,
+// so one may be under way on another node while the client is disabled.
+const clientMargin = 2 * time.Second
+
+const clientColumns = `SELECT id, source, body, disabled, changed FROM clients`
+
+// Client finds a client that was not removed.
+func (t *Tenant) Client(ctx context.Context, id string) (iam.Client, error) {
+	var client iam.Client
+	err := t.read(ctx, func(tx Tx) error {
+		clients, err := readClients(tx, clientColumns+` WHERE tenant = $1 AND id = $2 AND NOT removed`, t.id, Clean(id))
+		if err != nil {
+			return err
+		}
+		if len(clients) == 0 {
+			return iam.ErrNotFound
+		}
+		err = t.addSecrets(tx, clients)
+		client = clients[0]
+		return err
+	})
+	return client, err
+}
+
+// ListClients gives a page of clients by id.
+func (t *Tenant) ListClients(ctx context.Context, page iam.Page) ([]iam.Client, error) {
+	var clients []iam.Client
+	err := t.read(ctx, func(tx Tx) (err error) {
+		clients, err = readClients(tx, clientColumns+` WHERE tenant = $1 AND id > $2 AND NOT removed ORDER BY id LIMIT $3`,
+			t.id, Clean(page.After), pageLimit(page))
+		if err != nil || len(clients) == 0 {
+			return err
+		}
+		return t.addSecrets(tx, clients)
+	})
+	return clients, err
+}
+
+func readClients(tx Tx, query string, args ...any) ([]iam.Client, error) {
+	var clients []iam.Client
+	err := tx.Query(query, args, func(row Row) error {
+		var id, source, body string
+		var disabled bool
+		var changed int64
+		if err := row.Scan(&id, &source, &body, &disabled, &changed); err != nil {
+			return err
+		}
+		var client iam.Client
+		if err := fromJSON(body, &client); err != nil {
+			return err
+		}
+		client.ID, client.Source, client.Disabled, client.Changed = id, iam.Source(source), disabled, at(changed)
+		clients = append(clients, client)
+		return nil
+	})
+	return clients, err
+}
+
+// addSecrets reads the living secrets of clients, which stand in the order of their ids.
+func (t *Tenant) addSecrets(tx Tx, clients []iam.Client) error {
+	place := make(map[string]int, len(clients))
+	for i, client := range clients {
+		place[client.ID] = i
+	}
+	query := `SELECT client, id, hash, created, expires FROM client_secrets
+		WHERE tenant = $1 AND client >= $2 AND client <= $3 AND (expires = 0 OR expires > $4) ORDER BY client, created, id`
+	args := []any{t.id, clients[0].ID, clients[len(clients)-1].ID, micro(t.store.now())}
+	return tx.Query(query, args, func(row Row) error {
+		var client, id, hashed string
+		var created, expires int64
+		if err := row.Scan(&client, &id, &hashed, &created, &expires); err != nil {
+			return err
+		}
+		sum, err := digest(hashed)
+		if i, ok := place[client]; ok {
+			clients[i].Secrets = append(clients[i].Secrets, iam.ClientSecret{ID: id, Hash: sum, Created: at(created), Expires: at(expires)})
+		}
+		return err
+	})
+}
+
+// PutClient adds or replaces a client of source admin. A replaced one keeps its state and its secrets.
+func (t *Tenant) PutClient(ctx context.Context, client iam.Client, events ...journal.Event) error {
+	client.Source = iam.FromAdmin
+	body, err := asJSON(client)
+	if err != nil {
+		return err
+	}
+	return t.deed(ctx, events, func(d *deed) error {
+		d.change(iam.ChangedClient, client.ID)
+		return d.must(iam.ErrExists, `INSERT INTO clients (tenant, id, source, body, disabled, changed) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (tenant, id) DO UPDATE SET body = excluded.body, changed = excluded.changed
+			WHERE clients.source = excluded.source AND NOT clients.removed`,
+			d.tenant, client.ID, string(iam.FromAdmin), body, client.Disabled, micro(d.now))
+	})
+}
+
+// SetClientDisabled switches a client. Disabling begins a new era: all it was given before is dead.
+func (t *Tenant) SetClientDisabled(ctx context.Context, id string, disabled bool, events ...journal.Event) error {
+	return t.deed(ctx, events, func(d *deed) error {
+		step := int64(0)
+		if disabled {
+			step = 1
+			d.endClient(id)
+		}
+		d.change(iam.ChangedClient, id)
+		return d.must(iam.ErrNotFound, `UPDATE clients SET disabled = $3, era = era + $4, changed = $5
+			WHERE tenant = $1 AND id = $2 AND NOT removed`, d.tenant, id, disabled, step, micro(d.now))
+	})
+}
+
+// RemoveClient ends everything of a client of source admin and leaves a tombstone.
+func (t *Tenant) RemoveClient(ctx context.Context, id string, events ...journal.Event) error {
+	return t.deed(ctx, events, func(d *deed) error { return d.removeClient(id, iam.FromAdmin) })
+}
+
+func (d *deed) removeClient(id string, source iam.Source) error {
+	err := d.must(iam.ErrNotFound, `UPDATE clients SET removed = TRUE, era = era + 1, body = '', changed = $4
+		WHERE tenant = $1 AND id = $2 AND source = $3 AND NOT removed`, d.tenant, id, string(source), micro(d.now))
+	if err != nil {
+		return err
+	}
+	d.endClient(id)
+	d.change(iam.ChangedClient, id)
+	return d.do(
+		stmt(`DELETE FROM client_secrets WHERE tenant = $1 AND client = $2`, d.tenant, id),
+		stmt(`DELETE FROM consents WHERE tenant = $1 AND client = $2`, d.tenant, id),
+	)
+}
+
+// AddClientSecret keeps one more secret of a client of any source; ErrExists when two live.
+func (t *Tenant) AddClientSecret(ctx context.Context, client string, secret iam.ClientSecret, events ...journal.Event) error {
+	return t.deed(ctx, events, func(d *deed) error {
+		// The update locks the client's row, so that two that come at once are counted one after the other.
+		err := d.must(iam.ErrNotFound, `UPDATE clients SET changed = $3 WHERE tenant = $1 AND id = $2 AND NOT removed`,
+			d.tenant, client, micro(d.now))
+		if err != nil {
+			return err
+		}
+		if _, err := d.Exec(`DELETE FROM client_secrets WHERE tenant = $1 AND client = $2 AND expires <> 0 AND expires <= $3`,
+			d.tenant, client, micro(d.now)); err != nil {
+			return err
+		}
+		var living int64
+		if _, err := one(d, `SELECT count(*) FROM client_secrets WHERE tenant = $1 AND client = $2`, []any{d.tenant, client}, &living); err != nil {
+			return err
+		}
+		if living >= 2 {
+			return iam.ErrExists
+		}
+		d.change(iam.ChangedClient, client)
+		return d.do(stmt(`INSERT INTO client_secrets (tenant, client, id, hash, created, expires) VALUES ($1, $2, $3, $4, $5, $6)`,
+			d.tenant, client, secret.ID, secret.Hash.String(), micro(secret.Created), micro(secret.Expires)))
+	})
+}
+
+// RemoveClientSecret ends one secret.
+func (t *Tenant) RemoveClientSecret(ctx context.Context, client, id string, events ...journal.Event) error {
+	return t.deed(ctx, events, func(d *deed) error {
+		d.change(iam.ChangedClient, client)
+		return d.must(iam.ErrNotFound, `DELETE FROM client_secrets WHERE tenant = $1 AND client = $2 AND id = $3`, d.tenant, client, id)
+	})
+}

@@ -1,0 +1,167 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
+)
+
+// AddCode keeps a code, ends its flow and gives consent. ErrRevoked if user, client or session no longer stands;
+// ErrNotFound if the flow has ended already, so that a flow gives one code at most.
+func (t *Tenant) AddCode(ctx context.Context, code iam.Code, flow iam.FlowHash, consent *iam.Consent, events ...journal.Event) error {
+	body, err := grantBody(code.Grant)
+	if err != nil {
+		return err
+	}
+	return t.deed(ctx, events, func(d *deed) error {
+		if !iam.Digest(flow).Zero() {
+			if err := d.must(iam.ErrNotFound, `DELETE FROM flows WHERE tenant = $1 AND hash = $2`, d.tenant, hash(flow)); err != nil {
+				return err
+			}
+		}
+		grant := code.Grant
+		// The eras of client and user are taken along: whoever ends them later, or just now, ends this code.
+		if err := d.must(iam.ErrRevoked, `INSERT INTO codes (tenant, hash, client, client_era, user_id, user_era, session, redirect_uri, challenge,
+				grant_id, body, grant_created, grant_expires, created, expires)
+			SELECT c.tenant, CAST($2 AS TEXT), c.id, c.era, u.id, u.era, CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS TEXT),
+				CAST($9 AS TEXT), CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS BIGINT)
+			FROM clients c JOIN users u ON u.tenant = c.tenant AND u.id = $4 AND NOT u.disabled AND NOT u.removed
+			WHERE c.tenant = $1 AND c.id = $3 AND NOT c.disabled AND NOT c.removed
+			AND ($5 = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = $1 AND s.id = $5 AND s.user_id = u.id AND s.user_era = u.era
+				AND s.expires > $12))`,
+			d.tenant, hash(code.Hash), grant.Client, grant.User, grant.Session, code.RedirectURI, code.Challenge,
+			grant.ID, body, micro(grant.Created), micro(grant.Expires), micro(code.Created), micro(code.Expires)); err != nil {
+			return err
+		}
+		if consent == nil {
+			return nil
+		}
+		return d.giveConsent(*consent)
+	})
+}
+
+// Try compares a proof as Issue does, without spending. Only a proof that is not right costs a deed.
+func (t *Tenant) Try(ctx context.Context, proof iam.CodeProof, now time.Time) (iam.Code, error) {
+	var code iam.Code
+	right := false
+	err := t.read(ctx, func(tx Tx) error {
+		var spent int64
+		var stands bool
+		var err error
+		code, spent, stands, err = readCode(tx, t.id, proof.Hash)
+		right = err == nil && bound(code, proof) && spent == 0 && stands && code.Expires.After(now)
+		return err
+	})
+	if err != nil {
+		return iam.Code{}, err
+	}
+	if right {
+		return code, nil
+	}
+	err = t.deed(ctx, nil, func(d *deed) error {
+		return d.whyNotCode(iam.Issue{Now: now, Client: proof.Client, Code: &proof})
+	})
+	return iam.Code{}, err
+}
+
+// bound tells whether the proof is that of the client, redirect URI and verifier that the code was given for.
+func bound(code iam.Code, proof iam.CodeProof) bool {
+	return code.Grant.Client == proof.Client && code.Challenge == proof.Challenge &&
+		(proof.RedirectURI == "" || code.RedirectURI == proof.RedirectURI)
+}
+
+func readCode(tx Tx, tenant string, value iam.CodeHash) (code iam.Code, spent int64, stands bool, err error) {
+	var client, user, session, id, body string
+	var grantCreated, grantExpires, created, expires int64
+	code.Hash = value
+	found, err := one(tx, `SELECT k.client, k.user_id, k.session, k.redirect_uri, k.challenge, k.grant_id, k.body, k.grant_created,
+		k.grant_expires, k.created, k.expires, k.spent, (`+codeClientStands+` AND `+codeUserStands+`)
+		FROM codes k WHERE k.tenant = $1 AND k.hash = $2`, []any{tenant, hash(value)}, &client, &user, &session, &code.RedirectURI,
+		&code.Challenge, &id, &body, &grantCreated, &grantExpires, &created, &expires, &spent, &stands)
+	if err == nil && !found {
+		err = iam.ErrNotFound
+	}
+	if err != nil {
+		return iam.Code{}, 0, false, err
+	}
+	err = fromJSON(body, &code.Grant)
+	code.Grant.ID, code.Grant.Client, code.Grant.User, code.Grant.Session = id, client, user, session
+	code.Grant.Created, code.Grant.Expires, code.Grant.AuthTime = at(grantCreated), at(grantExpires), whole(code.Grant.AuthTime)
+	code.Created, code.Expires = at(created), at(expires)
+	return code, spent, stands, err
+}
+
+const codeSessionLives = `(COALESCE(NULLIF(k.session, ''), $7) = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = k.tenant
+	AND s.id = COALESCE(NULLIF(k.session, ''), $7) AND s.user_id = k.user_id AND s.user_era = k.user_era AND s.expires > $3))`
+
+// spendCode compares, counts and spends in one conditional update. done is true when the deed is decided (a verdict).
+func (d *deed) spendCode(issue iam.Issue) (done bool, err error) {
+	proof, now := issue.Code, micro(issue.Now)
+	// Holding the person's row makes this deed and the person's disabling come one after the other: the disabling
+	// then sees the grant, or this deed sees the disabling.
+	if _, err := d.Exec(`UPDATE users SET era = era WHERE tenant = $1 AND id = (SELECT user_id FROM codes WHERE tenant = $1 AND hash = $2)`,
+		d.tenant, hash(proof.Hash)); err != nil {
+		return false, err
+	}
+	spent, err := d.Exec(`UPDATE codes AS k SET spent = $3 WHERE k.tenant = $1 AND k.hash = $2 AND k.spent = 0 AND k.expires > $3
+			AND k.client = $4 AND k.challenge = $5 AND ($6 = '' OR k.redirect_uri = $6)
+			AND `+codeClientStands+` AND `+codeUserStands+` AND `+codeSessionLives,
+		d.tenant, hash(proof.Hash), now, proof.Client, proof.Challenge, proof.RedirectURI, issue.Session)
+	if err != nil {
+		return false, err
+	}
+	if spent == 0 {
+		return true, d.whyNotCode(issue)
+	}
+	_, err = d.Exec(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires)
+		SELECT tenant, grant_id, client, client_era, user_id, user_era, session, body, grant_created, grant_expires
+		FROM codes WHERE tenant = $1 AND hash = $2`, d.tenant, hash(proof.Hash))
+	return false, err
+}
+
+// whyNotCode classifies a code that could not be spent, counts a wrong try and ends what a replayed code gave.
+func (d *deed) whyNotCode(issue iam.Issue) error {
+	proof := issue.Code
+	d.events = nil
+	code, spent, _, err := readCode(d, d.tenant, proof.Hash)
+	switch {
+	case err != nil:
+		return err
+	case !bound(code, *proof):
+		d.verdict = iam.ErrMismatch
+		return d.countTry(proof.Hash)
+	case spent != 0:
+		// The right client with the right verifier, again: someone else holds the code. What it gave ends.
+		d.verdict = iam.ErrSpent
+		return d.replayed("code", issue, code.Grant.ID, code.Grant.User)
+	case !code.Expires.After(issue.Now):
+		return iam.ErrExpired
+	default:
+		return iam.ErrRevoked
+	}
+}
+
+// countTry counts a wrong try; one too many kills the code. Spent codes are not counted: there is nothing left to guess.
+func (d *deed) countTry(code iam.CodeHash) error {
+	return d.do(
+		stmt(`UPDATE codes SET tries = tries + 1 WHERE tenant = $1 AND hash = $2 AND spent = 0`, d.tenant, hash(code)),
+		stmt(`DELETE FROM codes WHERE tenant = $1 AND hash = $2 AND spent = 0 AND tries > $3`, d.tenant, hash(code), int64(iam.MaxCodeTries)),
+	)
+}
+
+// replayed ends the grant of a code or refresh token that came again, and says so in the journal if it still stood.
+func (d *deed) replayed(what string, issue iam.Issue, grant, user string) error {
+	stood, err := d.endGrant(grant)
+	if err != nil || !stood {
+		return err
+	}
+	event := journal.New(d.now, journal.ReplaySeen{What: what})
+	event.Actor, event.Client, event.User, event.Grant = "client:"+issue.Client, issue.Client, user, grant
+	if len(issue.Events) > 0 {
+		event.Trace, event.Personal = issue.Events[0].Trace, issue.Events[0].Personal
+	}
+	d.events = []journal.Event{event}
+	return nil
+}

@@ -1,0 +1,69 @@
+// Package sqlstore keeps the nouns of iam in SQL. Every query is written here, once, in the part of SQL that SQLite and
+// PostgreSQL share; an engine (sqlite, postgres) gives it two doors, Read and Deed, and no transaction ever leaves an
+// engine. It knows no driver, no HTTP and no protocol.
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"unicode/utf8"
+)
+
+// Engine runs deeds durably. Its errors: iam.ErrExists for a broken uniqueness, iam.ErrUnavailable (wrapped, with the
+// cause) when a deed was not done or is not known to be done; what the deed itself returned passes unchanged.
+type Engine interface {
+	// Read runs look-ups. Each statement sees what was committed when it began.
+	Read(ctx context.Context, look func(Tx) error) error
+	// Snapshot runs look-ups that all see one state.
+	Snapshot(ctx context.Context, look func(Tx) error) error
+	// Deed runs do in one transaction and returns once it is durable. An error undoes all of it. The engine may run do
+	// more than once; only the last run counts, so do sets all that it gives anew.
+	Deed(ctx context.Context, do func(Tx) error) error
+	// Together runs statements as one deed, in one round trip where there is a network, and gives the rows each changed.
+	Together(ctx context.Context, statements ...Statement) ([]int64, error)
+	// Wait returns when a deed that called Tx.Hint was committed, on any node, or soon after in any case.
+	Wait(ctx context.Context) error
+	// Ready is nil while deeds can be done.
+	Ready(ctx context.Context) error
+	Close() error
+}
+
+// Tx is what a deed sees. It is of no use after the deed.
+type Tx interface {
+	// Exec gives the number of rows changed.
+	Exec(query string, args ...any) (int64, error)
+	// Query calls each for every row; an error of each ends it.
+	Query(query string, args []any, each func(Row) error) error
+	// Hint wakes those who wait, once committed.
+	Hint()
+}
+
+// Row is one row of an answer.
+type Row interface {
+	// Scan fills *string, *int64 and *bool.
+	Scan(dest ...any) error
+	// Values gives string, int64 or bool for each column.
+	Values() ([]any, error)
+}
+
+// Statement is one statement of a deed.
+type Statement struct {
+	Query string
+	Args  []any
+}
+
+// ErrNewer: the storage was written by a newer Garde, whose schema this one does not know.
+var ErrNewer = errors.New("the storage was written by a newer version of garde: run that version, or restore a backup made by this one")
+
+// ErrLocked: another process has the storage open.
+var ErrLocked = errors.New("the storage is in use by another garde: stop it, or use its admin socket")
+
+// Clean makes foreign text storable on every engine: PostgreSQL refuses NUL and broken UTF-8, and one text must not be
+// two things on two engines. Both become U+FFFD.
+func Clean(text string) string {
+	if strings.IndexByte(text, 0) < 0 && utf8.ValidString(text) {
+		return text
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}

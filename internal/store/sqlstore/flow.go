@@ -1,0 +1,163 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/oauth"
+)
+
+// AddFlow keeps a login transaction.
+func (t *Tenant) AddFlow(ctx context.Context, flow iam.Flow) error {
+	return t.deed(ctx, nil, func(d *deed) error {
+		_, err := d.Exec(`INSERT INTO flows (tenant, hash, browser, client, query, user_id, session, asked, created, expires)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, d.tenant, hash(flow.Hash), flow.Browser.String(), Clean(flow.Client),
+			Clean(flow.Query), flow.User, flow.Session, join(flow.Asked), micro(flow.Created), micro(flow.Expires))
+		return err
+	})
+}
+
+// Flow finds a living flow of that browser.
+func (t *Tenant) Flow(ctx context.Context, value iam.FlowHash, browser iam.Digest, now time.Time) (iam.Flow, error) {
+	flow := iam.Flow{Hash: value, Browser: browser}
+	err := t.read(ctx, func(tx Tx) error {
+		var kept, asked string
+		var created, expires int64
+		found, err := one(tx, `SELECT browser, client, query, user_id, session, asked, created, expires FROM flows
+			WHERE tenant = $1 AND hash = $2 AND expires > $3`, []any{t.id, hash(value), micro(now)},
+			&kept, &flow.Client, &flow.Query, &flow.User, &flow.Session, &asked, &created, &expires)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return iam.ErrNotFound
+		}
+		sum, err := digest(kept)
+		if err != nil {
+			return err
+		}
+		if !sum.Equal(browser) {
+			return iam.ErrNotFound
+		}
+		flow.Asked, flow.Created, flow.Expires = split(asked), at(created), at(expires)
+		return nil
+	})
+	if err != nil {
+		return iam.Flow{}, err
+	}
+	return flow, nil
+}
+
+// SetFlow keeps what was answered.
+func (t *Tenant) SetFlow(ctx context.Context, flow iam.Flow) error {
+	return t.deed(ctx, nil, func(d *deed) error {
+		return d.must(iam.ErrNotFound, `UPDATE flows SET query = $4, user_id = $5, session = $6, asked = $7, expires = $8
+			WHERE tenant = $1 AND hash = $2 AND browser = $3 AND expires > $9`, d.tenant, hash(flow.Hash), flow.Browser.String(),
+			Clean(flow.Query), flow.User, flow.Session, join(flow.Asked), micro(flow.Expires), micro(d.now))
+	})
+}
+
+// EndFlow ends a flow; it may have ended already.
+func (t *Tenant) EndFlow(ctx context.Context, value iam.FlowHash) error {
+	return t.deed(ctx, nil, func(d *deed) error {
+		_, err := d.Exec(`DELETE FROM flows WHERE tenant = $1 AND hash = $2`, d.tenant, hash(value))
+		return err
+	})
+}
+
+// Consent finds what a person allowed a client.
+func (t *Tenant) Consent(ctx context.Context, user, client string) (iam.Consent, error) {
+	consents, err := t.readConsents(ctx, `SELECT user_id, client, scope, given FROM consents WHERE tenant = $1 AND user_id = $2 AND client = $3`,
+		t.id, Clean(user), Clean(client))
+	if err != nil {
+		return iam.Consent{}, err
+	}
+	if len(consents) == 0 {
+		return iam.Consent{}, iam.ErrNotFound
+	}
+	return consents[0], nil
+}
+
+// UserConsents gives all that a person allowed, by client.
+func (t *Tenant) UserConsents(ctx context.Context, user string) ([]iam.Consent, error) {
+	return t.readConsents(ctx, `SELECT user_id, client, scope, given FROM consents WHERE tenant = $1 AND user_id = $2 ORDER BY client`,
+		t.id, Clean(user))
+}
+
+func (t *Tenant) readConsents(ctx context.Context, query string, args ...any) (consents []iam.Consent, err error) {
+	err = t.read(ctx, func(tx Tx) error {
+		consents, err = readConsents(tx, query, args...)
+		return err
+	})
+	return consents, err
+}
+
+func readConsents(tx Tx, query string, args ...any) ([]iam.Consent, error) {
+	var consents []iam.Consent
+	err := tx.Query(query, args, func(row Row) error {
+		var consent iam.Consent
+		var scope string
+		var given int64
+		err := row.Scan(&consent.User, &consent.Client, &scope, &given)
+		consent.Scope, consent.Given = oauth.Scope(split(scope)), at(given)
+		consents = append(consents, consent)
+		return err
+	})
+	return consents, err
+}
+
+// GiveConsent adds scopes to what was allowed before. ErrNotFound without the person.
+func (t *Tenant) GiveConsent(ctx context.Context, consent iam.Consent, events ...journal.Event) error {
+	return t.deed(ctx, events, func(d *deed) error { return d.giveConsent(consent) })
+}
+
+func (d *deed) giveConsent(consent iam.Consent) error {
+	// The update keeps two consents that come at once from forgetting each other's scopes.
+	if err := d.must(iam.ErrNotFound, `UPDATE users SET era = era WHERE tenant = $1 AND id = $2 AND NOT removed`, d.tenant, consent.User); err != nil {
+		return err
+	}
+	before, err := readConsents(d, `SELECT user_id, client, scope, given FROM consents WHERE tenant = $1 AND user_id = $2 AND client = $3`,
+		d.tenant, consent.User, consent.Client)
+	if err != nil {
+		return err
+	}
+	scope := consent.Scope
+	if len(before) > 0 {
+		scope = before[0].Scope.Or(scope)
+	}
+	given := micro(consent.Given)
+	if given == 0 {
+		given = micro(d.now)
+	}
+	_, err = d.Exec(`INSERT INTO consents (tenant, user_id, client, scope, given) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (tenant, user_id, client) DO UPDATE SET scope = excluded.scope, given = excluded.given`,
+		d.tenant, consent.User, consent.Client, scope.String(), given)
+	return err
+}
+
+// RevokeConsent forgets a consent and ends what the client holds for that person. ErrNotFound if there is neither.
+func (t *Tenant) RevokeConsent(ctx context.Context, user, client string, events ...journal.Event) error {
+	return t.deed(ctx, events, func(d *deed) error {
+		// The update waits for codes of this person that are just being redeemed.
+		if err := d.must(iam.ErrNotFound, `UPDATE users SET era = era WHERE tenant = $1 AND id = $2`, d.tenant, user); err != nil {
+			return err
+		}
+		forgot, err := d.Exec(`DELETE FROM consents WHERE tenant = $1 AND user_id = $2 AND client = $3`, d.tenant, user, client)
+		if err != nil {
+			return err
+		}
+		if _, err := d.Exec(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND client = $3 AND spent = 0`, d.tenant, user, client); err != nil {
+			return err
+		}
+		if err := d.ended(iam.ChangeGrant, `UPDATE grants SET revoked = $4 WHERE tenant = $1 AND user_id = $2 AND client = $3 AND revoked = 0
+			RETURNING id`, d.tenant, user, client, micro(d.now)); err != nil {
+			return err
+		}
+		if forgot == 0 && len(d.changes) == 0 {
+			return iam.ErrNotFound
+		}
+		return nil
+	})
+}

@@ -1,0 +1,51 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// sweepBatch bounds how long the one writer of SQLite is held.
+	sweepBatch = 500
+	// replayWindow is how long a spent code is remembered past its end, so that a replay still ends what it gave.
+	replayWindow = 24 * time.Hour
+	// nodeMemory is how long a node that died without a word is remembered.
+	nodeMemory = 24 * time.Hour
+)
+
+// sweeping names what has no use any more. Each statement takes the time and the size of a batch.
+func sweeping(tenant string, now time.Time) []Statement {
+	n, batch := micro(now), int64(sweepBatch)
+	return []Statement{
+		stmt(`DELETE FROM codes WHERE tenant = $1 AND hash IN (SELECT hash FROM codes WHERE tenant = $1
+			AND (expires < $2 AND spent = 0 OR expires < $3) LIMIT $4)`, tenant, n, micro(now.Add(-replayWindow)), batch),
+		stmt(`DELETE FROM flows WHERE tenant = $1 AND hash IN (SELECT hash FROM flows WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
+		stmt(`DELETE FROM links WHERE tenant = $1 AND hash IN (SELECT hash FROM links WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
+		stmt(`DELETE FROM accesses WHERE tenant = $1 AND hash IN (SELECT hash FROM accesses WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
+		stmt(`DELETE FROM ended_tokens WHERE tenant = $1 AND id IN (SELECT id FROM ended_tokens WHERE tenant = $1 AND until < $2 LIMIT $3)`, tenant, n, batch),
+		stmt(`DELETE FROM sessions WHERE tenant = $1 AND id IN (SELECT id FROM sessions WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
+		stmt(`DELETE FROM refreshes WHERE tenant = $1 AND hash IN (SELECT r.hash FROM refreshes r JOIN grants g ON g.tenant = r.tenant
+			AND g.id = r.grant_id WHERE g.tenant = $1 AND g.expires < $2 LIMIT $3)`, tenant, n, batch),
+		// A grant outlives its refresh tokens by the replay window: its last access tokens can still be revoked.
+		stmt(`DELETE FROM grants WHERE tenant = $1 AND id IN (SELECT g.id FROM grants g WHERE g.tenant = $1 AND g.expires < $2
+			AND NOT EXISTS (SELECT 1 FROM refreshes r WHERE r.tenant = g.tenant AND r.grant_id = g.id) LIMIT $3)`, tenant, micro(now.Add(-replayWindow)), batch),
+		stmt(`DELETE FROM outbox WHERE tenant = $1 AND seq IN (SELECT seq FROM outbox WHERE tenant = $1 AND until < $2 ORDER BY seq LIMIT $3)`, tenant, n, batch),
+		stmt(`DELETE FROM once WHERE tenant = $1 AND until < $2 AND id IN (SELECT id FROM once WHERE tenant = $1 AND until < $2 LIMIT $3)`, tenant, n, batch),
+		stmt(`DELETE FROM nodes WHERE tenant = $1 AND seen < $2`, tenant, micro(now.Add(-nodeMemory))),
+	}
+}
+
+// Sweep removes a small batch of each kind of expired row and tells how many rows went. The caller comes again soon while
+// there are any.
+func (t *Tenant) Sweep(ctx context.Context, now time.Time) (int64, error) {
+	var swept int64
+	for _, statement := range sweeping(t.id, now) {
+		changed, err := t.store.Engine.Together(ctx, statement)
+		if err != nil {
+			return swept, err
+		}
+		swept += changed[0]
+	}
+	return swept, nil
+}

@@ -1,0 +1,195 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
+)
+
+const userColumns = `SELECT u.id, u.username, u.email, u.email_key, u.email_verified, u.name, u.claims, u.admin, u.disabled, u.locale,
+	u.created, u.changed FROM users u`
+
+// User finds a person who was not removed.
+func (t *Tenant) User(ctx context.Context, id string) (iam.User, error) {
+	return t.findUser(ctx, userColumns+` WHERE u.tenant = $1 AND u.id = $2 AND NOT u.removed`, Clean(id))
+}
+
+// UserByName finds by username, else by verified address.
+func (t *Tenant) UserByName(ctx context.Context, canonical string) (iam.User, error) {
+	if canonical == "" {
+		return iam.User{}, iam.ErrNotFound
+	}
+	user, err := t.findUser(ctx, userColumns+` WHERE u.tenant = $1 AND u.username = $2 AND NOT u.removed`, Clean(canonical))
+	if err != iam.ErrNotFound { //nolint:errorlint // findUser gives it bare
+		return user, err
+	}
+	return t.findUser(ctx, userColumns+` WHERE u.tenant = $1 AND u.email_key = $2 AND u.email_verified AND NOT u.removed AND u.email_key <> ''`,
+		Clean(canonical))
+}
+
+func (t *Tenant) findUser(ctx context.Context, query, key string) (iam.User, error) {
+	var user iam.User
+	err := t.read(ctx, func(tx Tx) error {
+		users, err := readUsers(tx, t.id, query, t.id, key)
+		if err != nil {
+			return err
+		}
+		if len(users) == 0 {
+			return iam.ErrNotFound
+		}
+		user = users[0]
+		return nil
+	})
+	return user, err
+}
+
+// ListUsers gives a page of people by id.
+func (t *Tenant) ListUsers(ctx context.Context, page iam.Page) ([]iam.User, error) {
+	var users []iam.User
+	err := t.read(ctx, func(tx Tx) (err error) {
+		users, err = readUsers(tx, t.id, userColumns+` WHERE u.tenant = $1 AND u.id > $2 AND NOT u.removed ORDER BY u.id LIMIT $3`,
+			t.id, Clean(page.After), pageLimit(page))
+		return err
+	})
+	return users, err
+}
+
+func readUsers(tx Tx, tenant, query string, args ...any) ([]iam.User, error) {
+	var users []iam.User
+	err := tx.Query(query, args, func(row Row) error {
+		var user iam.User
+		var claims string
+		var created, changed int64
+		if err := row.Scan(&user.ID, &user.Username, &user.Email, &user.EmailKey, &user.EmailVerified, &user.Name, &claims,
+			&user.Admin, &user.Disabled, &user.Locale, &created, &changed); err != nil {
+			return err
+		}
+		user.Created, user.Changed = at(created), at(changed)
+		users = append(users, user)
+		return fromJSON(claims, &users[len(users)-1].Claims)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range users {
+		err := tx.Query(`SELECT name FROM members WHERE tenant = $1 AND user_id = $2 ORDER BY name`, []any{tenant, users[i].ID}, func(row Row) error {
+			var name string
+			err := row.Scan(&name)
+			users[i].Groups = append(users[i].Groups, name)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return users, nil
+}
+
+// AddUser adds a person. Times that are zero become now. ErrNotFound names a group that does not exist.
+func (t *Tenant) AddUser(ctx context.Context, user iam.User, password iam.Password, events ...journal.Event) error {
+	return t.deed(ctx, events, func(d *deed) error {
+		claims, err := claimsOf(user)
+		if err != nil {
+			return err
+		}
+		created := micro(user.Created)
+		if created == 0 {
+			created = micro(d.now)
+		}
+		if _, err := d.Exec(`INSERT INTO users (tenant, id, username, email, email_key, email_verified, name, claims, admin, disabled,
+			locale, created, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+			d.tenant, user.ID, Clean(user.Username), Clean(user.Email), Clean(user.EmailKey), user.EmailVerified, Clean(user.Name),
+			claims, user.Admin, user.Disabled, Clean(user.Locale), created, micro(d.now)); err != nil {
+			return err
+		}
+		if password.PHC != "" {
+			if _, err := d.Exec(`INSERT INTO passwords (tenant, user_id, phc, changed) VALUES ($1, $2, $3, $4)`,
+				d.tenant, user.ID, password.PHC, micro(d.now)); err != nil {
+				return err
+			}
+		}
+		d.change(iam.ChangedUser, user.ID)
+		return d.setGroups(user)
+	})
+}
+
+// SetUser replaces what is known of a person, groups included. ErrExists if the new name or verified address is taken.
+func (t *Tenant) SetUser(ctx context.Context, user iam.User, events ...journal.Event) error {
+	return t.deed(ctx, events, func(d *deed) error {
+		claims, err := claimsOf(user)
+		if err != nil {
+			return err
+		}
+		err = d.must(iam.ErrNotFound, `UPDATE users SET username = $3, email = $4, email_key = $5, email_verified = $6, name = $7,
+			claims = $8, admin = $9, disabled = $10, locale = $11, changed = $12 WHERE tenant = $1 AND id = $2 AND NOT removed`,
+			d.tenant, user.ID, Clean(user.Username), Clean(user.Email), Clean(user.EmailKey), user.EmailVerified, Clean(user.Name),
+			claims, user.Admin, user.Disabled, Clean(user.Locale), micro(d.now))
+		if err != nil {
+			return err
+		}
+		if user.Disabled {
+			if err := d.endUser(user.ID, "", true); err != nil {
+				return err
+			}
+		}
+		d.change(iam.ChangedUser, user.ID)
+		return d.setGroups(user)
+	})
+}
+
+func claimsOf(user iam.User) (string, error) {
+	if len(user.Claims) == 0 {
+		return "", nil
+	}
+	return asJSON(user.Claims)
+}
+
+// setGroups makes the person a member of exactly those groups.
+func (d *deed) setGroups(user iam.User) error {
+	if _, err := d.Exec(`DELETE FROM members WHERE tenant = $1 AND user_id = $2`, d.tenant, user.ID); err != nil {
+		return err
+	}
+	for _, name := range user.Groups {
+		if err := d.addMember(name, user.ID); err != nil {
+			return fmt.Errorf("group %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// addMember adds one who may be a member already; ErrNotFound without the group.
+func (d *deed) addMember(group, user string) error {
+	found, err := one(d, `SELECT name FROM user_groups WHERE tenant = $1 AND name = $2`, []any{d.tenant, group}, new(string))
+	if err != nil {
+		return err
+	}
+	if !found {
+		return iam.ErrNotFound
+	}
+	_, err = d.Exec(`INSERT INTO members (tenant, user_id, name) VALUES ($1, $2, $3) ON CONFLICT (tenant, user_id, name) DO NOTHING`,
+		d.tenant, user, group)
+	return err
+}
+
+// RemoveUser ends everything of a person and forgets all but the id.
+func (t *Tenant) RemoveUser(ctx context.Context, id string, events ...journal.Event) error {
+	return t.deed(ctx, events, func(d *deed) error {
+		err := d.must(iam.ErrNotFound, `UPDATE users SET removed = TRUE, disabled = TRUE, username = '', email = '', email_key = '',
+			email_verified = FALSE, name = '', claims = '', admin = FALSE, locale = '', changed = $3
+			WHERE tenant = $1 AND id = $2 AND NOT removed`, d.tenant, id, micro(d.now))
+		if err != nil {
+			return err
+		}
+		if err := d.endUser(id, "", true); err != nil {
+			return err
+		}
+		d.change(iam.ChangedUser, id)
+		return d.do(
+			stmt(`DELETE FROM passwords WHERE tenant = $1 AND user_id = $2`, d.tenant, id),
+			stmt(`DELETE FROM members WHERE tenant = $1 AND user_id = $2`, d.tenant, id),
+			stmt(`DELETE FROM consents WHERE tenant = $1 AND user_id = $2`, d.tenant, id),
+		)
+	})
+}

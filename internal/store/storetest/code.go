@@ -1,0 +1,103 @@
+package storetest
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
+)
+
+func codes(t *testing.T, open Opener) {
+	t.Run("C01 a replay by the right client ends what the code gave", func(t *testing.T) {
+		h := newHouse(t, open)
+		session := h.session()
+		got := h.redeem(session.ID)
+		_, err := h.Access(h.ctx, got.access.Hash, h.clock.Now())
+		h.must(err)
+		h.want(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", Code: proofOf(got.code)}), iam.ErrSpent)
+		_, err = h.Access(h.ctx, got.access.Hash, h.clock.Now())
+		h.want(err, iam.ErrNotFound)
+		_, err = h.rotate(got.refresh)
+		h.want(err, iam.ErrRevoked)
+		events, err := h.Events(h.ctx, iam.JournalQuery{Kind: "replay.seen"})
+		h.must(err)
+		if len(events) != 1 || events[0].Grant != got.code.Grant.ID {
+			t.Fatalf("the journal says %v", events)
+		}
+	})
+	t.Run("C02 of fifty that redeem one code exactly one wins", func(t *testing.T) {
+		h := newHouse(t, open)
+		code := h.code("")
+		wins := h.race(50, func() error {
+			return h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", User: "u-ada", Code: proofOf(code), NewRefresh: h.newRefresh(code.Grant.ID)})
+		}, iam.ErrSpent)
+		if wins != 1 {
+			t.Fatalf("%d won", wins)
+		}
+	})
+	t.Run("C04 another client leaves the code", func(t *testing.T) {
+		h := newHouse(t, open)
+		h.client("c-other")
+		code := h.code("")
+		wrong := *proofOf(code)
+		wrong.Client = "c-other"
+		h.want(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-other", Code: &wrong}), iam.ErrMismatch)
+		h.must(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", Code: proofOf(code)}))
+		h.want(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-other", Code: &wrong}), iam.ErrMismatch)
+		expired := h.code("")
+		h.clock.Pass(time.Hour)
+		wrong.Hash = expired.Hash
+		h.want(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-other", Code: &wrong}), iam.ErrMismatch)
+		h.want(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", Code: proofOf(expired)}), iam.ErrExpired)
+	})
+	t.Run("C22 the fifth wrong verifier kills the code", func(t *testing.T) {
+		for _, count := range []int{4, 5} {
+			h := newHouse(t, open)
+			code := h.code("")
+			wrong := *proofOf(code)
+			wrong.Challenge = "wrong"
+			for i := range count {
+				if i%2 == 0 {
+					h.want(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", Code: &wrong}), iam.ErrMismatch)
+					continue
+				}
+				_, err := h.Try(h.ctx, wrong, h.clock.Now())
+				h.want(err, iam.ErrMismatch)
+			}
+			want := error(nil)
+			if count > iam.MaxCodeTries {
+				want = iam.ErrNotFound
+			}
+			h.want(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", Code: proofOf(code)}), want)
+		}
+	})
+}
+
+// race runs do n times at once and counts those that won; all others must answer lost.
+func (h *house) race(n int, do func() error, lost error) int {
+	h.t.Helper()
+	var wg sync.WaitGroup
+	answers := make(chan error, n)
+	start := make(chan struct{})
+	for range n {
+		wg.Go(func() {
+			<-start
+			answers <- do()
+		})
+	}
+	close(start)
+	wg.Wait()
+	close(answers)
+	wins := 0
+	for err := range answers {
+		switch {
+		case err == nil:
+			wins++
+		case !errors.Is(err, lost):
+			h.t.Errorf("a loser hears %v, not %v", err, lost)
+		}
+	}
+	return wins
+}

@@ -163,7 +163,13 @@ func (f *Fetcher) document(ctx context.Context, target string) (Document, error)
 		return Document{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	return read(response)
+	document, err := read(response)
+	if err == nil {
+		// A server that sees us leave may end a body in good form before the connection is gone: what was read is then
+		// a part that looks whole.
+		err = ctx.Err()
+	}
+	return document, err
 }
 
 // check parses the URL and tells what is wrong with it.

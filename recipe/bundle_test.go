@@ -310,7 +310,7 @@ func manyKeys() string {
 	return b.String()
 }
 
-// FuzzRead: the reader never panics, its faults are plain, and what it accepts means the same when it is written again.
+// FuzzRead (A20): the reader never panics, its faults are plain, and what it accepts means the same when it is written again.
 func FuzzRead(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.yaml")
 	if err != nil {
@@ -362,4 +362,12 @@ func meaning(t *testing.T, read *recipe.Recipe) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestA18ABundleHoldsNoSecret: secrets are references, and what they refer to is never read here.
+func TestA18ABundleHoldsNoSecret(t *testing.T) {
+	t.Setenv("BUDGET_SECRET", "hunter2hunter2hunter2hunter2hunter2")
+	if encoded := bank(t, "").Marshal(); bytes.Contains(encoded, []byte("hunter2")) || bytes.Contains(encoded, []byte("aHVudGVyM")) {
+		t.Error("the secret is in the bundle")
+	}
 }

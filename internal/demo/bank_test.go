@@ -193,6 +193,19 @@ func TestTheStateWorksOnceAndInOneBrowser(t *testing.T) {
 			t.Errorf("answered %d", page.Status)
 		}
 	})
+	t.Run("K02 a second time with the cookie still there", func(t *testing.T) {
+		keeper := g.browser().stop()
+		begun := keeper.get("/sign-in")
+		back := keeper.get(begun.Header.Get("Location")).Header.Get("Location")
+		kept := keeper.cookie("bank_signin")
+		keeper.get(back)
+		u, _ := url.Parse(g.bank.URL)
+		keeper.http.Jar.SetCookies(u, []*http.Cookie{{Name: "bank_signin", Value: kept, Path: "/"}})
+		before := len(g.exchanged)
+		if page := keeper.get(back); page.Status != 400 || len(g.exchanged) != before {
+			t.Errorf("answered %d after %d token requests", page.Status, len(g.exchanged)-before)
+		}
+	})
 	t.Run("K24 a new id after each sign-in", func(t *testing.T) {
 		before := b.cookie("bank_session")
 		b.get(b.get(b.get("/sign-in").Header.Get("Location")).Header.Get("Location"))
@@ -277,7 +290,7 @@ func TestK13NoOpenRedirector(t *testing.T) {
 func TestFormsOfOthersDoNothing(t *testing.T) {
 	g := newGarde(t)
 	b := g.browser()
-	b.get("/sign-in")
+	own := field(b.get("/sign-in").Body, `name="csrf"`)
 	for name, form := range map[string]url.Values{
 		"no token":      {"from": {"a"}},
 		"another token": {"csrf": {"x"}, "from": {"a"}},
@@ -291,7 +304,7 @@ func TestFormsOfOthersDoNothing(t *testing.T) {
 			t.Errorf("%s: sign-out answered %d", name, page.Status)
 		}
 	}
-	r, _ := http.NewRequest(http.MethodPost, g.bank.URL+"/sign-out", strings.NewReader("csrf=x"))
+	r, _ := http.NewRequest(http.MethodPost, g.bank.URL+"/sign-out", strings.NewReader("csrf="+own))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", "https://evil.example")
 	if page := b.do(r); page.Status != 403 {
@@ -326,6 +339,18 @@ func TestRenewal(t *testing.T) {
 		}
 		if n != 1 {
 			t.Errorf("refreshed %d times", n)
+		}
+	})
+	t.Run("a refresh token that does not rotate is used again", func(t *testing.T) {
+		g := newGarde(t)
+		g.life = 4 * time.Second
+		b := g.browser()
+		b.get("/sign-in")
+		g.twistToken = func(a map[string]any) { delete(a, "refresh_token"); delete(a, "scope") }
+		for range 2 {
+			if page := b.get("/accounts"); page.URL.Path != "/accounts" || !strings.Contains(page.Body, "see your accounts") {
+				t.Fatalf("answered %s", page.URL)
+			}
 		}
 	})
 	t.Run("a session that ended at the Server ends here", func(t *testing.T) {

@@ -30,7 +30,7 @@ type List struct {
 // OpenList opens a list, tells from its first line of which kind it is, and looks whether its beginning is sorted: in an
 // unsorted list nothing would be found, and nobody would notice.
 func OpenList(path string) (*List, error) {
-	file, err := os.Open(path) //nolint:gosec // the operator names the file
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open the list of breached passwords: %w", err)
 	}

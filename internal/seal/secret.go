@@ -64,7 +64,7 @@ func Resolve(ref, baseDir string) (Secret, error) {
 }
 
 func readSecret(path string) (Secret, error) {
-	file, err := os.Open(path) //nolint:gosec // the operator names the file
+	file, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("read a secret: %w", err)
 	}

@@ -123,13 +123,14 @@ func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 // guarded runs h and turns its panic into an error.
 func guarded(h Handler, w http.ResponseWriter, r *http.Request) (err error) {
 	defer func() {
-		switch value := recover(); {
-		case value == nil:
-		case value == http.ErrAbortHandler: //nolint:errorlint // the documented identity of net/http, never wrapped
-			panic(value)
-		default:
-			err = &panicked{value: value, stack: string(debug.Stack())}
+		value := recover()
+		if value == nil {
+			return
 		}
+		if wanted, ok := value.(error); ok && errors.Is(wanted, http.ErrAbortHandler) {
+			panic(value)
+		}
+		err = &panicked{value: value, stack: string(debug.Stack())}
 	}()
 	return h(w, r)
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -201,5 +202,36 @@ func TestAPreparedAnswerDoesNotTaintTheError(t *testing.T) {
 	})
 	if answer.Header.Get("Cache-Control") != "no-store" || answer.Header.Get("ETag") != "" {
 		t.Errorf("T24 headers %v", answer.Header)
+	}
+}
+
+func TestAnAbortIsPassedOn(t *testing.T) {
+	defer func() {
+		if value := recover(); value != http.ErrAbortHandler {
+			t.Errorf("recovered %v", value)
+		}
+	}()
+	ask(t, web.OAuth{}, func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) })
+	t.Error("the abort was swallowed")
+}
+
+func TestTheOutermostHeaderWins(t *testing.T) {
+	err := web.RetryAfter(fmt.Errorf("x: %w", web.RetryAfter(oauth.Unavailable("busy"), time.Minute)), 5*time.Second)
+	answer, _, _ := ask(t, web.OAuth{}, refusing(web.NeedScope(err, oauth.Scope{"a"})))
+	if got := answer.Header.Get("Retry-After"); got != "5" {
+		t.Errorf("Retry-After %q", got)
+	}
+}
+
+func BenchmarkFormBehindFace(b *testing.B) {
+	handler := quiet.Handle(func(_ http.ResponseWriter, r *http.Request) error {
+		_, err := web.PostForm(r)
+		return err
+	})
+	b.ReportAllocs()
+	for b.Loop() {
+		r := &http.Request{Method: "POST", URL: &url.URL{Path: "/token"}, Header: http.Header{"Content-Type": {formType}},
+			Body: io.NopCloser(strings.NewReader("grant_type=client_credentials&client_id=app&client_secret=s3cret&scope=a+b"))}
+		handler.ServeHTTP(httptest.NewRecorder(), r)
 	}
 }

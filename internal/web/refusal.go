@@ -85,13 +85,18 @@ type Answer struct {
 // server_error with 500 and not a word of itself.
 func Judge(err error) (Answer, http.Header) {
 	answer, header := Answer{}, http.Header{}
-	for rest := err; rest != nil; rest = errors.Unwrap(rest) {
-		if with, ok := rest.(*refusal); ok {
-			answer.challenge = append(answer.challenge, with.challenge...)
-			for name, values := range with.header {
+	for rest := err; ; {
+		var with *refusal
+		if !errors.As(rest, &with) {
+			break
+		}
+		answer.challenge = append(answer.challenge, with.challenge...)
+		for name, values := range with.header {
+			if header[name] == nil { // the outermost was said last, by who knew most
 				header[name] = values
 			}
 		}
+		rest = with.err
 	}
 	told := told(err)
 	answer.Status, answer.Code, answer.Description = told.Status, told.Code, told.Description

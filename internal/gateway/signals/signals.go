@@ -1,0 +1,255 @@
+// Package signals is how a Gate hears its Server: it gets tokens for the Gate itself, and follows the recipe in force. It
+// believes a recipe only with the Server's signed statement for this Gate. What is revoked, verify.Feed follows.
+package signals
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gardeauth/garde/internal/jose"
+	"github.com/gardeauth/garde/internal/verify"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// Credentials get access tokens for the Gate (client_credentials with client_secret_basic) and keep one until shortly
+// before it expires.
+type Credentials struct {
+	Issuer string
+	Client string
+	Secret func() (string, error) // read anew for each token, so that it can be rotated
+	Scope  string
+	HTTP   *http.Client
+	Now    func() time.Time // nil: time.Now
+
+	mu      sync.Mutex
+	token   string
+	expires time.Time
+}
+
+func (c *Credentials) now() time.Time {
+	if c.Now != nil {
+		return c.Now()
+	}
+	return time.Now()
+}
+
+// Authorization gives the value of the Authorization header.
+func (c *Credentials) Authorization(ctx context.Context) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.token != "" && c.now().Before(c.expires) {
+		return "Bearer " + c.token, nil
+	}
+	secret, err := c.Secret()
+	if err != nil {
+		return "", err
+	}
+	form := url.Values{"grant_type": {"client_credentials"}, "scope": {c.Scope}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Issuer+"/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetBasicAuth(url.QueryEscape(c.Client), url.QueryEscape(secret))
+	var answer struct {
+		Token   string `json:"access_token"`
+		Expires int64  `json:"expires_in"`
+		Error   string `json:"error"`
+	}
+	status, err := call(c.HTTP, request, &answer)
+	if err != nil {
+		return "", fmt.Errorf("ask the Server for the Gate's own token: %w", err)
+	}
+	if status != http.StatusOK || answer.Token == "" {
+		return "", fmt.Errorf("the Server refuses the Gate's own token (%d %s): is the client %q in the recipe, with the scope %s and this secret?",
+			status, answer.Error, c.Client, c.Scope)
+	}
+	c.token, c.expires = answer.Token, c.now().Add(time.Duration(answer.Expires)*time.Second*8/10)
+	return "Bearer " + c.token, nil
+}
+
+// Forget drops the token, after the Server has refused it.
+func (c *Credentials) Forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.token = ""
+}
+
+const maxAnswer = 16 << 20
+
+func call(client *http.Client, request *http.Request, into any) (int, error) {
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close() //nolint:errcheck // read to the end or given up: nothing is lost
+	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return response.StatusCode, err
+	}
+	if response.StatusCode == http.StatusNotModified {
+		return response.StatusCode, nil
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return response.StatusCode, fmt.Errorf("status %d without the JSON that was expected", response.StatusCode)
+	}
+	return response.StatusCode, nil
+}
+
+// Recipes follows the recipe in force at the Server. All fields but Now are required.
+type Recipes struct {
+	Issuer      string
+	Node, Name  string // of this process
+	Credentials *Credentials
+	Keys        verify.KeySource
+	Adopt       func(number int64, bundle *recipe.Bundle) error
+	Ready       func() bool
+	HTTP        *http.Client // its timeout must be longer than the Server's wait (20 s)
+	Log         *slog.Logger
+	Now         func() time.Time // nil: time.Now
+
+	number  int64
+	problem string
+}
+
+// Run follows until ctx ends. A recipe that can't be adopted leaves the former in force, and the Server is told why.
+func (f *Recipes) Run(ctx context.Context) error {
+	pause := 100 * time.Millisecond
+	for ctx.Err() == nil {
+		err := f.Once(ctx)
+		if err == nil {
+			pause = 100 * time.Millisecond
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		f.Log.Warn("follow the recipe in force", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, 5*time.Second)
+	}
+	return nil
+}
+
+// Once asks once, and adopts what is newer.
+func (f *Recipes) Once(ctx context.Context) error {
+	number, bundle, err := f.ask(ctx)
+	if err != nil || bundle == nil {
+		return err
+	}
+	if err := f.Adopt(number, bundle); err != nil {
+		f.problem = err.Error()
+		f.number = number // it was heard; Problem says that it is not obeyed
+		return fmt.Errorf("adopt revision %d: %w", number, err)
+	}
+	f.number, f.problem = number, ""
+	f.Log.Info("adopted", "revision", number)
+	return nil
+}
+
+// answer is what the Server says of its recipe.
+type answer struct {
+	Statement string `json:"statement"`
+	Bundle    []byte `json:"bundle"`
+}
+
+func (f *Recipes) ask(ctx context.Context) (int64, *recipe.Bundle, error) {
+	authorization, err := f.Credentials.Authorization(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	ready := "no"
+	if f.Ready() && f.problem == "" {
+		ready = "yes"
+	}
+	query := url.Values{
+		"after": {strconv.FormatInt(f.number, 10)}, "node": {f.Node}, "name": {f.Name}, "ready": {ready},
+	}
+	if f.problem != "" {
+		query.Set("problem", f.problem)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.Issuer+"/signals/recipe?"+query.Encode(), nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Authorization", authorization)
+	var said answer
+	status, err := call(f.HTTP, request, &said)
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case status == http.StatusNotModified:
+		return 0, nil, nil
+	case status == http.StatusUnauthorized:
+		f.Credentials.Forget()
+		return 0, nil, errors.New("the Server no longer takes the Gate's token")
+	case status != http.StatusOK:
+		return 0, nil, fmt.Errorf("the Server answers %d", status)
+	}
+	return f.vouched(ctx, said)
+}
+
+const typeRecipe = "garde-recipe+jwt"
+
+// statement is what the Server signs beside a recipe.
+type statement struct {
+	Issuer   string           `json:"iss"`
+	Audience string           `json:"aud"`
+	Expires  jose.NumericDate `json:"exp"`
+	Revision int64            `json:"revision"`
+	Digest   string           `json:"digest"`
+}
+
+// vouched checks that the Server signed this bundle, for this Gate, just now, and gives both.
+func (f *Recipes) vouched(ctx context.Context, said answer) (int64, *recipe.Bundle, error) {
+	unverified, err := jose.Parse(said.Statement)
+	if err != nil {
+		return 0, nil, err
+	}
+	if unverified.Header.Typ != typeRecipe {
+		return 0, nil, errors.New("the statement beside the recipe is another kind of token")
+	}
+	key, err := f.Keys.Key(ctx, unverified.Header.KeyID)
+	if err != nil {
+		return 0, nil, err
+	}
+	payload, err := key.Verify(unverified)
+	if err != nil {
+		return 0, nil, err
+	}
+	var claims statement
+	if err := jose.DecodeJSON(payload, &claims); err != nil {
+		return 0, nil, err
+	}
+	now := time.Now
+	if f.Now != nil {
+		now = f.Now
+	}
+	bundle, err := recipe.Parse(said.Bundle)
+	if err != nil {
+		return 0, nil, err
+	}
+	switch {
+	case claims.Issuer != f.Issuer || claims.Audience != f.Credentials.Client:
+		return 0, nil, errors.New("the recipe is for another Gate, or from another Server")
+	case now().Unix() >= int64(claims.Expires):
+		return 0, nil, errors.New("the statement beside the recipe has expired")
+	case claims.Digest != bundle.Digest():
+		return 0, nil, errors.New("the recipe is not the one that the Server signed for")
+	}
+	return claims.Revision, bundle, nil
+}

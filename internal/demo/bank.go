@@ -29,6 +29,7 @@ type Bank struct {
 	Dir     string           // where it keeps a token that has expired, to show what the Gate says to it
 	Web     *Key             // proves WebClient
 	Nightly *Key             // proves ServiceClient
+	Program string           // how this program is called from the reader's folder; empty: garde
 	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
 
@@ -148,13 +149,10 @@ func (b *Bank) show(w http.ResponseWriter, r *http.Request, status int, name, ti
 	}
 	f := frame{
 		Lang: language(r), Other: "fr", Path: place(r.URL.Path), Page: page,
-		Issuer: b.Site.Issuer, Gate: b.Site.Gate, Bank: b.Site.Bank, Command: "garde demo cli",
+		Issuer: b.Site.Issuer, Gate: b.Site.Gate, Bank: b.Site.Bank, Command: command(b.Program, b.Site),
 	}
 	if f.Lang == "fr" {
 		f.Other = "en"
-	}
-	if b.Site.IssuerListen != DefaultListen {
-		f.Command += " --at " + b.Site.IssuerListen
 	}
 	f.Title = shelf.text(f.Lang, title)
 	if v := b.desk.visit(r); v != nil {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -30,7 +31,7 @@ func TestTheSite(t *testing.T) {
 	}
 }
 
-func TestTheRecipeHoldsNothingTheFormatDoesNotKnow(t *testing.T) {
+func TestTheRecipeIsTakenByItsReader(t *testing.T) {
 	site, err := demo.At(demo.DefaultListen)
 	if err != nil {
 		t.Fatal(err)
@@ -39,22 +40,18 @@ func TestTheRecipeHoldsNothingTheFormatDoesNotKnow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := map[string]any{}
-	if err := yaml.Unmarshal(text, &plain); err != nil {
+	dir := t.TempDir()
+	if _, _, err := demo.Keys(dir); err != nil {
 		t.Fatal(err)
 	}
-	// As JSON, whose tags name the same keys; durations are the reader's own matter.
-	delete(plain, "lifetimes")
-	raw, err := json.Marshal(plain)
+	if err := os.WriteFile(filepath.Join(dir, "recipe.yaml"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := recipe.Load(filepath.Join(dir, "recipe.yaml"), "", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.DisallowUnknownFields()
-	var read recipe.Recipe
-	if err := decoder.Decode(&read); err != nil {
-		t.Fatal(err)
-	}
+	read := bundle.Recipe
 	for name, client := range read.Clients {
 		for _, uri := range append(client.RedirectURIs, client.LogoutURIs...) {
 			if err := recipe.CheckRedirect(uri, client.Type); err != nil {

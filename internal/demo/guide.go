@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -12,7 +13,9 @@ type Tour struct {
 	Site   Site
 	People []Person // with their passwords; without one, the password is said to be the one of the first start
 	Dir    string   // where the data is
-	Colour bool     // whether the writer is a terminal
+
+	Program string // how this program is called from the reader's folder; empty: garde
+	Colour  bool   // whether the writer is a terminal
 }
 
 // Guide tells somebody who has just started the demonstration where to go, who can sign in and what to try.
@@ -38,12 +41,9 @@ func Guide(w io.Writer, t Tour) error {
 	section(&b, p, "What to try in the browser", [][2]string{
 		{"1", "sign in, and see the balance that came through the Gate"},
 		{"2", "move money: the Gate says what is missing, and you can allow it"},
-		{"3", "open " + p.link(t.Site.Bank+"/try") + ": seven calls, most of them wrong"},
+		{"3", "open " + p.link(t.Site.Bank+"/try") + ": ten calls, most of them wrong"},
 	})
-	command := "garde demo cli"
-	if t.Site.IssuerListen != DefaultListen {
-		command += " --at " + t.Site.IssuerListen
-	}
+	command := command(t.Program, t.Site)
 	gate := t.Site.Gate
 	section(&b, p, "What to try in a second terminal", [][2]string{
 		{"sign in, see the same", p.code(command)},
@@ -57,6 +57,15 @@ func Guide(w io.Writer, t Tour) error {
 	fmt.Fprintf(&b, "\n  The data is in %s. Ctrl-C stops everything; the next start finds it again.\n\n", t.Dir)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// command is the line that starts the command-line client for a site.
+func command(program string, site Site) string {
+	line := cmp.Or(program, "garde") + " demo cli"
+	if site.IssuerListen != DefaultListen {
+		line += " --at " + site.IssuerListen
+	}
+	return line
 }
 
 // section writes a title and its rows, the second column aligned.

@@ -155,8 +155,10 @@ func TestURLsThatAreRefused(t *testing.T) {
 func TestG04G08G09AnswersThatAreRefused(t *testing.T) {
 	inside := open(t, func(http.ResponseWriter, *http.Request) {})
 	for name, handler := range map[string]http.HandlerFunc{
-		"G04 a redirect":      func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, inside.URL, http.StatusFound) },
-		"G04 a 307":           func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, inside.URL, 307) },
+		"G04 a redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, inside.URL, http.StatusFound) },
+		"G04 a 307": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, inside.URL, http.StatusTemporaryRedirect)
+		},
 		"not found":           func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
 		"no content":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) },
 		"G09 a fault":         func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "internal banner", 500) },

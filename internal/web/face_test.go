@@ -207,7 +207,8 @@ func TestAPreparedAnswerDoesNotTaintTheError(t *testing.T) {
 
 func TestAnAbortIsPassedOn(t *testing.T) {
 	defer func() {
-		if value := recover(); value != http.ErrAbortHandler {
+		value := recover()
+		if err, ok := value.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 			t.Errorf("recovered %v", value)
 		}
 	}()

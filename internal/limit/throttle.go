@@ -8,7 +8,7 @@ import (
 // Attempt is one try to prove who one is.
 type Attempt struct {
 	// Account is the canonical name that was typed, known or not: one form per account, else each spelling has a budget
-	// of its own (CVE-2025-24806). A door may put a factor in front only if it wants separate budgets.
+	// of its own (CVE-2025-24806). All factors and doors of an account share it.
 	Account string
 	// Network is where the attempt comes from, as web.Network gives it.
 	Network string

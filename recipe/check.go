@@ -38,11 +38,17 @@ var checks = []check{
 	{"exceptions are known, reasoned and dated", false, checkExceptions},
 }
 
+// Bounds of the ladder.
+const (
+	maxLevels = 32
+	maxSets   = 32
+)
+
 // factors are the proofs of identity that this version can ask for.
 var factors = []string{"password"}
 
 // standardScopes need no declaration and belong to no API (OpenID Connect Core section 5.4).
-var standardScopes = []string{"openid", "profile", "email", "address", "phone", "offline_access"}
+var standardScopes = []string{"openid", "profile", "email", "address", "phone", "offline_access", "garde.gate"}
 
 func checkFormat(r *reading) {
 	if n := r.recipe.Garde; n < 1 || n > Format || n < Format-1 {
@@ -79,6 +85,10 @@ func checkLevels(r *reading) {
 	if len(r.recipe.Levels) == 0 {
 		r.fault(at, "there is no level", "write at least [{name: basic, acr: urn:example:basic, any: [password]}]")
 	}
+	if len(r.recipe.Levels) > maxLevels {
+		r.fault(at, "there are more than "+strconv.Itoa(maxLevels)+" levels", "keep those that people can tell apart")
+		return
+	}
 	names, acrs := map[string]bool{}, map[string]bool{}
 	for i, level := range r.recipe.Levels {
 		here := at.index(i)
@@ -96,6 +106,10 @@ func checkLevels(r *reading) {
 		}
 		if len(level.Any) == 0 {
 			r.fault(here.key("any"), "nobody can reach this level", "name a set of factors; there are: "+listed(r.factors))
+		}
+		if len(level.Any) > maxSets {
+			r.fault(here.key("any"), "there are more than "+strconv.Itoa(maxSets)+" sets of factors", "name the smallest sets")
+			continue
 		}
 		for j, set := range level.Any {
 			r.checkFactors(here.key("any").index(j), set)
@@ -119,8 +133,11 @@ func (r *reading) checkFactors(at path, set string) {
 // checkLadder sees that whoever reaches a level has also reached those before it.
 func checkLadder(r *reading) {
 	levels := r.recipe.Levels
-	for i := 1; i < len(levels) && i < maxDepth*4; i++ {
+	for i := 1; i < len(levels) && len(levels) <= maxLevels; i++ {
 		lower, upper := levels[i-1], levels[i]
+		if len(lower.Any) > maxSets || len(upper.Any) > maxSets {
+			continue // a fault already
+		}
 		at := path("levels").index(i).key("any")
 		if !r.knowsAll(lower.Any) || !r.knowsAll(upper.Any) {
 			continue // a fault already: nothing can be compared
@@ -185,10 +202,33 @@ func checkScopesUsed(r *reading) {
 		case len(apis) == 0:
 			r.finding(path("scopes").key(name), "no operation asks for this scope", "leave it out, or name it in an operation")
 		case len(apis) > 1:
-			r.finding(path("scopes").key(name), "the scope opens several APIs ("+listed(apis)+"), and a token is for one", "clients have to name the API with the parameter resource")
+			r.finding(path("scopes").key(name), "the scope opens several APIs ("+listed(apis[:2])+", ...), and a token is for one", "clients have to name the API with the parameter resource")
 		}
 	}
 }
+
+// doubles tells which places of a list hold a value that stood before.
+func doubles[T comparable](list []T) map[int]bool {
+	twice, seen := map[int]bool{}, make(map[T]bool, len(list))
+	for i, value := range list {
+		if seen[value] {
+			twice[i] = true
+		}
+		seen[value] = true
+	}
+	return twice
+}
+
+// keysOf gives the names that a suggestion may come from; of too many none.
+func keysOf[V any](m map[string]V) []string {
+	if len(m) > maxNear {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m))
+}
+
+// full tells that no further fault would be kept.
+func (r *reading) full() bool { return len(r.faults) >= maxFaults }
 
 const nameHint = "small letters, digits and hyphens make a name of at most 63, beginning with a letter"
 

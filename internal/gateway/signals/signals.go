@@ -1,5 +1,5 @@
-// Package signals is how a Gate hears its Server: it gets tokens for the Gate itself, and follows the recipe in force. It
-// believes a recipe only with the Server's signed statement for this Gate. What is revoked, verify.Feed follows.
+// Package signals is how a Gate without storage follows the recipe in force at its Server. It believes a recipe only with
+// the Server's signed statement for this Gate. What is revoked, verify.Feed follows.
 package signals
 
 import (
@@ -12,78 +12,12 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/recipe"
 )
-
-// Credentials get access tokens for the Gate (client_credentials with client_secret_basic) and keep one until shortly
-// before it expires.
-type Credentials struct {
-	Issuer string
-	Client string
-	Secret func() (string, error) // read anew for each token, so that it can be rotated
-	Scope  string
-	HTTP   *http.Client
-	Now    func() time.Time // nil: time.Now
-
-	mu      sync.Mutex
-	token   string
-	expires time.Time
-}
-
-func (c *Credentials) now() time.Time {
-	if c.Now != nil {
-		return c.Now()
-	}
-	return time.Now()
-}
-
-// Authorization gives the value of the Authorization header.
-func (c *Credentials) Authorization(ctx context.Context) (string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.token != "" && c.now().Before(c.expires) {
-		return "Bearer " + c.token, nil
-	}
-	secret, err := c.Secret()
-	if err != nil {
-		return "", err
-	}
-	form := url.Values{"grant_type": {"client_credentials"}, "scope": {c.Scope}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Issuer+"/token", strings.NewReader(form.Encode()))
-	if err != nil {
-		return "", err
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.SetBasicAuth(url.QueryEscape(c.Client), url.QueryEscape(secret))
-	var answer struct {
-		Token   string `json:"access_token"`
-		Expires int64  `json:"expires_in"`
-		Error   string `json:"error"`
-	}
-	status, err := call(c.HTTP, request, &answer)
-	if err != nil {
-		return "", fmt.Errorf("ask the Server for the Gate's own token: %w", err)
-	}
-	if status != http.StatusOK || answer.Token == "" {
-		return "", fmt.Errorf("the Server refuses the Gate's own token (%d %s): is the client %q in the recipe, with the scope %s and this secret?",
-			status, answer.Error, c.Client, c.Scope)
-	}
-	c.token, c.expires = answer.Token, c.now().Add(time.Duration(answer.Expires)*time.Second*8/10)
-	return "Bearer " + c.token, nil
-}
-
-// Forget drops the token, after the Server has refused it.
-func (c *Credentials) Forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.token = ""
-}
 
 const maxAnswer = 16 << 20
 
@@ -108,15 +42,16 @@ func call(client *http.Client, request *http.Request, into any) (int, error) {
 
 // Recipes follows the recipe in force at the Server. All fields but Now are required.
 type Recipes struct {
-	Issuer      string
-	Node, Name  string // of this process
-	Credentials *Credentials
-	Keys        verify.KeySource
-	Adopt       func(number int64, bundle *recipe.Bundle) error
-	Ready       func() bool
-	HTTP        *http.Client // its timeout must be longer than the Server's wait (20 s)
-	Log         *slog.Logger
-	Now         func() time.Time // nil: time.Now
+	Issuer     string
+	Client     string                                // of the Gate, at the Server
+	Node, Name string                                // of this process
+	Authorize  func(context.Context) (string, error) // gives the value of the Authorization header
+	Keys       verify.KeySource
+	Adopt      func(number int64, bundle *recipe.Bundle) error
+	Ready      func() bool
+	HTTP       *http.Client // its timeout must be longer than the Server's wait (20 s)
+	Log        *slog.Logger
+	Now        func() time.Time // nil: time.Now
 
 	number  int64
 	problem string
@@ -168,7 +103,7 @@ type answer struct {
 }
 
 func (f *Recipes) ask(ctx context.Context) (int64, *recipe.Bundle, error) {
-	authorization, err := f.Credentials.Authorization(ctx)
+	authorization, err := f.Authorize(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -195,7 +130,6 @@ func (f *Recipes) ask(ctx context.Context) (int64, *recipe.Bundle, error) {
 	case status == http.StatusNotModified:
 		return 0, nil, nil
 	case status == http.StatusUnauthorized:
-		f.Credentials.Forget()
 		return 0, nil, errors.New("the Server no longer takes the Gate's token")
 	case status != http.StatusOK:
 		return 0, nil, fmt.Errorf("the Server answers %d", status)
@@ -244,7 +178,7 @@ func (f *Recipes) vouched(ctx context.Context, said answer) (int64, *recipe.Bund
 		return 0, nil, err
 	}
 	switch {
-	case claims.Issuer != f.Issuer || claims.Audience != f.Credentials.Client:
+	case claims.Issuer != f.Issuer || claims.Audience != f.Client:
 		return 0, nil, errors.New("the recipe is for another Gate, or from another Server")
 	case now().Unix() >= int64(claims.Expires):
 		return 0, nil, errors.New("the statement beside the recipe has expired")

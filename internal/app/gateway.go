@@ -1,0 +1,182 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gardeauth/garde/internal/config"
+	"github.com/gardeauth/garde/internal/fetch"
+	"github.com/gardeauth/garde/internal/gateway/ask"
+	"github.com/gardeauth/garde/internal/gateway/proxy"
+	"github.com/gardeauth/garde/internal/gateway/signals"
+	"github.com/gardeauth/garde/internal/seal"
+	"github.com/gardeauth/garde/internal/verify"
+	"github.com/gardeauth/garde/internal/web"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// Gateway is the Gate of one node. It shares nothing with the Server but what any client could ask it for.
+type Gateway struct {
+	Node *config.Node
+	Log  *slog.Logger
+	Gate *proxy.Gate
+
+	feed    *verify.Feed
+	recipes *signals.Recipes
+	metrics *metrics
+}
+
+// NewGateway puts a Gate together. Nothing runs and nothing listens yet.
+func NewGateway(_ context.Context, node *config.Node, log *slog.Logger) (*Gateway, error) {
+	if node.Gate.Listen == "" {
+		return nil, errors.New("node.yaml has no part gate: it needs listen, client and secret")
+	}
+	g := &Gateway{Node: node, Log: slog.New(redacted(log.Handler())), metrics: newMetrics()}
+	fetcher, err := gateFetcher(node)
+	if err != nil {
+		return nil, err
+	}
+	peers, err := web.ParseProxies(node.Proxies)
+	if err != nil {
+		return nil, err
+	}
+	keySet := &verify.RemoteKeys{URL: node.Issuer + "/jwks", Fetcher: fetcher}
+	transport, err := serverTransport(node)
+	if err != nil {
+		return nil, err
+	}
+	server, err := ask.New(ask.Config{
+		Issuer: node.Issuer, Token: node.Issuer + "/token", Introspect: node.Issuer + "/introspect",
+		Client: node.Gate.Client, Transport: transport,
+		Secret: func() (seal.Secret, error) { return seal.Resolve(node.Gate.Secret, node.Dir) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	revoked := &verify.Revocations{}
+	g.feed = &verify.Feed{
+		URL: node.Issuer + feedPath, Revocations: revoked, Authorize: server.Authorize,
+		Client: &http.Client{Transport: transport}, Silence: node.Gate.Silence, Log: g.Log,
+	}
+	if g.Gate, err = proxy.New(proxy.Config{
+		Issuer: node.Issuer, Keys: keySet, Revocations: revoked, Fresh: g.feed.Fresh, Peers: peers, Log: g.Log,
+		Introspect: server,
+	}); err != nil {
+		return nil, err
+	}
+	name, _ := os.Hostname() //nolint:errcheck // a node without a name is told by its id
+	g.recipes = &signals.Recipes{
+		Issuer: node.Issuer, Node: uuid.NewString(), Name: name, Client: node.Gate.Client, Authorize: server.Authorize,
+		Keys: keySet, HTTP: &http.Client{Timeout: 40 * time.Second, Transport: transport},
+		Adopt: func(_ int64, bundle *recipe.Bundle) error { return g.Gate.Adopt(bundle.Recipe) },
+		Ready: g.Gate.Ready, Log: g.Log,
+	}
+	return g, nil
+}
+
+// gateFetcher may reach the Server wherever it is: the operator named it.
+func gateFetcher(node *config.Node) (*fetch.Fetcher, error) {
+	issuer, err := url.Parse(node.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	host := issuer.Host
+	if issuer.Port() == "" {
+		host = net.JoinHostPort(issuer.Hostname(), "443")
+	}
+	authorities, err := extraAuthorities(node)
+	if err != nil {
+		return nil, err
+	}
+	return fetch.New(fetch.Settings{AllowHosts: append([]string{host}, node.Fetch.AllowHosts...), Authorities: authorities})
+}
+
+// extraAuthorities reads the certificates that are trusted besides those of the system.
+func extraAuthorities(node *config.Node) ([]byte, error) {
+	if node.Fetch.Authorities == "" {
+		return nil, nil
+	}
+	return os.ReadFile(node.Fetch.Authorities)
+}
+
+// serverTransport reaches the Server: without proxy, and with the authorities that the node trusts.
+func serverTransport(node *config.Node) (*http.Transport, error) {
+	authorities, err := extraAuthorities(node)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{
+		MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 5 * time.Second,
+		ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+	}
+	if len(authorities) > 0 {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		pool.AppendCertsFromPEM(authorities)
+		transport.TLSClientConfig.RootCAs = pool
+	}
+	return transport, nil
+}
+
+// Run serves until ctx ends, then lets requests under way finish.
+func (g *Gateway) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	listener, err := listen(g.Node.Gate.Listen)
+	if err != nil {
+		return err
+	}
+	settings, err := certificate(g.Node.Gate.TLS, g.Log)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	public := &web.Server{Listener: listener, Handler: g.metrics.watch(g.Gate), TLS: settings, Log: g.Log, Streaming: true}
+	group.Go(func() error { return public.Run(ctx) })
+	group.Go(func() error { return g.feed.Run(ctx) })
+	group.Go(func() error { return g.recipes.Run(ctx) })
+	if where := g.Node.Gate.Metrics; where != "" {
+		private, err := listen(where)
+		if err != nil {
+			return err
+		}
+		health := &web.Server{Listener: private, Handler: g.metrics.health(g.problem), Log: g.Log}
+		group.Go(func() error { return health.Run(ctx) })
+	}
+	group.Go(func() error { return g.sayReady(ctx, listener.Addr().String()) })
+	return group.Wait()
+}
+
+// sayReady logs the one line once requests can be judged.
+func (g *Gateway) sayReady(ctx context.Context, where string) error {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for !g.Gate.Ready() {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+		}
+	}
+	g.Log.Info("ready", "gate", where, "issuer", g.Node.Issuer)
+	return nil
+}
+
+func (g *Gateway) problem(*http.Request) string {
+	if !g.Gate.Ready() {
+		return fmt.Sprintf("no recipe, or nothing heard of what was revoked, from %s", g.Node.Issuer)
+	}
+	return ""
+}

@@ -1,0 +1,200 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gardeauth/garde/internal/enact"
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/jose"
+	"github.com/gardeauth/garde/internal/keys"
+	"github.com/gardeauth/garde/internal/limit"
+	"github.com/gardeauth/garde/internal/once"
+	"github.com/gardeauth/garde/internal/page"
+	"github.com/gardeauth/garde/internal/seal"
+	"github.com/gardeauth/garde/internal/server/clientauth"
+	"github.com/gardeauth/garde/internal/server/signals"
+	"github.com/gardeauth/garde/internal/verify"
+	"github.com/gardeauth/garde/internal/web"
+)
+
+// swapped is a value that a new revision replaces whole.
+type swapped[T any] struct{ pointer atomic.Pointer[T] }
+
+func (s *swapped[T]) set(value *T) { s.pointer.Store(value) }
+func (s *swapped[T]) get() *T      { return s.pointer.Load() }
+
+// themePart compiles the pages in the company's look.
+func (s *Server) themePart(next *enact.Force) (func(), error) {
+	company := next.Bundle.Recipe.Company
+	theme := page.Theme{Name: company.Name}
+	theme.Light.Accent, theme.Dark.Accent = company.Accent, company.Accent
+	if company.Logo != "" {
+		theme.Logo = dataURL(company.Logo, next.Bundle.Files[company.Logo])
+	}
+	pages, err := page.New(theme)
+	if err != nil {
+		return nil, fmt.Errorf("company: %w", err)
+	}
+	return func() { s.pages.set(pages) }, nil
+}
+
+func dataURL(name string, content []byte) string {
+	kind := "image/png"
+	if strings.HasSuffix(name, ".svg") {
+		kind = "image/svg+xml"
+	}
+	return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(content)
+}
+
+// originsPart gathers which web origins may call by script.
+func (s *Server) originsPart(next *enact.Force) (func(), error) {
+	origins := map[string]bool{}
+	for _, client := range next.Bundle.Recipe.Clients {
+		for _, origin := range client.Origins {
+			origins[origin] = true
+		}
+	}
+	return func() { s.origins.set(&origins) }, nil
+}
+
+func (s *Server) allowedOrigin(_ *http.Request, origin string) bool {
+	origins := s.origins.get()
+	return origins != nil && (*origins)[origin]
+}
+
+func (s *Server) hearRevocation(_ context.Context, change iam.Change) {
+	fact, ends := signals.Fact(change)
+	if !ends {
+		return
+	}
+	if err := s.revoked.Add(fact); err != nil {
+		s.Log.Error("a revocation that can't be understood", "kind", change.Kind, "error", err)
+	}
+}
+
+func (s *Server) hearRecipe(ctx context.Context, change iam.Change) {
+	if change.Kind != iam.ChangedRecipe {
+		return
+	}
+	if err := s.Force.Adopt(ctx); err != nil {
+		s.Log.Error("can't adopt the newest recipe: the old one stays in force here", "error", err)
+	}
+	s.beat(ctx)
+}
+
+func (s *Server) hearKeys(ctx context.Context, change iam.Change) {
+	if change.Kind != iam.ChangedKeys && change.Kind != iam.ChangeKey {
+		return
+	}
+	if err := s.Keys.Load(ctx); err != nil {
+		s.Log.Error("can't load the signing keys: the old ones stay", "error", err)
+	}
+}
+
+// newProver hangs up client authentication: 30 failed proofs per client and network, then one each 2 s.
+func (s *Server) newProver() *clientauth.Prover {
+	return &clientauth.Prover{
+		Clients: s.clients,
+		Methods: clientauth.All(clientauth.Needs{
+			Issuer: s.Node.Issuer, Secrets: s.secrets.digest, Keys: &clientauth.Keys{Fetcher: s.fetcher, Now: s.Lab.Now},
+			Once: s.newOnce(), Now: s.Lab.Now,
+		}),
+		Throttle: limit.New(limit.Rate{Burst: 30, Every: 2 * time.Second}, 50_000, s.Lab.Now),
+		Network:  s.network,
+		Report: func(ctx context.Context, client, what string) {
+			s.metrics.clientRefused.Inc()
+			s.Log.WarnContext(ctx, "a known client was refused", "client", client, "why", what, "trace", web.Trace(ctx))
+		},
+	}
+}
+
+// network is where a request comes from, as limits count it.
+func (s *Server) network(r *http.Request) string {
+	address, err := s.proxies.ClientIP(r)
+	if err != nil {
+		return "unknown"
+	}
+	return web.Network(address).String()
+}
+
+// sharedOnce asks this node's memory first and then the storage that all nodes share.
+type sharedOnce struct {
+	node   *once.Node
+	shared iam.Once
+	now    func() time.Time
+}
+
+func (o sharedOnce) Seen(ctx context.Context, kind once.Kind, issuer, id string, until time.Time) (bool, error) {
+	fresh, err := o.node.Seen(ctx, kind, issuer, id, until)
+	if err != nil || !fresh {
+		return fresh, err
+	}
+	return o.shared.Fresh(ctx, string(kind), issuer, id, o.now(), until)
+}
+
+// secrets resolves secret references to hashes, and looks again when a file changes or a minute has passed.
+type secrets struct {
+	dir   string
+	known sync.Map // ref to resolvedSecret
+}
+
+type resolvedSecret struct {
+	hash iam.Digest
+	read time.Time
+	mark time.Time // of the file
+}
+
+// minSecret is the least length of a secret that people chose.
+const minSecret = 32
+
+func (s *secrets) digest(ref string) (iam.Digest, error) {
+	mark := time.Time{}
+	if file, ok := strings.CutPrefix(ref, "file:"); ok {
+		if info, err := os.Stat(absolute(s.dir, file)); err == nil {
+			mark = info.ModTime()
+		}
+	}
+	if value, ok := s.known.Load(ref); ok {
+		held, _ := value.(resolvedSecret) //nolint:errcheck // the map holds nothing else
+		if held.mark.Equal(mark) && time.Since(held.read) < time.Minute {
+			return held.hash, nil
+		}
+	}
+	value, err := seal.Resolve(ref, s.dir)
+	if err != nil {
+		return iam.Digest{}, fmt.Errorf("resolve a client's secret: %w", err)
+	}
+	if len(value.Reveal()) < minSecret {
+		return iam.Digest{}, fmt.Errorf("the secret at %s is shorter than %d characters", ref, minSecret)
+	}
+	hash := iam.Digest(sha256.Sum256([]byte(value.Reveal())))
+	s.known.Store(ref, resolvedSecret{hash, time.Now(), mark})
+	return hash, nil
+}
+
+func absolute(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// ownKeys verifies what this server signed.
+type ownKeys struct{ ring *keys.Ring }
+
+func (k ownKeys) Key(_ context.Context, kid string) (jose.PublicKey, error) {
+	if key, ok := k.ring.Find(kid); ok {
+		return key, nil
+	}
+	return jose.PublicKey{}, verify.ErrUnknownKey
+}

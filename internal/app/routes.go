@@ -1,0 +1,126 @@
+package app
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/gardeauth/garde/internal/issue"
+	"github.com/gardeauth/garde/internal/page"
+	"github.com/gardeauth/garde/internal/server/authorize"
+	"github.com/gardeauth/garde/internal/server/clientauth"
+	"github.com/gardeauth/garde/internal/server/discovery"
+	"github.com/gardeauth/garde/internal/server/grant"
+	"github.com/gardeauth/garde/internal/server/introspect"
+	"github.com/gardeauth/garde/internal/server/request"
+	"github.com/gardeauth/garde/internal/server/revoke"
+	"github.com/gardeauth/garde/internal/server/signals"
+	"github.com/gardeauth/garde/internal/server/userinfo"
+	"github.com/gardeauth/garde/internal/web"
+)
+
+// routes hangs every door into its frame.
+func (s *Server) routes() (http.Handler, error) {
+	doors := http.NewServeMux()
+	s.protocol(doors)
+	s.people(doors)
+	doors.Handle("/", s.pageFace().Handle(func(http.ResponseWriter, *http.Request) error { return web.NotFound() }))
+
+	issuer, err := url.Parse(s.Node.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	hosts, err := web.NewHosts(web.Face{As: web.Problem{}, Log: s.Log}, issuer.Host)
+	if err != nil {
+		return nil, err
+	}
+	overload := web.Overload{Face: web.Face{As: web.OAuth{}, Log: s.Log}}
+	limited := overload.Wrap(doors)
+	frame := http.NewServeMux()
+	frame.Handle("/", limited)
+	s.gates(frame) // a Gate listens for long: it must not take a caller's place
+	return web.Secured(s.secure(), web.Traced(hosts.Guard(s.metrics.watch(frame)))), nil
+}
+
+const feedPath = "/signals/revocations"
+
+// protocol are the doors that programs use.
+func (s *Server) protocol(doors *http.ServeMux) {
+	plain := web.Face{As: web.OAuth{}, Log: s.Log}
+	bearer := web.Face{As: web.Bearer{}, Log: s.Log}
+	scripts := web.CORS{Allowed: s.allowedOrigin}
+	everyone := web.CORS{Public: true}
+
+	grants := grant.All(grant.Needs{Codes: s.House, Refreshes: s.House, Policy: s.Policy, Now: s.Lab.Now})
+	steps := s.Lab.Issue
+	if steps == nil {
+		steps = issue.Standard
+	}
+	token := &grant.Endpoint{Clients: s.prover, Grants: grants, Issuer: &issue.Desk{
+		Issuer: s.Node.Issuer, Deeds: s.House, Users: s.House, Consents: s.House, Keys: s.Keys, Policy: s.Policy,
+		Steps: steps, Now: s.Lab.Now,
+	}}
+	info := &userinfo.Endpoint{Tokens: s.tokens, Users: s.House, Grants: s.House}
+	introspection := &introspect.Endpoint{Clients: s.prover, Tokens: s.tokens, Policy: s.Policy}
+	revocation := &revoke.Endpoint{Clients: s.prover, Tokens: s.tokens, Refreshes: s.House, Grants: s.House, Now: s.now}
+	about := &discovery.Endpoint{
+		Issuer: s.Node.Issuer, Places: discovery.Standard, Keys: s.Keys, Policy: s.Policy, Grants: grant.Types(grants),
+		ResponseTypes: request.ResponseTypes, Modes: request.Modes, Prompts: request.Prompts,
+		Auth: clientauth.Names(s.prover.Methods), AuthAlgs: clientauth.Algs(), Locales: page.Locales(),
+	}
+	at := discovery.Standard
+	doors.Handle(at.Token, scripts.Wrap(plain.Handle(token.Token)))
+	doors.Handle(at.UserInfo, scripts.Wrap(bearer.Handle(info.UserInfo)))
+	doors.Handle(at.Introspect, plain.Handle(introspection.Introspect))
+	doors.Handle(at.Revoke, scripts.Wrap(plain.Handle(revocation.Revoke)))
+	doors.Handle(at.JWKS, everyone.Wrap(plain.Handle(about.JWKS)))
+	doors.Handle("/.well-known/openid-configuration", everyone.Wrap(plain.Handle(about.Metadata)))
+	doors.Handle("/.well-known/oauth-authorization-server", everyone.Wrap(plain.Handle(about.Metadata)))
+}
+
+// gates are the doors of the Gates.
+func (s *Server) gates(frame *http.ServeMux) {
+	face := web.Face{As: web.Bearer{}, Log: s.Log}
+	feed := &signals.Endpoint{
+		Tokens: s.tokens, Changes: s.House, Dead: s.revoked.Dead, Now: s.Lab.Now,
+	}
+	recipes := &signals.Recipes{
+		Issuer: s.Node.Issuer, Tokens: s.tokens, Force: s.Force.InForce, Signer: s.Keys.Signer, Nodes: s.House, Now: s.now,
+	}
+	frame.Handle(feedPath, face.Handle(feed.Revocations))
+	frame.Handle("/signals/recipe", face.Handle(recipes.Recipe))
+}
+
+// parser reads authorization requests.
+func (s *Server) parser() *request.Parser {
+	steps := s.Lab.Request
+	if steps == nil {
+		steps = request.Standard
+	}
+	return &request.Parser{
+		Issuer: s.Node.Issuer, Clients: s.clients, Policy: s.Policy, Keys: ownKeys{s.Keys}, Steps: slices.Clone(steps), Now: s.Lab.Now,
+	}
+}
+
+// people are the doors that people use in a browser.
+func (s *Server) people(doors *http.ServeMux) {
+	face := s.pageFace()
+	front := &authorize.Endpoint{
+		Issuer: s.Node.Issuer, Parser: s.parser(), Sessions: s.sessions, Flows: s.House, Codes: s.House,
+		Consents: s.House, Policy: s.Policy, Pages: s.pages.get, Face: face, Now: s.Lab.Now,
+	}
+	doors.Handle(discovery.Standard.Authorize, face.Handle(front.Authorize))
+}
+
+// pageFace answers people in a browser. It never redirects.
+func (s *Server) pageFace() web.Face {
+	return web.Face{Log: s.Log, As: web.Page{Render: func(w http.ResponseWriter, r *http.Request, status int, code, description, trace string) {
+		err := s.pages.get().Render(w, r, status, page.Error{
+			Common: page.Common{Trace: trace}, Code: code, Detail: description,
+		})
+		if err != nil {
+			s.Log.Error("render an error page", "error", err, "trace", trace)
+			http.Error(w, code, status)
+		}
+	}}}
+}

@@ -1,0 +1,226 @@
+// Package app puts the house together and decides nothing: it opens the storage, gives each room what it needs, hangs the
+// doors into their frames, and starts and stops what runs in the background.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/config"
+	"github.com/gardeauth/garde/internal/enact"
+	"github.com/gardeauth/garde/internal/fetch"
+	"github.com/gardeauth/garde/internal/follow"
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/issue"
+	"github.com/gardeauth/garde/internal/keys"
+	"github.com/gardeauth/garde/internal/once"
+	"github.com/gardeauth/garde/internal/page"
+	"github.com/gardeauth/garde/internal/seal"
+	"github.com/gardeauth/garde/internal/server/clientauth"
+	"github.com/gardeauth/garde/internal/server/inspect"
+	"github.com/gardeauth/garde/internal/server/request"
+	"github.com/gardeauth/garde/internal/session"
+	"github.com/gardeauth/garde/internal/store"
+	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/verify"
+	"github.com/gardeauth/garde/internal/web"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// Lab is how a lab or a mutation test takes a step out of the house. The zero value is the house as it is.
+type Lab struct {
+	Issue   []issue.Step
+	Request []request.Step
+	Now     func() time.Time
+}
+
+// Server is the authorization server of one node.
+type Server struct {
+	ID    string // of this process, among the nodes
+	Node  *config.Node
+	Log   *slog.Logger
+	Lab   Lab
+	Store *store.Store
+	House *sqlstore.Tenant // the storage, as the one tenant sees it
+	Seal  seal.Sealer
+	Keys  *keys.Ring
+	Force *enact.Enactor
+
+	Follower *follow.Follower
+	Refusals *Refusals // what was refused lately, for garde explain
+	Handler  http.Handler
+
+	clients  *follow.Clients
+	revoked  *verify.Revocations
+	fetcher  *fetch.Fetcher
+	tokens   *inspect.Inspector
+	prover   *clientauth.Prover
+	sessions *session.Keeper
+	proxies  web.Proxies
+	metrics  *metrics
+	pages    swapped[page.Pages]
+	origins  swapped[map[string]bool]
+	secrets  secrets
+	stale    func() bool
+}
+
+// NewServer opens the storage and puts the server together. Nothing runs and nothing listens yet.
+func NewServer(ctx context.Context, node *config.Node, log *slog.Logger, lab Lab) (*Server, error) {
+	server := &Server{ID: uuid.NewString(), Node: node, Lab: lab, Refusals: NewRefusals(), metrics: newMetrics()}
+	server.Log = slog.New(server.Refusals.Tee(redacted(log.Handler())))
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"load the master key", server.openSeal},
+		{"open the storage", server.openStore},
+		{"prepare the recipe's parts", server.openRecipe},
+		{"load the signing keys", server.openKeys},
+		{"set up the doors", server.openDoors},
+		{"read what was revoked", server.catchUp},
+	} {
+		if err := step.do(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", step.what, err), server.Close())
+		}
+	}
+	return server, nil
+}
+
+// Close lets the storage go. It is safe after a failed start.
+func (s *Server) Close() error {
+	if s.Store == nil {
+		return nil
+	}
+	return s.Store.Close()
+}
+
+func (s *Server) now() time.Time {
+	if s.Lab.Now != nil {
+		return s.Lab.Now()
+	}
+	return time.Now()
+}
+
+func (s *Server) openSeal(context.Context) error {
+	var err error
+	if s.Seal.Current, err = seal.LoadMaster(s.Node.Master, s.Node.Dir); err != nil {
+		return err
+	}
+	for _, ref := range s.Node.Previous {
+		older, err := seal.LoadMaster(ref, s.Node.Dir)
+		if err != nil {
+			return err
+		}
+		s.Seal.Previous = append(s.Seal.Previous, older)
+	}
+	return nil
+}
+
+func (s *Server) openStore(ctx context.Context) error {
+	var err error
+	if s.Store, err = store.Open(ctx, s.Node.Storage, store.Options{}); err != nil {
+		return err
+	}
+	s.House = s.Store.Tenant(iam.DefaultTenant)
+	return nil
+}
+
+func (s *Server) openRecipe(ctx context.Context) error {
+	s.Force = &enact.Enactor{
+		Revisions: s.House, Issuer: s.Node.Issuer,
+		Parts: []enact.Part{s.themePart, s.originsPart},
+	}
+	pages, err := page.New(page.Theme{})
+	if err != nil {
+		return err
+	}
+	s.pages.set(pages)
+	if err := s.firstRecipe(ctx); err != nil {
+		return err
+	}
+	return s.Force.Adopt(ctx)
+}
+
+// firstRecipe applies the recipe that node.yaml names, when the storage holds none yet.
+func (s *Server) firstRecipe(ctx context.Context) error {
+	if s.Node.Recipe == "" {
+		return nil
+	}
+	_, err := s.House.InForce(ctx)
+	if !errors.Is(err, iam.ErrNotFound) {
+		return err
+	}
+	bundle, err := recipe.Load(s.Node.Recipe, s.Node.Env, s.now())
+	if err != nil {
+		return err
+	}
+	_, _, err = s.Force.Apply(ctx, enact.Proposal{Bundle: bundle, By: "system", Note: "first start"}, s.now())
+	if errors.Is(err, iam.ErrRaced) { // another node was faster, with its own first recipe
+		return nil
+	}
+	return err
+}
+
+func (s *Server) openKeys(ctx context.Context) error {
+	s.Keys = &keys.Ring{Store: s.House, Sealer: s.Seal, Tenant: iam.DefaultTenant, Now: s.Lab.Now}
+	return s.Keys.Ensure(ctx, keys.Defaults[0]) // the others take long to make: Run does it
+}
+
+func (s *Server) openDoors(context.Context) error {
+	authorities, err := extraAuthorities(s.Node)
+	if err != nil {
+		return err
+	}
+	settings := fetch.Settings{AllowHosts: s.Node.Fetch.AllowHosts, Authorities: authorities}
+	if s.fetcher, err = fetch.New(settings); err != nil {
+		return err
+	}
+	if s.proxies, err = web.ParseProxies(s.Node.Proxies); err != nil {
+		return err
+	}
+	if s.clients, err = follow.NewClients(s.House, 10_000); err != nil {
+		return err
+	}
+	s.revoked = &verify.Revocations{Now: s.Lab.Now}
+	s.Follower = &follow.Follower{Changes: s.House, Now: s.Lab.Now}
+	s.Follower.Listeners = []func(context.Context, iam.Change){s.clients.Hear, s.hearRevocation, s.hearRecipe, s.hearKeys}
+	if s.tokens, err = inspect.New(inspect.Config{
+		Issuer: s.Node.Issuer, Keys: ownKeys{s.Keys}, Audience: s.audience, Opaque: s.House, Revocations: s.revoked,
+		Fresh: s.Follower.Fresh, Remember: 50_000, Now: s.Lab.Now,
+	}); err != nil {
+		return err
+	}
+	s.secrets = secrets{dir: s.Node.Dir}
+	s.prover = s.newProver()
+	s.sessions = &session.Keeper{
+		Sessions: s.House, Lives: func() recipe.Lives { return s.Force.Policy().Lives }, Secure: s.secure(), Now: s.Lab.Now,
+	}
+	s.Handler, err = s.routes()
+	return err
+}
+
+func (s *Server) secure() bool {
+	issuer, err := url.Parse(s.Node.Issuer)
+	return err == nil && issuer.Scheme == "https"
+}
+
+func (s *Server) audience(name string) bool {
+	return name == s.Node.Issuer || s.Policy().Resources([]string{name}) == nil
+}
+
+// Policy is the compiled recipe in force.
+func (s *Server) Policy() *assurance.Policy { return s.Force.Policy() }
+
+func (s *Server) newOnce() once.Checker {
+	return sharedOnce{node: once.NewNode(200_000, s.Lab.Now), shared: s.House, now: s.now}
+}
+
+func (s *Server) catchUp(ctx context.Context) error { return s.Follower.Catch(ctx) }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -282,14 +283,24 @@ func TestDurations(t *testing.T) {
 
 func TestOversizedAndHostileFiles(t *testing.T) {
 	for name, text := range map[string]string{
-		"longer than 1 MiB":    "garde: 1\n#" + strings.Repeat("x", 1<<20),
-		"deep":                 "a: " + strings.Repeat("[", 1<<19),
-		"deep blocks":          strings.Repeat("- ", 1<<18),
-		"many aliases":         "a: &a [x,x,x,x]\nb: &b [*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b]\n",
-		"many unknown keys":    manyKeys(),
-		"many dangling scopes": "clients:\n  a:\n    type: web\n    scopes: [" + strings.Repeat("x, ", 100000) + "x]\n",
+		"longer than 1 MiB":         "garde: 1\n#" + strings.Repeat("x", 1<<20),
+		"deep":                      "a: " + strings.Repeat("[", 1<<19),
+		"deep blocks":               strings.Repeat("- ", 1<<18),
+		"many aliases":              "a: &a [x,x,x,x]\nb: &b [*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b]\n",
+		"many unknown keys":         manyKeys(),
+		"many scopes of one client": many("clients:\n  a:\n    type: web\n    scopes:\n", 70000, "    - s#\n"),
+		"many declared scopes":      many("clients: {a: {type: web, scopes: [x, y, z]}}\nscopes:\n", 25000, "  s#: {say: {en: S}}\n"),
+		"many redirect URIs":        many("clients:\n  a:\n    type: web\n    redirect_uris:\n", 25000, "    - https://a.example/#\n"),
+		"many operations":           many("apis:\n  a:\n    at: https://a.example\n    operations:\n", 490, "      GET /{x}/a#/{y}: {open: a}\n      GET /a#/{x}/b: {open: a}\n"),
+		"many APIs":                 many("apis:\n", 15000, "  a#: {at: 'https://a.example/#', operations: {}}\n"),
+		"many levels":               many("levels:\n", 10000, "  - {name: l#, acr: 'a#', any: [password]}\n"),
+		"many sets of factors":      many("levels:\n  - {name: a, acr: a, any: [password]}\n  - name: b\n    acr: b\n    any:\n", 60000, "    - password\n"),
+		"many dangling scopes":      "clients:\n  a:\n    type: web\n    scopes: [" + strings.Repeat("x, ", 100000) + "x]\n",
 	} {
 		t.Run(name, func(t *testing.T) {
+			if long := len(text) > 1<<20; long != (name == "longer than 1 MiB") {
+				t.Fatalf("the text has %d bytes", len(text))
+			}
 			begin := time.Now()
 			_, err := recipe.Read("recipe.yaml", []byte(text))
 			if err == nil || len(err.Error()) > 1<<20 {
@@ -302,9 +313,19 @@ func TestOversizedAndHostileFiles(t *testing.T) {
 	}
 }
 
+// many joins n lines, each with its number in place of #, behind a head.
+func many(head string, n int, line string) string {
+	var b strings.Builder
+	b.WriteString(head)
+	for i := range n {
+		b.WriteString(strings.ReplaceAll(line, "#", strconv.Itoa(i)))
+	}
+	return b.String()
+}
+
 func manyKeys() string {
 	var b strings.Builder
-	for i := range 60000 {
+	for i := range 40000 {
 		b.WriteString("k" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + time.Duration(i).String() + ": 1\n")
 	}
 	return b.String()

@@ -46,7 +46,7 @@ func checkAPIs(r *reading) {
 func (r *reading) apiClient(at path, name string) {
 	client, ok := r.recipe.Clients[name]
 	if !ok {
-		r.dangling(at, "client", name, slices.Collect(maps.Keys(r.recipe.Clients)))
+		r.dangling(at, "client", name, keysOf(r.recipe.Clients))
 	} else if client.Type == Native || client.Type == Browser {
 		r.fault(at, "the client "+shown(name)+" can't prove who it is", "name a client of type service")
 	}
@@ -55,8 +55,7 @@ func (r *reading) apiClient(at path, name string) {
 // dangling reports a name that nothing bears.
 func (r *reading) dangling(at path, noun, name string, known []string) {
 	hint := "declare it under " + noun + "s"
-	if len(r.faults) < maxFaults {
-		slices.Sort(known)
+	if !r.full() {
 		if near := nearest(name, known); near != "" {
 			hint = "did you mean " + near + "?"
 		}
@@ -147,11 +146,12 @@ func (r *reading) guardedOperation(at path, operation Operation) {
 		r.fault(at, "does not say who may call", "write {for: [user], scope: NAME}, or {open: REASON}")
 		return
 	}
+	twice := doubles(operation.For)
 	for i, caller := range operation.For {
 		switch {
 		case caller != ForUser && caller != ForClient:
 			r.fault(at.key("for").index(i), "there is no caller "+show(string(caller)), "the callers are user, client")
-		case slices.Contains(operation.For[:i], caller):
+		case twice[i]:
 			r.fault(at.key("for").index(i), "stands twice", "name each caller once")
 		}
 	}
@@ -165,7 +165,7 @@ func (r *reading) guardedOperation(at path, operation Operation) {
 		r.fault(at.key("scope"), scope+" opens no API: it is for the user information endpoint and refresh tokens", "declare a scope of your own")
 	default:
 		if _, ok := r.recipe.Scopes[scope]; !ok {
-			r.dangling(at.key("scope"), "scope", scope, slices.Collect(maps.Keys(r.recipe.Scopes)))
+			r.dangling(at.key("scope"), "scope", scope, keysOf(r.recipe.Scopes))
 		}
 	}
 	r.assurance(at, operation)
@@ -202,20 +202,23 @@ func checkOverlaps(r *reading) {
 		}
 		keys := slices.Sorted(maps.Keys(api.Operations))
 		var seen []Pattern
+		shapes := map[string]string{}
 		for _, key := range keys {
 			pattern, err := ParsePattern(key)
 			if err != nil {
 				continue
 			}
 			at := path("apis").key(name).key("operations").key(key)
+			if same, taken := shapes[pattern.shape()]; taken {
+				r.fault(at, "is the same operation as "+shown(same), "keep one of the two")
+				continue
+			}
 			for _, before := range seen {
-				switch meet, decided := pattern.overlaps(before); {
-				case pattern.shape() == before.shape():
-					r.fault(at, "is the same operation as "+shown(before.String()), "keep one of the two")
-				case meet && !decided:
-					r.fault(at, "and "+shown(before.String())+" match the same requests, and neither is the more special", "change one of the two, or add an operation for what both match")
+				if meet, decided := pattern.overlaps(before); meet && !decided && !r.full() {
+					r.fault(at, "and "+shown(before.String())+" match the same requests, and neither is the more special", "change one of the two")
 				}
 			}
+			shapes[pattern.shape()] = key
 			seen = append(seen, pattern)
 		}
 	}

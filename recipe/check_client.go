@@ -151,6 +151,7 @@ func (r *reading) secrets(at path, secrets []string) {
 	if len(secrets) > 2 {
 		r.fault(at, "there are more than two live secrets", "keep the old and the new one while you rotate")
 	}
+	twice := doubles(secrets)
 	for i, secret := range secrets {
 		env, isEnv := strings.CutPrefix(secret, "env:")
 		file, isFile := strings.CutPrefix(secret, "file:")
@@ -160,7 +161,7 @@ func (r *reading) secrets(at path, secrets []string) {
 		default:
 			r.fault(at.index(i), "is not a reference to a secret", "write env:NAME or file:PATH; if it is the secret itself, it is known now: replace it")
 		}
-		if slices.Contains(secrets[:i], secret) {
+		if twice[i] {
 			r.fault(at.index(i), "stands twice", "name each reference once")
 		}
 	}
@@ -170,13 +171,14 @@ func checkRights(r *reading) {
 	for name, client := range r.recipe.Clients {
 		at := path("clients").key(name)
 		r.rights(at, client)
+		twice := doubles(client.Scopes)
 		for i, scope := range client.Scopes {
 			_, declared := r.recipe.Scopes[scope]
 			switch {
-			case slices.Contains(client.Scopes[:i], scope):
+			case twice[i]:
 				r.fault(at.key("scopes").index(i), "stands twice", "name each scope once")
 			case !declared && !slices.Contains(standardScopes, scope):
-				known := append(slices.Collect(maps.Keys(r.recipe.Scopes)), standardScopes...)
+				known := append(keysOf(r.recipe.Scopes), standardScopes...)
 				r.dangling(at.key("scopes").index(i), "scope", scope, known)
 			}
 		}
@@ -188,9 +190,10 @@ func (r *reading) rights(at path, client Client) {
 	if !known {
 		return
 	}
+	twice := doubles(client.Grants)
 	for i, grant := range client.Grants {
 		switch {
-		case slices.Contains(client.Grants[:i], grant):
+		case twice[i]:
 			r.fault(at.key("grants").index(i), "stands twice", "name each grant once")
 		case !slices.Contains(allowed, grant):
 			r.fault(at.key("grants").index(i), "a "+string(client.Type)+" client can't have the grant "+show(grant), "its grants are "+listed(allowed))
@@ -223,17 +226,19 @@ func checkAddresses(r *reading) {
 			continue
 		}
 		for key, uris := range map[string][]string{"redirect_uris": client.RedirectURIs, "post_logout_redirect_uris": client.LogoutURIs} {
+			twice := doubles(uris)
 			for i, uri := range uris {
-				r.redirect(at.key(key).index(i), uri, client.Type, slices.Contains(uris[:i], uri))
+				r.redirect(at.key(key).index(i), uri, client.Type, twice[i])
 			}
 		}
 		if client.Type != Browser && len(client.Origins) > 0 {
 			r.fault(at.key("origins"), "only browser clients call by script from a page", "leave it out, or write type: browser")
 			continue
 		}
+		twice := doubles(client.Origins)
 		for i, origin := range client.Origins {
 			r.refused(at.key("origins").index(i), checkOrigin(origin))
-			if slices.Contains(client.Origins[:i], origin) {
+			if twice[i] {
 				r.fault(at.key("origins").index(i), "stands twice", "name each origin once")
 			}
 		}

@@ -1,7 +1,6 @@
 package recipe
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ func checkSignIn(r *reading) {
 	if len(signin.SignUpHosts) > 0 && !signin.SignUp {
 		r.fault(at.key("signup_hosts"), "nobody may sign up", "write signup: true, or leave signup_hosts out")
 	}
+	twice := doubles(signin.SignUpHosts)
 	for i, host := range signin.SignUpHosts {
 		here := at.key("signup_hosts").index(i)
 		if strings.Contains(host, "*") || strings.Contains(host, "@") {
@@ -19,7 +19,7 @@ func checkSignIn(r *reading) {
 		} else {
 			r.refused(here, checkHost(host))
 		}
-		if slices.Contains(signin.SignUpHosts[:i], host) {
+		if twice[i] {
 			r.fault(here, "stands twice", "name each domain once")
 		}
 	}
@@ -65,7 +65,7 @@ func checkExceptions(r *reading) {
 		at := path("exceptions").key(name)
 		r.name(at, name)
 		if _, ok := r.recipe.Clients[exception.Client]; !ok {
-			r.dangling(at.key("client"), "client", exception.Client, slices.Collect(maps.Keys(r.recipe.Clients)))
+			r.dangling(at.key("client"), "client", exception.Client, keysOf(r.recipe.Clients))
 		}
 		if len(exception.Allow) == 0 {
 			r.fault(at.key("allow"), "allows nothing", there)

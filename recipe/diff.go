@@ -168,21 +168,18 @@ func (c *comparison) judge(at path, pattern, old, now string) {
 // opened reduces an operation that becomes open, or ceases to be, to that one change: the rest follows from it. Open
 // operations of a new API are told apart from it.
 func (c *comparison) opened(was, is map[path]leaf) {
+	flipped := map[path]bool{}
 	for _, side := range []struct{ here, there map[path]leaf }{{was, is}, {is, was}} {
 		for at, l := range side.here {
-			if l.pattern != openPattern || side.there[at].pattern == openPattern {
-				continue
-			}
-			operation := at.parent()
-			if !side.there[operation].thing {
-				continue
-			}
-			for _, leaves := range []map[path]leaf{was, is} {
-				maps.DeleteFunc(leaves, func(p path, _ leaf) bool {
-					return p.parent() == operation && p != at || p.parent().parent() == operation
-				})
+			if l.pattern == openPattern && side.there[at].pattern != openPattern && side.there[at.parent()].thing {
+				flipped[at.parent()] = true
 			}
 		}
+	}
+	for _, leaves := range []map[path]leaf{was, is} {
+		maps.DeleteFunc(leaves, func(p path, l leaf) bool {
+			return l.pattern != openPattern && (flipped[p.parent()] || flipped[p.parent().parent()])
+		})
 	}
 	for at, l := range is {
 		api := at.parent().parent().parent()

@@ -1,0 +1,197 @@
+// Package gate protects a Go API that stands behind no Gate: it is the same verification as middleware. Three lines are
+// enough:
+//
+//	g, err := gate.New(gate.Config{Issuer: "https://id.bank.example", Audience: "https://api.bank.example/accounts"})
+//	// ...
+//	mux.Handle("GET /accounts/{id}", g.Protect(account, gate.Scope("accounts.read")))
+//
+// Inside the handler, gate.Token tells who calls. A request without a good token never reaches it: it is answered as
+// RFC 6750, RFC 9470 and RFC 9728 say, with a problem (RFC 9457) that tells what is wrong and what to do.
+//
+// Tokens are signed access tokens (RFC 9068), in the Authorization header and nowhere else. Opaque tokens and tokens that
+// are bound to a key are refused.
+//
+// # Revocation
+//
+// With the credentials of a client that has the scope garde.gate (Config.Client and Config.Secret), Run follows what the
+// issuer revokes: a revoked token is dead within a second, and when nothing was heard for ten seconds every request is
+// answered with 503. Without credentials a revoked token lives on until it expires; to bound that, a token older than
+// Config.MaxAge is refused, however long it says that it lives.
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gardeauth/garde/internal/fetch"
+	"github.com/gardeauth/garde/internal/level"
+	"github.com/gardeauth/garde/internal/verify"
+)
+
+// DefaultMaxAge is how old a token may be when revocations are not followed.
+const DefaultMaxAge = 10 * time.Minute
+
+// Config says whose tokens are accepted. Issuer and Audience are required.
+type Config struct {
+	Issuer   string // the issuer, exactly as its metadata names it; https, or http on loopback
+	Audience string // this API's address as its clients know it, which is the audience of its tokens
+
+	// Levels are the acr values that tokens may carry, weakest first. They are needed where Level is used.
+	Levels []string
+
+	// Client and Secret are the credentials by which revocations are followed; see Run. Both or none.
+	Client string
+	Secret string
+	// MaxAge bounds the age of tokens while revocations are not followed; 0: DefaultMaxAge.
+	MaxAge time.Duration
+
+	// AllowHosts are "host:port" of an issuer whose address is not a public one. An issuer on loopback needs none.
+	AllowHosts []string
+	// Authorities are certificates in PEM that are trusted besides those of the system.
+	Authorities []byte
+
+	Log *slog.Logger     // refusals, each once and without the token; nil: none
+	Now func() time.Time // nil: time.Now
+}
+
+// Gate protects the handlers of one API. It is safe for concurrent use. New makes one.
+type Gate struct {
+	config   Config
+	at       *url.URL
+	ladder   level.Ladder
+	verifier *verify.Verifier
+	feed     *verify.Feed // nil: revocations are not followed
+	metadata string       // URL of the metadata of this API
+}
+
+// New makes a Gate, or says what is wrong with the configuration. It asks nobody yet: the keys of the issuer are read when
+// the first token comes.
+func New(c Config) (*Gate, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.MaxAge <= 0 {
+		c.MaxAge = DefaultMaxAge
+	}
+	issuer, err := address("issuer", c.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	at, err := address("audience", c.Audience)
+	if err != nil {
+		return nil, err
+	}
+	if (c.Client == "") != (c.Secret == "") {
+		return nil, errors.New("gate: following revocations needs both a client and its secret")
+	}
+	g := &Gate{config: c, at: at, metadata: at.Scheme + "://" + at.Host + wellKnown + at.EscapedPath()}
+	for _, acr := range c.Levels {
+		g.ladder = append(g.ladder, level.Level{Name: acr, ACR: acr})
+	}
+	if len(c.Levels) > 0 {
+		if err := g.ladder.Check(); err != nil {
+			return nil, fmt.Errorf("gate: levels: %w", err)
+		}
+	}
+	allowed := slices.Clone(c.AllowHosts)
+	if loopback(issuer) {
+		allowed = append(allowed, hostPort(issuer))
+	}
+	fetcher, err := fetch.New(fetch.Settings{AllowHosts: allowed, Authorities: c.Authorities})
+	if err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
+	return g, g.prepare(issuer, fetcher)
+}
+
+// prepare puts the parts of the house together.
+func (g *Gate) prepare(issuer *url.URL, fetcher *fetch.Fetcher) error {
+	about := &issuerOf{name: g.config.Issuer, place: metadataOf(issuer), fetcher: fetcher}
+	cache, err := verify.NewCache(0)
+	if err != nil {
+		return err
+	}
+	config := verify.Config{
+		Issuer:    g.config.Issuer,
+		Keys:      &verify.RemoteKeys{URL: about.place, Fetcher: about, Now: g.config.Now},
+		Audiences: []string{g.config.Audience}, Cache: cache, Now: g.config.Now,
+	}
+	if g.config.Client != "" {
+		client, err := followClient(g.config.Authorities)
+		if err != nil {
+			return err
+		}
+		me := &credentials{config: &g.config, about: about, client: client}
+		config.Revocations = &verify.Revocations{Now: g.config.Now}
+		g.feed = &verify.Feed{
+			URL: strings.TrimSuffix(g.config.Issuer, "/") + "/signals/revocations", Revocations: config.Revocations,
+			Authorize: me.authorize, Client: client, Now: g.config.Now, Log: g.config.Log,
+		}
+		config.Fresh = g.feed.Fresh
+	}
+	g.verifier, err = verify.New(config)
+	return err
+}
+
+// Run follows what the issuer revokes until ctx ends, and returns nil then. Without credentials there is nothing to follow,
+// and it waits for the end of ctx. With credentials nothing is let through before Run has heard from the issuer.
+func (g *Gate) Run(ctx context.Context) error {
+	if g.feed == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return g.feed.Run(ctx)
+}
+
+// address reads a base URL.
+func address(what, text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case text == "":
+		return nil, fmt.Errorf("gate: the %s is missing", what)
+	case err != nil || u.Hostname() == "" || u.User != nil || u.Opaque != "" || strings.ContainsAny(text, "?#"):
+		return nil, fmt.Errorf("gate: the %s is not a plain https address", what)
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u)):
+		return nil, fmt.Errorf("gate: the %s must be https; http is for loopback only", what)
+	}
+	return u, nil
+}
+
+func loopback(u *url.URL) bool {
+	switch u.Hostname() {
+	case "localhost", "127.0.0.1", "::1":
+		return true
+	}
+	return false
+}
+
+func hostPort(u *url.URL) string {
+	if u.Port() != "" {
+		return u.Host
+	}
+	return u.Host + map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
+}
+
+// wellKnown begins the place of this API's metadata (RFC 9728 section 3).
+const wellKnown = "/.well-known/oauth-protected-resource"
+
+// Metadata gives the pattern and the handler of this API's metadata (RFC 9728), by which clients find the issuer:
+// mux.Handle(g.Metadata()).
+func (g *Gate) Metadata() (string, http.Handler) {
+	return "GET " + wellKnown + g.at.EscapedPath(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "public, max-age=300")
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		writeJSON(w, "application/json", http.StatusOK, struct {
+			Resource string   `json:"resource"`
+			Servers  []string `json:"authorization_servers"`
+			Methods  []string `json:"bearer_methods_supported"`
+		}{g.config.Audience, []string{g.config.Issuer}, []string{"header"}})
+	})
+}

@@ -5,3 +5,9 @@ var (
 	ReadTransfer = readTransfer
 	ReadAmount   = readAmount
 )
+
+// What the clients ask for, to be held against the recipe.
+const (
+	MoveScope   = moveScope
+	SignInScope = signInScope
+)

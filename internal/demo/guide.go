@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 )
@@ -36,6 +37,9 @@ func Guide(w io.Writer, t Tour) error {
 			password = p.dim("the password of the first start")
 		}
 		people = append(people, [2]string{person.Username, password})
+	}
+	if len(people) == 0 {
+		people = [][2]string{{"see", filepath.Join(t.Dir, "people.yaml")}}
 	}
 	section(&b, p, "Who can sign in", people)
 	section(&b, p, "What to try in the browser", [][2]string{

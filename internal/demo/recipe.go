@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"crypto/rand"
 	_ "embed" // the recipe's text
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/template"
 )
@@ -81,4 +85,41 @@ func Users(people []Person) []byte {
 // KeepPeople writes people.yaml in dir for its owner alone, so that a second start can show who signs in.
 func KeepPeople(dir string, people []Person) error {
 	return writePrivate(filepath.Join(dir, "people.yaml"), Users(people))
+}
+
+// PeopleIn gives the people of dir with their passwords: those of people.yaml, or new ones, which it keeps there, at the
+// first start. A file that somebody rewrote in another shape gives those that it understands.
+func PeopleIn(dir string) ([]Person, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "people.yaml"))
+	if errors.Is(err, fs.ErrNotExist) {
+		people := People()
+		return people, KeepPeople(dir, people)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the people of the demonstration: %w", err)
+	}
+	var people []Person
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		if plain, err := strconv.Unquote(value); err == nil {
+			value = plain
+		}
+		if name == "- username" {
+			people = append(people, Person{Username: value})
+		}
+		if len(people) == 0 {
+			continue
+		}
+		switch last := &people[len(people)-1]; name {
+		case "name":
+			last.Name = value
+		case "email":
+			last.Email = value
+		case "locale":
+			last.Locale = value
+		case "password":
+			last.Password = value
+		}
+	}
+	return people, nil
 }

@@ -95,4 +95,3 @@ func writeJSON(w http.ResponseWriter, kind string, status int, value any) {
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }
-

@@ -36,9 +36,6 @@ type Endpoint struct {
 	Now      func() time.Time // nil: time.Now
 }
 
-// FlowLife is how long a person may take to sign in and consent.
-const FlowLife = 30 * time.Minute
-
 func (e *Endpoint) now() time.Time {
 	if e.Now != nil {
 		return e.Now().UTC()
@@ -62,7 +59,7 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 	}
 	at := position{flow: iam.Flow{Query: form.Map().Encode()}}
 	if form.Has("flow") {
-		if at.flow, err = e.resume(r, form.Value("flow")); err != nil {
+		if at.flow, err = e.Sessions.Resume(r, e.Flows, form.Value("flow")); err != nil {
 			return err
 		}
 		at.key = form.Value("flow")
@@ -94,28 +91,12 @@ func (e *Endpoint) store(w http.ResponseWriter, r *http.Request) error {
 	if _, err := e.Parser.Parse(r.Context(), request.Authorize, form); err != nil {
 		return e.refuse(w, r, err)
 	}
-	key, err := e.keep(w, r, &iam.Flow{Query: form.Map().Encode(), Client: form.Value("client_id")})
+	key, err := e.Sessions.Begin(w, r, e.Flows, &iam.Flow{Query: form.Map().Encode(), Client: form.Value("client_id")})
 	if err != nil {
 		return err
 	}
-	seeOther(w, "/authorize?flow="+key)
+	session.SeeOther(w, "/authorize?flow="+key)
 	return nil
-}
-
-// keep makes a login transaction of the request, bound to this browser.
-func (e *Endpoint) keep(w http.ResponseWriter, r *http.Request, flow *iam.Flow) (string, error) {
-	key := iam.NewSecret(iam.PrefixFlow)
-	flow.Hash, flow.Browser = iam.HashFlow(key), e.Sessions.Browser(w, r).Digest()
-	flow.Created, flow.Expires = e.now(), e.now().Add(FlowLife)
-	return key, e.Flows.AddFlow(r.Context(), *flow)
-}
-
-func (e *Endpoint) resume(r *http.Request, key string) (iam.Flow, error) {
-	flow, err := e.Flows.Flow(r.Context(), iam.HashFlow(key), e.Sessions.Known(r).Digest(), e.now())
-	if errors.Is(err, iam.ErrNotFound) {
-		return iam.Flow{}, oauth.InvalidRequest("this sign-in has ended, or began in another browser: go back to the application and start again").Because(err)
-	}
-	return flow, err
 }
 
 // storedForm reads a request that was stored as it came, by the same strict rules.
@@ -154,16 +135,8 @@ func (e *Endpoint) answer(w http.ResponseWriter, r *http.Request, to *request.Re
 	if to.Mode == oauth.ModeFormPost {
 		return e.formPost(w, r, to, params)
 	}
-	seeOther(w, to.Location(params))
+	session.SeeOther(w, to.Location(params))
 	return nil
-}
-
-// seeOther is always 303: a browser then never sends a body again (RFC 9700 section 4.12).
-func seeOther(w http.ResponseWriter, location string) {
-	web.NoStore(w)
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	w.Header().Set("Location", location)
-	w.WriteHeader(http.StatusSeeOther)
 }
 
 // issue makes the code and ends the flow, in one deed, and answers the client.

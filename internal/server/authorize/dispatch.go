@@ -4,19 +4,13 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/page"
 	"github.com/gardeauth/garde/internal/server/request"
+	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/recipe"
-)
-
-// What a person may still have to do. The names stand in Flow.Asked once it is done.
-const (
-	StepSignIn  = "login"
-	StepConsent = "consent"
 )
 
 // dispatch looks what is missing and goes there.
@@ -32,6 +26,9 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 			return e.answerError(w, r, at.request, oauth.LoginRequired("nobody is signed in who fits the request"))
 		}
 		return e.leave(w, r, at, "/signin")
+	}
+	if session.Did(at.flow, at.session, session.StepDenied) {
+		return e.denied(w, r, at)
 	}
 	if err := e.unmet(at); err != nil {
 		return e.answerError(w, r, at.request, err)
@@ -49,6 +46,14 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 	return e.issue(w, r, at)
 }
 
+// denied tells the client that the person said no. The flow ends with it: going back to its address asks nothing more.
+func (e *Endpoint) denied(w http.ResponseWriter, r *http.Request, at position) error {
+	if err := e.Flows.EndFlow(r.Context(), at.flow.Hash); err != nil {
+		return err
+	}
+	return e.answerError(w, r, at.request, oauth.AccessDenied("the person did not allow it"))
+}
+
 // needsSignIn tells whether the person must prove who they are. What was proved within this flow is not asked again,
 // else prompt=login and max_age=0 would never end.
 func (e *Endpoint) needsSignIn(at position) bool {
@@ -59,7 +64,7 @@ func (e *Endpoint) needsSignIn(at position) bool {
 	if asked.Subject != "" && asked.Subject != at.session.User {
 		return true
 	}
-	if at.flow.Session == at.session.ID && slices.Contains(at.flow.Asked, StepSignIn) {
+	if session.Did(at.flow, at.session, session.StepSignIn) {
 		return false
 	}
 	if asked.Prompted("login") || asked.Prompted("select_account") {
@@ -82,7 +87,7 @@ func (e *Endpoint) unmet(at position) error {
 }
 
 func (e *Endpoint) needsConsent(r *http.Request, at position) (bool, error) {
-	if at.flow.Session == at.session.ID && slices.Contains(at.flow.Asked, StepConsent) {
+	if session.Did(at.flow, at.session, session.StepConsent) {
 		return false, nil
 	}
 	if at.request.Prompted("consent") {
@@ -90,6 +95,9 @@ func (e *Endpoint) needsConsent(r *http.Request, at position) (bool, error) {
 	}
 	if at.request.Client.Consent == recipe.ConsentImplied {
 		return false, nil
+	}
+	if !session.Remembers(at.request.Client, at.request.RedirectURI) {
+		return true, nil
 	}
 	given, err := e.Consents.Consent(r.Context(), at.session.User, at.request.Client.ID)
 	if errors.Is(err, iam.ErrNotFound) {
@@ -102,13 +110,13 @@ func (e *Endpoint) needsConsent(r *http.Request, at position) (bool, error) {
 func (e *Endpoint) leave(w http.ResponseWriter, r *http.Request, at position, step string) error {
 	if at.key == "" {
 		at.flow.Client = at.request.Client.ID
-		key, err := e.keep(w, r, &at.flow)
+		key, err := e.Sessions.Begin(w, r, e.Flows, &at.flow)
 		if err != nil {
 			return err
 		}
 		at.key = key
 	}
-	seeOther(w, step+"?flow="+url.QueryEscape(at.key))
+	session.SeeOther(w, step+"?flow="+url.QueryEscape(at.key))
 	return nil
 }
 

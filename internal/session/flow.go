@@ -1,0 +1,103 @@
+package session
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// What a person did within a login transaction: the words that stand in Flow.Asked.
+const (
+	StepSignIn  = "login"
+	StepConsent = "consent"
+	StepDenied  = "denied" // the person said no: the dispatcher answers access_denied
+)
+
+// FlowLife is how long a person may take to sign in and consent.
+const FlowLife = 30 * time.Minute
+
+// Begin keeps a login transaction, bound to this browser, and gives the key that stands in URLs.
+func (k *Keeper) Begin(w http.ResponseWriter, r *http.Request, flows iam.Flows, flow *iam.Flow) (string, error) {
+	key := iam.NewSecret(iam.PrefixFlow)
+	flow.Hash, flow.Browser = iam.HashFlow(key), k.Browser(w, r).Digest()
+	flow.Created, flow.Expires = k.now(), k.now().Add(FlowLife)
+	return key, flows.AddFlow(r.Context(), *flow)
+}
+
+// Resume finds the living login transaction of that key and this browser. One that has ended, never was, or belongs to
+// another browser is refused in the same words.
+func (k *Keeper) Resume(r *http.Request, flows iam.Flows, key string) (iam.Flow, error) {
+	flow, err := flows.Flow(r.Context(), iam.HashFlow(key), k.Known(r).Digest(), k.now())
+	if errors.Is(err, iam.ErrNotFound) {
+		return iam.Flow{}, Expired(err)
+	}
+	return flow, err
+}
+
+// Expired refuses a login transaction that has ended or is another browser's.
+func Expired(cause error) error {
+	refused := &oauth.Error{
+		Code: "expired_flow", Status: http.StatusBadRequest,
+		Description: "this sign-in has ended, or began in another browser: go back to the application and start again",
+	}
+	return refused.Because(cause)
+}
+
+// Return is where a step sends the person when it has proved or refused: to the dispatcher, or, when no application
+// waits, to the person's own page. No part of it comes from a request.
+func Return(flow iam.Flow, key string) string {
+	if flow.Client == "" {
+		return "/account"
+	}
+	return "/authorize?flow=" + url.QueryEscape(key)
+}
+
+// Wishes are what a step may know of the request that waits. The request was parsed when the flow began, and the
+// dispatcher parses it again before it answers: nothing here decides.
+type Wishes struct {
+	LoginHint   string
+	RedirectURI string
+	Scope       oauth.Scope
+	Locales     []string
+}
+
+// WishesOf reads the request that a flow keeps.
+func WishesOf(flow iam.Flow) Wishes {
+	query, err := url.ParseQuery(flow.Query)
+	if err != nil {
+		return Wishes{}
+	}
+	scope, err := oauth.ParseScope(query.Get("scope"))
+	if err != nil {
+		scope = nil
+	}
+	wishes := Wishes{
+		LoginHint: query.Get("login_hint"), RedirectURI: query.Get("redirect_uri"), Scope: scope,
+		Locales: strings.Fields(query.Get("ui_locales")),
+	}
+	if len(wishes.LoginHint) > iam.MaxName {
+		wishes.LoginHint = ""
+	}
+	wishes.Locales = wishes.Locales[:min(len(wishes.Locales), maxLocales)]
+	return wishes
+}
+
+const maxLocales = 10
+
+// Did tells whether the person did step in this flow, within that session.
+func Did(flow iam.Flow, session iam.Session, step string) bool {
+	return session.ID != "" && flow.Session == session.ID && slices.Contains(flow.Asked, step)
+}
+
+// Remembers tells whether a consent that was given once holds for later requests. Not for a native application whose
+// redirect URI any other could claim: it can't prove that it is itself (RFC 8252 section 8.6).
+func Remembers(client iam.Client, redirectURI string) bool {
+	return client.Kind != recipe.Native || strings.HasPrefix(redirectURI, "https://")
+}

@@ -48,7 +48,10 @@ const (
 var factors = []string{"password"}
 
 // standardScopes need no declaration and belong to no API (OpenID Connect Core section 5.4).
-var standardScopes = []string{"openid", "profile", "email", "address", "phone", "offline_access", "garde.gate"}
+var standardScopes = []string{"openid", "profile", "email", "address", "phone", "offline_access"}
+
+// gateScope is for Gates alone: to follow what the Server revokes and which recipe is in force.
+const gateScope = "garde.gate"
 
 func checkFormat(r *reading) {
 	if n := r.recipe.Garde; n < 1 || n > Format || n < Format-1 {
@@ -174,7 +177,7 @@ func checkScopes(r *reading) {
 	for name, scope := range r.recipe.Scopes {
 		at := path("scopes").key(name)
 		switch {
-		case slices.Contains(standardScopes, name):
+		case name == gateScope || slices.Contains(standardScopes, name):
 			r.fault(at, name+" is built in", "leave it out: its text comes with the pages")
 		case !scopeName(name):
 			r.fault(at, show(name)+" is not a scope name", "letters, digits and ._:/*~+@- make a name of at most 128, beginning with a letter")

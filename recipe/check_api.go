@@ -161,7 +161,7 @@ func (r *reading) guardedOperation(at path, operation Operation) {
 	switch scope := operation.Scope; {
 	case scope == "":
 		r.fault(at.key("scope"), "is missing", "name the scope that the token must hold")
-	case slices.Contains(standardScopes, scope):
+	case scope == gateScope || slices.Contains(standardScopes, scope):
 		r.fault(at.key("scope"), scope+" opens no API: it is for the user information endpoint and refresh tokens", "declare a scope of your own")
 	default:
 		if _, ok := r.recipe.Scopes[scope]; !ok {

@@ -177,6 +177,9 @@ func checkRights(r *reading) {
 			switch {
 			case twice[i]:
 				r.fault(at.key("scopes").index(i), "stands twice", "name each scope once")
+			case scope == gateScope && client.Type == Service:
+			case scope == gateScope:
+				r.fault(at.key("scopes").index(i), scope+" is for Gates alone", "leave it out, or write type: service")
 			case !declared && !slices.Contains(standardScopes, scope):
 				known := append(keysOf(r.recipe.Scopes), standardScopes...)
 				r.dangling(at.key("scopes").index(i), "scope", scope, known)

@@ -37,7 +37,12 @@ func (s *swapped[T]) get() *T      { return s.pointer.Load() }
 func (s *Server) themePart(next *enact.Force) (func(), error) {
 	company := next.Bundle.Recipe.Company
 	theme := page.Theme{Name: company.Name}
-	theme.Light.Accent, theme.Dark.Accent = company.Accent, company.Accent
+	if company.Accent != "" {
+		var err error
+		if theme.Light.Accent, theme.Dark.Accent, err = page.Fit(company.Accent); err != nil {
+			return nil, fmt.Errorf("company: %w", err)
+		}
+	}
 	if company.Logo != "" {
 		theme.Logo = dataURL(company.Logo, next.Bundle.Files[company.Logo])
 	}

@@ -1,0 +1,129 @@
+// Package login proves who a person is: the sign-in page and its factors, sign-up, the reset of a password and the
+// one-time links of mails. Each page proves or refuses and goes back to the dispatcher at /authorize; it knows no
+// protocol, issues nothing, and tells nobody which accounts there are.
+package login
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/limit"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/page"
+	"github.com/gardeauth/garde/internal/password"
+	"github.com/gardeauth/garde/internal/session"
+	"github.com/gardeauth/garde/internal/web"
+)
+
+// Offers are what the recipe in force lets people do on these pages.
+type Offers struct {
+	SignUp      bool     // people may make their own account
+	SignUpHosts []string // at these mail domains only; empty: at any
+	Reset       bool     // a forgotten password may be replaced by mail
+	Company     string   // its name may not be the heart of a password
+	Passwords   password.Policy
+}
+
+// People is what the pages need of the storage.
+type People interface {
+	iam.UserKeeping
+	iam.Passwords
+	iam.Links
+	iam.Flows
+}
+
+// Endpoint is every page of the login. All fields but Now are required.
+type Endpoint struct {
+	Issuer   string // links in mails begin with it, never with a request's Host
+	People   People
+	Clients  iam.Clients
+	Sessions *session.Keeper
+	Devices  *session.Devices
+	Factors  []Factor // All, or a part of it; the first is what the sign-in page asks for
+	Hasher   *password.Hasher
+	Throttle *limit.Throttle
+	Mails    *limit.Limiter // how often one network may make us write mails or accounts
+	Failures *Failures
+	Post     Post
+	Network  func(*http.Request) string          // where a request comes from, as limits count it
+	Reached  func(methods []string) (acr string) // the level that methods reach
+	Offers   func() Offers
+	Pages    func() *page.Pages
+	Face     web.Face         // notes what is refused by a page of its own
+	Now      func() time.Time // nil: time.Now
+}
+
+func (e *Endpoint) now() time.Time {
+	if e.Now != nil {
+		return e.Now().UTC()
+	}
+	return time.Now().UTC()
+}
+
+// step is a page of a login transaction that this browser owns.
+type step struct {
+	flow   iam.Flow
+	key    string
+	wishes session.Wishes
+	client page.Client
+}
+
+// stepOf finds the transaction that key names and what its pages tell.
+func (e *Endpoint) stepOf(r *http.Request, key string) (step, error) {
+	flow, err := e.Sessions.Resume(r, e.People, key)
+	if err != nil {
+		return step{}, err
+	}
+	at := step{flow: flow, key: key, wishes: session.WishesOf(flow)}
+	if flow.Client == "" {
+		return at, nil
+	}
+	client, err := e.Clients.Client(r.Context(), flow.Client)
+	if err != nil {
+		return step{}, session.Expired(err) // it was removed meanwhile
+	}
+	at.client = page.Client{Name: client.Name.In(session.Languages(r, at.wishes.Locales)...)}
+	if at.client.Name == "" {
+		at.client.Name = client.ID
+	}
+	return at, nil
+}
+
+// common is what the pages of a transaction share. The answer to a form may lead, over the dispatcher, to the client.
+func (e *Endpoint) common(w http.ResponseWriter, r *http.Request, at step, purpose string, problems []page.Problem) page.Common {
+	return page.Common{
+		Locales: at.wishes.Locales, CSRF: e.Sessions.Browser(w, r).FormToken(purpose), Trace: web.Trace(r.Context()),
+		FormTarget: at.wishes.RedirectURI, Problems: problems, MinPassword: password.MinCharacters,
+	}
+}
+
+// read gives the form of a POST that one of our pages sent, within the transaction that it names.
+func (e *Endpoint) read(r *http.Request, purpose string) (web.Form, step, error) {
+	form, err := web.PostForm(r)
+	if err != nil {
+		return web.Form{}, step{}, err
+	}
+	at, err := e.stepOf(r, form.Value("flow"))
+	if err != nil {
+		return web.Form{}, step{}, err
+	}
+	return form, at, e.Sessions.Own(r, purpose+" "+at.key, form.Value("csrf"))
+}
+
+// status of a page that shows what was wrong with a form.
+func status(problems []page.Problem) int {
+	if len(problems) > 0 {
+		return http.StatusUnprocessableEntity
+	}
+	return http.StatusOK
+}
+
+// locked answers who must wait. It is the same page for every account, known or not.
+func (e *Endpoint) locked(w http.ResponseWriter, r *http.Request, locales []string, wait time.Duration, forgot string) error {
+	e.Face.Note(r, oauth.TooManyRequests("too many tries; wait %s", wait.Round(time.Second)))
+	retryAfter(w, wait)
+	return e.Pages().Render(w, r, http.StatusTooManyRequests, page.Locked{
+		Common: page.Common{Locales: locales, Trace: web.Trace(r.Context())}, Wait: wait, Forgot: forgot,
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,3 +133,8 @@ func (m privateKeyJWT) fits(claims assertion, client iam.Client) error {
 }
 
 func when(date jose.NumericDate) time.Time { return time.Unix(int64(date), 0) }
+
+// Algs lists the algorithms that an assertion may be signed by, for discovery.
+func Algs() []jose.Alg {
+	return slices.DeleteFunc(jose.Algs(), func(alg jose.Alg) bool { return !assertionAlgs[alg] })
+}

@@ -96,6 +96,9 @@ func Did(flow iam.Flow, session iam.Session, step string) bool {
 	return session.ID != "" && flow.Session == session.ID && slices.Contains(flow.Asked, step)
 }
 
+// Implied tells whether the client is the company's own, so that nobody is asked.
+func Implied(client iam.Client) bool { return client.Consent == recipe.ConsentImplied }
+
 // Remembers tells whether a consent that was given once holds for later requests. Not for a native application whose
 // redirect URI any other could claim: it can't prove that it is itself (RFC 8252 section 8.6).
 func Remembers(client iam.Client, redirectURI string) bool {

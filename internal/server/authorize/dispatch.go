@@ -10,7 +10,6 @@ import (
 	"github.com/gardeauth/garde/internal/page"
 	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/session"
-	"github.com/gardeauth/garde/recipe"
 )
 
 // dispatch looks what is missing and goes there.
@@ -93,7 +92,7 @@ func (e *Endpoint) needsConsent(r *http.Request, at position) (bool, error) {
 	if at.request.Prompted("consent") {
 		return true, nil
 	}
-	if at.request.Client.Consent == recipe.ConsentImplied {
+	if session.Implied(at.request.Client) {
 		return false, nil
 	}
 	if !session.Remembers(at.request.Client, at.request.RedirectURI) {

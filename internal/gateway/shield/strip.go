@@ -51,7 +51,7 @@ type rule struct {
 var rules = byLetter([]rule{
 	{Prefix, true}, {"Garde", false},
 	// Credentials: the token is for the Gate (W34, W46), and a cookie is sent by the browser without being asked.
-	{"Authorization", false}, {"Cookie", false}, {"Proxy-", true}, {"DPoP", false},
+	{"Authorization", false}, {"Cookie", false}, {"Proxy", true}, {"DPoP", false},
 	// Who somebody is, in the words of other proxies and of CGI.
 	{"X-User", true}, {"X-Auth", true}, {"X-Remote-", true}, {"Remote-", true}, {"X-Email", false}, {"X-Groups", false},
 	{"X-Roles", false}, {"X-Client-Cert", true}, {"X-Client-Dn", false}, {"X-Client-Verify", false}, {"X-Client-Id", false}, {"X-SSL-", true}, {"SSL-", true}, {"X-Tls-", true}, {"X-Amzn-Oidc-", true},

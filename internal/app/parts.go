@@ -32,6 +32,7 @@ type swapped[T any] struct{ pointer atomic.Pointer[T] }
 
 func (s *swapped[T]) set(value *T) { s.pointer.Store(value) }
 func (s *swapped[T]) get() *T      { return s.pointer.Load() }
+func (s *swapped[T]) value() T     { return *s.pointer.Load() }
 
 // themePart compiles the pages in the company's look.
 func (s *Server) themePart(next *enact.Force) (func(), error) {

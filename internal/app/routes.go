@@ -7,7 +7,6 @@ import (
 
 	"github.com/gardeauth/garde/internal/issue"
 	"github.com/gardeauth/garde/internal/page"
-	"github.com/gardeauth/garde/internal/server/authorize"
 	"github.com/gardeauth/garde/internal/server/clientauth"
 	"github.com/gardeauth/garde/internal/server/discovery"
 	"github.com/gardeauth/garde/internal/server/grant"
@@ -100,16 +99,6 @@ func (s *Server) parser() *request.Parser {
 	return &request.Parser{
 		Issuer: s.Node.Issuer, Clients: s.clients, Policy: s.Policy, Keys: ownKeys{s.Keys}, Steps: slices.Clone(steps), Now: s.Lab.Now,
 	}
-}
-
-// people are the doors that people use in a browser.
-func (s *Server) people(doors *http.ServeMux) {
-	face := s.pageFace()
-	front := &authorize.Endpoint{
-		Issuer: s.Node.Issuer, Parser: s.parser(), Sessions: s.sessions, Flows: s.House, Codes: s.House,
-		Consents: s.House, Policy: s.Policy, Pages: s.pages.get, Face: face, Now: s.Lab.Now,
-	}
-	doors.Handle(discovery.Standard.Authorize, face.Handle(front.Authorize))
 }
 
 // pageFace answers people in a browser. It never redirects.

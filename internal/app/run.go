@@ -56,6 +56,7 @@ func (s *Server) background() []func(context.Context) error {
 		s.Follower.Run,
 		func(ctx context.Context) error { return s.Keys.Run(ctx, s.lease("keys")) },
 		s.completeKeys,
+		s.failures.Run,
 		every(5*time.Second, s.beat),
 		every(time.Minute, s.sweep),
 	}

@@ -23,9 +23,11 @@ import (
 	"github.com/gardeauth/garde/internal/keys"
 	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/page"
+	"github.com/gardeauth/garde/internal/password"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/clientauth"
 	"github.com/gardeauth/garde/internal/server/inspect"
+	"github.com/gardeauth/garde/internal/server/login"
 	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/store"
@@ -68,13 +70,18 @@ type Server struct {
 	metrics  *metrics
 	pages    swapped[page.Pages]
 	origins  swapped[map[string]bool]
+	offers   swapped[login.Offers]
 	secrets  secrets
-	stale    func() bool
+	hasher   *password.Hasher
+	failures *login.Failures
+	post     login.Post
 }
 
 // NewServer opens the storage and puts the server together. Nothing runs and nothing listens yet.
 func NewServer(ctx context.Context, node *config.Node, log *slog.Logger, lab Lab) (*Server, error) {
-	server := &Server{ID: uuid.NewString(), Node: node, Lab: lab, Refusals: NewRefusals(), metrics: newMetrics()}
+	server := &Server{
+		ID: uuid.NewString(), Node: node, Lab: lab, Refusals: NewRefusals(), metrics: newMetrics(), hasher: newHasher(), post: noPost{},
+	}
 	server.Log = slog.New(server.Refusals.Tee(redacted(log.Handler())))
 	for _, step := range []struct {
 		what string
@@ -136,13 +143,14 @@ func (s *Server) openStore(ctx context.Context) error {
 func (s *Server) openRecipe(ctx context.Context) error {
 	s.Force = &enact.Enactor{
 		Revisions: s.House, Issuer: s.Node.Issuer,
-		Parts: []enact.Part{s.themePart, s.originsPart},
+		Parts: []enact.Part{s.themePart, s.originsPart, s.offersPart},
 	}
 	pages, err := page.New(page.Theme{})
 	if err != nil {
 		return err
 	}
 	s.pages.set(pages)
+	s.offers.set(&login.Offers{})
 	if err := s.firstRecipe(ctx); err != nil {
 		return err
 	}

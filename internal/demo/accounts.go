@@ -290,7 +290,7 @@ func answer(w http.ResponseWriter, status int, body any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	w.Write(append(text, '\n')) //nolint:errcheck // the caller is gone
+	w.Write(append(text, '\n'))
 }
 
 // problem answers as RFC 9457 says.
@@ -301,7 +301,7 @@ func problem(w http.ResponseWriter, status int, detail string) {
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	w.Write(append(text, '\n')) //nolint:errcheck // the caller is gone
+	w.Write(append(text, '\n'))
 }
 
 // hostOf is the host of a Host header, without port and brackets.

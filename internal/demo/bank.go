@@ -45,8 +45,7 @@ type Bank struct {
 // Run serves on a loopback listener until ctx ends; it refuses any other.
 func (b *Bank) Run(ctx context.Context, l net.Listener) error {
 	if _, err := b.shelf.read(); err != nil {
-		l.Close()
-		return err
+		return errors.Join(err, l.Close())
 	}
 	return serve(ctx, l, b)
 }
@@ -58,10 +57,10 @@ func (b *Bank) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch _, port, _ := net.SplitHostPort(own); {
 	case r.Host == own:
 		b.mux.ServeHTTP(w, r)
-	case r.Host == net.JoinHostPort("localhost", port) && r.Method == http.MethodGet:
-		// The origin is fixed, so the rest of the address can lead nowhere else.
-		w.Header().Set("Cache-Control", "no-store")
-		http.Redirect(w, r, b.Site.Bank+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+	case r.Host == net.JoinHostPort("localhost", port) && r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/"):
+		// The origin is fixed and a slash ends it, so what follows can lead nowhere else.
+		to := url.URL{Scheme: "http", Host: own, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
+		redirect(w, to.String())
 	default:
 		headers(w.Header(), "")
 		http.Error(w, "nobody of this name lives here", http.StatusMisdirectedRequest)
@@ -118,7 +117,7 @@ func (b *Bank) face(page func(http.ResponseWriter, *http.Request) error) http.Ha
 		switch {
 		case errors.Is(err, errEnded):
 			http.SetCookie(w, noCookie(visitCookie))
-			redirect(w, r, "/?ended=1")
+			redirect(w, "/?ended=1")
 			return
 		case errors.Is(err, errUnasked):
 			b.message(w, r, http.StatusForbidden, "unasked", "", "")
@@ -177,7 +176,7 @@ func (b *Bank) signIn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	http.SetCookie(w, cookie(beginCookie, b.desk.begin(a), attemptLife))
-	redirect(w, r, address)
+	redirect(w, address)
 	return nil
 }
 
@@ -207,7 +206,7 @@ func (b *Bank) callback(w http.ResponseWriter, r *http.Request) error {
 		v.order, v.expired = before.order, before.expired
 	}
 	http.SetCookie(w, cookie(visitCookie, v.id, 0))
-	redirect(w, r, "/accounts")
+	redirect(w, "/accounts")
 	return nil
 }
 
@@ -272,10 +271,10 @@ func (b *Bank) signOut(w http.ResponseWriter, r *http.Request) error {
 	}
 	known, err := b.web.discover(r.Context())
 	if err != nil || known.meta.Logout == "" {
-		redirect(w, r, "/signed-out")
+		redirect(w, "/signed-out")
 		return nil
 	}
-	redirect(w, r, known.meta.Logout+"?"+url.Values{
+	redirect(w, known.meta.Logout+"?"+url.Values{
 		"id_token_hint": {g.ID}, "client_id": {WebClient}, "ui_locales": {language(r)},
 		"post_logout_redirect_uri": {b.Site.Bank + "/signed-out"},
 	}.Encode())
@@ -311,7 +310,7 @@ func (b *Bank) language(w http.ResponseWriter, r *http.Request) error {
 	if to := r.URL.Query().Get("to"); to == "en" || to == "fr" {
 		http.SetCookie(w, cookie("bank_lang", to, 365*24*time.Hour))
 	}
-	redirect(w, r, place(r.URL.Query().Get("back")))
+	redirect(w, place(r.URL.Query().Get("back")))
 	return nil
 }
 
@@ -349,11 +348,10 @@ func (b *Bank) nowhere(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func redirect(w http.ResponseWriter, r *http.Request, address string) {
+func redirect(w http.ResponseWriter, address string) {
 	headers(w.Header(), "")
 	w.Header().Set("Location", cmp.Or(address, "/"))
 	w.WriteHeader(http.StatusSeeOther)
-	_ = r
 }
 
 func (v *visit) subject() string { return v.held().Subject }

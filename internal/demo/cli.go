@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -252,7 +253,7 @@ func (t *terminal) kept() (grant, error) {
 }
 
 func (t *terminal) keep(g grant) error {
-	text, err := json.Marshal(g)
+	text, err := json.Marshal(g) //nolint:gosec // keeping the tokens is what the file is for; it is 0600
 	if err != nil {
 		return fmt.Errorf("keep the tokens: %w", err)
 	}
@@ -270,14 +271,18 @@ func (t *terminal) signIn(ctx context.Context) (grant, error) {
 	// The person sees at consent which program asks, even where they had allowed it before (RFC 8252 section 8.6).
 	a, address, err := t.party.begin(ctx, "http://"+l.Addr().String()+"/callback", signInScope, oauth2.SetAuthURLParam("prompt", "consent"))
 	if err != nil {
-		l.Close()
-		return grant{}, fmt.Errorf("is garde demo running at %s? %w", t.site.Issuer, err)
+		return grant{}, fmt.Errorf("is garde demo running at %s? %w", t.site.Issuer, errors.Join(err, l.Close()))
 	}
 	door := &callback{party: t.party, attempt: a, done: make(chan outcome, 1)}
 	serving, end := context.WithCancel(ctx)
-	closed := make(chan error, 1)
-	go func() { closed <- serve(serving, l, door) }()
-	defer func() { end(); <-closed }()
+	var closed sync.WaitGroup
+	closed.Go(func() {
+		if err := serve(serving, l, door); err != nil {
+			fmt.Fprintf(t.stderr, "The door for the browser did not close well (%v).\n", err)
+		}
+	})
+	defer closed.Wait()
+	defer end()
 
 	fmt.Fprintf(t.stderr, "To sign in, open this address in your browser:\n\n  %s\n\n", address)
 	if !t.noOpen {
@@ -308,12 +313,12 @@ func OpenBrowser(address string) error {
 	var command *exec.Cmd
 	switch runtime.GOOS {
 	case "darwin":
-		command = exec.Command("open", address)
+		command = exec.Command("open", address) //nolint:gosec // a web address, and no shell
 	case "windows":
 		// Not cmd /c start, which would read the & of an address as its own.
-		command = exec.Command("rundll32", "url.dll,FileProtocolHandler", address)
+		command = exec.Command("rundll32", "url.dll,FileProtocolHandler", address) //nolint:gosec // a web address, and no shell
 	default:
-		command = exec.Command("xdg-open", address)
+		command = exec.Command("xdg-open", address) //nolint:gosec // a web address, and no shell
 	}
 	if err := command.Start(); err != nil {
 		return err

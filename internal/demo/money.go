@@ -76,7 +76,7 @@ func (b *Bank) transfer(w http.ResponseWriter, r *http.Request) error {
 	order.Cents = cents
 	if !ok {
 		v.remember(&reply{Method: http.MethodPost, Path: "/transfers", Status: 0}, order)
-		redirect(w, r, "/accounts#move")
+		redirect(w, "/accounts#move")
 		return nil
 	}
 	body, err := json.Marshal(order)
@@ -88,7 +88,7 @@ func (b *Bank) transfer(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v.remember(&back, order)
-	redirect(w, r, "/accounts#move")
+	redirect(w, "/accounts#move")
 	return nil
 }
 

@@ -99,7 +99,7 @@ func (p *pages) show(w http.ResponseWriter, status int, name string, f frame) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Language", f.Lang)
 	w.WriteHeader(status)
-	w.Write(body.Bytes()) //nolint:errcheck // the browser is gone
+	w.Write(body.Bytes())
 }
 
 // small shows a page of one sentence, complete in itself: whoever serves it may be gone a moment later.
@@ -120,7 +120,7 @@ func (p *pages) small(w http.ResponseWriter, status int, lang, key string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Connection", "close")
 	w.WriteHeader(status)
-	w.Write(body.Bytes()) //nolint:errcheck // the browser is gone
+	w.Write(body.Bytes())
 }
 
 // headers forbid script, frames and foreign assets. Forms go home, and on to the Server, since browsers hold the

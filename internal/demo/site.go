@@ -82,8 +82,7 @@ func Listen(address, file string) (net.Listener, error) {
 	if file != "" {
 		_, port, _ := net.SplitHostPort(l.Addr().String())
 		if err := writePrivate(file, []byte(port+"\n")); err != nil {
-			l.Close()
-			return nil, err
+			return nil, errors.Join(err, l.Close())
 		}
 	}
 	return l, nil
@@ -92,8 +91,7 @@ func Listen(address, file string) (net.Listener, error) {
 // serve answers on l until ctx ends, then lets what is under way finish. It refuses a listener off loopback.
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	if tcp, ok := l.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
-		l.Close()
-		return fmt.Errorf("listen on %s: only a loopback address will do", l.Addr())
+		return errors.Join(fmt.Errorf("listen on %s: only a loopback address will do", l.Addr()), l.Close())
 	}
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 45 * time.Second,
@@ -108,8 +106,11 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	}
 	grace, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer stop()
+	// Whoever keeps the rest waiting longer than that is cut off.
 	if err := server.Shutdown(grace); err != nil {
-		server.Close()
+		if err := server.Close(); err != nil {
+			return err
+		}
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -133,8 +134,7 @@ func writePrivate(path string, content []byte) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
 }

@@ -172,7 +172,7 @@ func (b *Bank) expired(ctx context.Context) (token string, left time.Duration, e
 		if err != nil {
 			return "", 0, err
 		}
-		text, err := json.Marshal(g)
+		text, err := json.Marshal(g) //nolint:gosec // keeping the token is what the file is for; it is 0600
 		if err != nil {
 			return "", 0, err
 		}

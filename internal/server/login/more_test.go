@@ -1,0 +1,3 @@
+package login_test
+
+func (h *house) more() {}

@@ -73,6 +73,15 @@ type row struct{ pgx.Rows }
 
 func (r row) Scan(dest ...any) error { return r.Rows.Scan(dest...) }
 
+func (r row) Columns() []string {
+	fields := r.FieldDescriptions()
+	columns := make([]string, len(fields))
+	for i, field := range fields {
+		columns[i] = field.Name
+	}
+	return columns
+}
+
 func (r row) Values() ([]any, error) { return r.Rows.Values() }
 
 // Error codes of PostgreSQL, appendix A.

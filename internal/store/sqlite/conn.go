@@ -30,7 +30,7 @@ type statement interface {
 func openWriter(path string) (*conn, error) {
 	return open(path, "PRAGMA busy_timeout = 5000", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON",
 		"PRAGMA cache_size = "+writerCache, "PRAGMA temp_store = MEMORY", "PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON",
-		"PRAGMA wal_autocheckpoint = 2000", "PRAGMA journal_size_limit = 67108864")
+		"PRAGMA wal_autocheckpoint = 4000", "PRAGMA journal_size_limit = 67108864")
 }
 
 func openReader(path string) (*conn, error) {
@@ -136,7 +136,8 @@ func (c *conn) query(query string, values []any, each func(sqlstore.Row) error) 
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, answer.Close()) }()
-	current := row{values: make([]driver.Value, len(answer.Columns()))}
+	columns := answer.Columns()
+	current := row{values: make([]driver.Value, len(columns)), columns: columns}
 	for {
 		switch err := answer.Next(current.values); {
 		case errors.Is(err, io.EOF):
@@ -154,7 +155,10 @@ func (c *conn) query(query string, values []any, each func(sqlstore.Row) error) 
 func (c *conn) close() error { return errors.Join(c.forget(), c.raw.Close()) }
 
 // row is one row of an answer.
-type row struct{ values []driver.Value }
+type row struct {
+	values  []driver.Value
+	columns []string
+}
 
 func (r *row) Scan(dest ...any) error {
 	if len(dest) != len(r.values) {
@@ -192,6 +196,8 @@ func assign(dest any, value driver.Value) error {
 	}
 	return fmt.Errorf("a %T does not fit a %T", value, dest)
 }
+
+func (r *row) Columns() []string { return r.columns }
 
 func (r *row) Values() ([]any, error) {
 	values := make([]any, len(r.values))

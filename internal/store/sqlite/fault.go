@@ -96,3 +96,6 @@ func takeLock(path string) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("lock the storage: %w", err), file.Close())
 	}
 }
+
+// RemoveLock removes the lock file of a closed storage that nobody will open in place.
+func RemoveLock(path string) error { return os.Remove(path + lockSuffix) }

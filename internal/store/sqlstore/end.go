@@ -2,13 +2,8 @@ package sqlstore
 
 import "github.com/gardeauth/garde/internal/iam"
 
-// change tells caches on every node to look again.
+// change tells every node to look again, or, of a token, grant or session, that it has ended.
 func (d *deed) change(kind iam.ChangeKind, id string) {
-	d.changes = append(d.changes, iam.Change{Kind: kind, ID: id, Until: d.now.Add(d.life)})
-}
-
-// end tells the feed that a token, grant or session has ended.
-func (d *deed) end(kind iam.ChangeKind, id string) {
 	d.changes = append(d.changes, iam.Change{Kind: kind, ID: id, Until: d.now.Add(d.life)})
 }
 
@@ -23,7 +18,7 @@ func (d *deed) ended(kind iam.ChangeKind, query string, args ...any) error {
 	return d.Query(query, args, func(row Row) error {
 		var id string
 		err := row.Scan(&id)
-		d.end(kind, id)
+		d.change(kind, id)
 		return err
 	})
 }

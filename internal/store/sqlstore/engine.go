@@ -43,8 +43,10 @@ type Tx interface {
 type Row interface {
 	// Scan fills *string, *int64 and *bool.
 	Scan(dest ...any) error
-	// Values gives string, int64 or bool for each column.
+	// Values gives string, int64 or bool for each column; truth may come as 0 and 1.
 	Values() ([]any, error)
+	// Columns gives the columns' names.
+	Columns() []string
 }
 
 // Statement is one statement of a deed.

@@ -2,7 +2,9 @@ package storetest_test
 
 import (
 	"context"
+	"crypto/rand"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/gardeauth/garde/internal/store"
@@ -33,10 +35,21 @@ func openSQLite(t testing.TB, clock *storetest.Clock) *store.Store {
 	return openAt(t, "sqlite:"+filepath.Join(t.TempDir(), "garde.db"), clock)
 }
 
-func openPostgres(t testing.TB, clock *storetest.Clock) *store.Store {
-	t.Helper()
-	return openAt(t, pgtest.New(t), clock)
+func TestSQLite(t *testing.T) { storetest.Run(t, openSQLite) }
+
+func TestPostgres(t *testing.T) {
+	server := pgtest.Private(t)
+	storetest.Run(t, func(t testing.TB, clock *storetest.Clock) *store.Store {
+		return openAt(t, database(t, server), clock)
+	})
 }
 
-func TestSQLite(t *testing.T)   { storetest.Run(t, openSQLite) }
-func TestPostgres(t *testing.T) { storetest.Run(t, openPostgres) }
+// database makes a database of the test's own on a private server.
+func database(t testing.TB, server *pgtest.Server) string {
+	t.Helper()
+	address, err := server.Create(context.Background(), "t_"+strings.ToLower(rand.Text()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}

@@ -65,7 +65,7 @@ func Demo(ctx context.Context, options DemoOptions) error {
 	if err := server.obey(ctx, node.Recipe); err != nil {
 		return err
 	}
-	gateway, err := NewGateway(ctx, node, options.Log)
+	gateway, err := NewGateway(ctx, node, options.Log, Lab{})
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ import (
 type Gateway struct {
 	Node *config.Node
 	Log  *slog.Logger
+	Lab  Lab
 	Gate *proxy.Gate
 
 	feed    *verify.Feed
@@ -39,11 +40,11 @@ type Gateway struct {
 }
 
 // NewGateway puts a Gate together. Nothing runs and nothing listens yet.
-func NewGateway(_ context.Context, node *config.Node, log *slog.Logger) (*Gateway, error) {
+func NewGateway(_ context.Context, node *config.Node, log *slog.Logger, lab Lab) (*Gateway, error) {
 	if node.Gate.Listen == "" {
 		return nil, errors.New("node.yaml has no part gate: it needs listen, client and secret")
 	}
-	g := &Gateway{Node: node, Log: slog.New(redacted(log.Handler())), metrics: newMetrics()}
+	g := &Gateway{Node: node, Lab: lab, Log: slog.New(redacted(log.Handler())), metrics: newMetrics()}
 	fetcher, err := gateFetcher(node)
 	if err != nil {
 		return nil, err
@@ -52,7 +53,7 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger) (*Gatewa
 	if err != nil {
 		return nil, err
 	}
-	keySet := &verify.RemoteKeys{URL: node.Issuer + "/jwks", Fetcher: fetcher}
+	keySet := &verify.RemoteKeys{URL: node.Issuer + "/jwks", Fetcher: fetcher, Now: lab.Now}
 	transport, err := serverTransport(node)
 	if err != nil {
 		return nil, err
@@ -65,14 +66,15 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger) (*Gatewa
 	if err != nil {
 		return nil, err
 	}
-	revoked := &verify.Revocations{}
+	revoked := &verify.Revocations{Now: lab.Now}
 	g.feed = &verify.Feed{
 		URL: node.Issuer + feedPath, Revocations: revoked, Authorize: server.Authorize,
 		Client: &http.Client{Transport: transport}, Silence: node.Gate.Silence, Log: g.Log,
+		Now: lab.Now,
 	}
 	if g.Gate, err = proxy.New(proxy.Config{
 		Issuer: node.Issuer, Keys: keySet, Revocations: revoked, Fresh: g.feed.Fresh, Peers: peers, Log: g.Log,
-		Introspect: server,
+		Introspect: server, Now: lab.Now, Steps: lab.Gate, TokenSteps: lab.Verify,
 	}); err != nil {
 		return nil, err
 	}
@@ -81,7 +83,7 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger) (*Gatewa
 		Issuer: node.Issuer, Node: uuid.NewString(), Name: name, Client: node.Gate.Client, Authorize: server.Authorize,
 		Keys: keySet, HTTP: &http.Client{Timeout: 40 * time.Second, Transport: transport},
 		Adopt: func(_ int64, bundle *recipe.Bundle) error { return g.Gate.Adopt(bundle.Recipe) },
-		Ready: g.Gate.Ready, Log: g.Log,
+		Ready: g.Gate.Ready, Log: g.Log, Now: lab.Now,
 	}
 	return g, nil
 }
@@ -135,7 +137,7 @@ func serverTransport(node *config.Node) (*http.Transport, error) {
 // Run serves until ctx ends, then lets requests under way finish.
 func (g *Gateway) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	listener, err := listen(g.Node.Gate.Listen)
+	listener, err := g.Lab.listen(g.Node.Gate.Listen)
 	if err != nil {
 		return err
 	}
@@ -148,7 +150,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	group.Go(func() error { return g.feed.Run(ctx) })
 	group.Go(func() error { return g.recipes.Run(ctx) })
 	if where := g.Node.Gate.Metrics; where != "" {
-		private, err := listen(where)
+		private, err := g.Lab.listen(where)
 		if err != nil {
 			return err
 		}

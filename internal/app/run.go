@@ -23,7 +23,7 @@ import (
 // and the server may be asked.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	listener, err := listen(s.Node.Listen)
+	listener, err := s.Lab.listen(s.Node.Listen)
 	if err != nil {
 		return err
 	}
@@ -140,8 +140,12 @@ func (s *Server) problem(r *http.Request) string {
 	return ""
 }
 
-func listen(where string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", where)
+func (l Lab) listen(where string) (net.Listener, error) {
+	open := l.Listen
+	if open == nil {
+		open = net.Listen
+	}
+	listener, err := open("tcp", where)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w (is another garde running, or the port taken?)", where, err)
 	}
@@ -157,7 +161,7 @@ func certificate(files config.TLS, log *slog.Logger) (*tls.Config, error) {
 }
 
 func (s *Server) serveMetrics(ctx context.Context, group *errgroup.Group, where string, m *metrics, problem func(*http.Request) string) error {
-	listener, err := listen(where)
+	listener, err := s.Lab.listen(where)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/fetch"
 	"github.com/gardeauth/garde/internal/follow"
+	"github.com/gardeauth/garde/internal/gateway/proxy"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/issue"
 	"github.com/gardeauth/garde/internal/keys"
@@ -41,7 +43,10 @@ import (
 type Lab struct {
 	Issue   []issue.Step
 	Request []request.Step
+	Gate    proxy.Steps
+	Verify  verify.Steps // of the Gate
 	Now     func() time.Time
+	Listen  func(network, address string) (net.Listener, error) // nil: net.Listen
 }
 
 // Server is the authorization server of one node.
@@ -133,7 +138,7 @@ func (s *Server) openSeal(context.Context) error {
 
 func (s *Server) openStore(ctx context.Context) error {
 	var err error
-	if s.Store, err = store.Open(ctx, s.Node.Storage, store.Options{}); err != nil {
+	if s.Store, err = store.Open(ctx, s.Node.Storage, store.Options{Now: s.Lab.Now}); err != nil {
 		return err
 	}
 	s.House = s.Store.Tenant(iam.DefaultTenant)

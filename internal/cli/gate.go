@@ -15,7 +15,7 @@ func (p *program) gateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			gateway, err := app.NewGateway(command.Context(), node, p.log())
+			gateway, err := app.NewGateway(command.Context(), node, p.log(), app.Lab{})
 			if err != nil {
 				return err
 			}

@@ -118,7 +118,8 @@ func (d *door) forward(w http.ResponseWriter, call *Call) {
 	}
 	// The upstream's answer brings the trace id back; copying adds, it does not replace.
 	w.Header().Del(web.TraceHeader)
-	d.proxy.ServeHTTP(&answer{ResponseWriter: w, pace: &call.pace}, r)
+	call.back = answer{ResponseWriter: w, pace: &call.pace}
+	d.proxy.ServeHTTP(&call.back, r)
 }
 
 // The places of the words that go upstream.

@@ -15,20 +15,44 @@ import (
 // pace gives each piece of a message a time of its own, instead of one for the whole: a stream may last for hours, a peer
 // that neither sends nor takes anything may not (L04).
 type pace struct {
-	control *http.ResponseController
+	control deadlines
 	idle    time.Duration
 	written atomic.Int64 // until when we may write, Unix nanoseconds
 	read    atomic.Int64
 }
 
-func newPace(w http.ResponseWriter, idle time.Duration) pace {
-	return pace{control: http.NewResponseController(w), idle: idle}
+// deadlines is what http.ResponseController looks for, once for each request instead of at each use.
+type deadlines interface {
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
 }
+
+// begin finds the deadlines of w.
+func (p *pace) begin(w http.ResponseWriter, idle time.Duration) {
+	p.control, p.idle = endless{}, idle
+	for w != nil {
+		if own, ok := w.(deadlines); ok {
+			p.control = own
+			break
+		}
+		beneath, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			break
+		}
+		w = beneath.Unwrap()
+	}
+}
+
+// endless is a writer without deadlines: it has none to miss.
+type endless struct{}
+
+func (endless) SetReadDeadline(time.Time) error  { return nil }
+func (endless) SetWriteDeadline(time.Time) error { return nil }
 
 // write extends the deadline when less than half of it is left: moving it costs more than looking.
 func (p *pace) write() {
 	if until, due := p.extend(&p.written); due {
-		_ = p.control.SetWriteDeadline(until) // a writer without deadlines has none to miss
+		_ = p.control.SetWriteDeadline(until)
 	}
 }
 

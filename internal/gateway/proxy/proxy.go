@@ -158,8 +158,9 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request) error {
 	if shield.Ambiguous(r) {
 		w.Header().Set("Connection", "close")
 	}
-	call := &Call{house: g.now.Load(), gate: g, pace: newPace(w, g.config.Idle)}
-	call.In = r.WithContext(context.WithValue(r.Context(), callKey{}, call))
+	call := &Call{house: g.now.Load(), gate: g, Context: r.Context()}
+	call.pace.begin(w, g.config.Idle)
+	call.In = r.WithContext(call)
 	call.pace.write()
 	if call.house == nil {
 		return oauth.Unavailable("the Gate has no recipe yet")

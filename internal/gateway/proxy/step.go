@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -29,6 +30,17 @@ type Call struct {
 	pace  pace
 	body  body
 	words [words]string // values of the headers that go upstream
+	back  answer
+
+	context.Context // of the request; the call is found in it again
+}
+
+// Value finds the call itself, or what the request's own context holds.
+func (c *Call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
 }
 
 // Step is one check. Always says that it runs for open operations too.
@@ -151,14 +163,19 @@ func oneBearer(c *Call) error {
 func token68(token string) bool {
 	body := strings.TrimRight(token, "=")
 	for i := range len(body) {
-		c := body[i]
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-		if !letter && strings.IndexByte("-._~+/", c) < 0 {
+		if !inToken[body[i]] {
 			return false
 		}
 	}
 	return body != ""
 }
+
+var inToken = func() (table [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/") {
+		table[c] = true
+	}
+	return table
+}()
 
 func goodToken(c *Call) (err error) {
 	c.Claims, err = c.door.tokens.Verify(c.In.Context(), c.Token)

@@ -97,6 +97,7 @@ func NewServer(ctx context.Context, node *config.Node, log *slog.Logger, lab Lab
 		{"prepare the recipe's parts", server.openRecipe},
 		{"load the signing keys", server.openKeys},
 		{"set up the doors", server.openDoors},
+		{"seed people", server.seed},
 		{"read what was revoked", server.catchUp},
 	} {
 		if err := step.do(ctx); err != nil {

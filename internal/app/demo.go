@@ -120,11 +120,8 @@ func demoNode(site demo.Site, dir string) (*config.Node, []demo.Person, error) {
 		Admin: filepath.Join(dir, "admin.sock"), Mail: config.Mail{Folder: filepath.Join(dir, "mail")}, Dir: dir,
 		Gate: config.Gate{Listen: site.GateListen, Client: "gate", Secret: "file:gate.secret"},
 	}
-	if _, err := os.Stat(node.Seed); err == nil {
-		return node, nil, nil
-	}
-	people := demo.People()
-	return node, people, demo.KeepPeople(dir, people)
+	people, err := demo.PeopleIn(dir)
+	return node, people, err
 }
 
 // obey applies the demonstration's recipe, whatever it changes: it is written anew at each start.

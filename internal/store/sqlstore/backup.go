@@ -32,7 +32,8 @@ func tables() []string {
 
 // truths are the columns that hold true or false; an engine may spell these as numbers.
 func truths() []string {
-	return []string{"disabled", "removed", "email_verified", "admin", "ready", "listed"}
+	return []string{"clients.disabled", "clients.removed", "users.email_verified", "users.admin", "users.disabled", "users.removed",
+		"nodes.ready", "journal.listed"}
 }
 
 // CopyTo copies all rows, as they are at one moment, into an empty engine, and marks it as a backup of that moment.
@@ -92,7 +93,7 @@ func insertAll(table string, columns []string) (query string, truth []bool) {
 	places := make([]string, len(columns))
 	for i, column := range columns {
 		places[i] = "$" + strconv.Itoa(i+1)
-		truth = append(truth, slices.Contains(truths(), column))
+		truth = append(truth, slices.Contains(truths(), table+"."+column))
 	}
 	return "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES (" + strings.Join(places, ", ") + ")", truth
 }

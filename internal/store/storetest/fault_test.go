@@ -1,0 +1,246 @@
+package storetest_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/store"
+	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
+)
+
+func postgresFor(t testing.TB) string {
+	t.Helper()
+	return database(t, pgtest.Private(t))
+}
+
+func refuses(t *testing.T, address string, want error, says string) {
+	t.Helper()
+	s, err := store.Open(context.Background(), address, store.Options{})
+	if err == nil {
+		_ = s.Close() //nolint:errcheck // the test has failed already
+		t.Fatal("it opened")
+	}
+	if want != nil && !errors.Is(err, want) || !strings.Contains(err.Error(), says) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestWhatCannotBeOpenedSaysWhy(t *testing.T) {
+	t.Run("in use by another", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "garde.db")
+		s := openAt(t, "sqlite:"+path, nil)
+		refuses(t, "sqlite:"+path, store.ErrLocked, "stop it")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		openAt(t, "sqlite:"+path, nil)
+	})
+	t.Run("a folder that can't be written", func(t *testing.T) {
+		folder := "/sys/kernel" // nobody can write here, root neither
+		if os.Getuid() != 0 {
+			folder = t.TempDir()
+			if err := os.Chmod(folder, 0o500); err != nil { //nolint:gosec // a folder needs its x
+				t.Fatal(err)
+			}
+		}
+		refuses(t, "sqlite:"+filepath.Join(folder, "garde.db"), nil, "can't be written")
+	})
+	for name, spoil := range map[string]func([]byte) []byte{
+		"not a storage at all": func([]byte) []byte { return []byte(strings.Repeat("no storage ", 1000)) },
+		"a damaged file": func(b []byte) []byte {
+			for i := 4096; i < len(b); i++ {
+				b[i] = 0xff
+			}
+			return b
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "garde.db")
+			if err := openAt(t, "sqlite:"+path, nil).Close(); err != nil {
+				t.Fatal(err)
+			}
+			whole, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, spoil(whole), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			refuses(t, "sqlite:"+path, nil, "damaged")
+		})
+	}
+	t.Run("written by a newer garde", func(t *testing.T) {
+		for _, address := range []string{"sqlite:" + filepath.Join(t.TempDir(), "garde.db"), postgresFor(t)} {
+			s := openAt(t, address, nil)
+			if _, err := s.Engine.Together(context.Background(), sqlstore.Statement{
+				Query: "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, TRUE)"}); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			refuses(t, address, store.ErrNewer, "newer")
+		}
+	})
+	t.Run("A08 an address that can't be used, without its password", func(t *testing.T) {
+		for _, address := range []string{"postgres://garde:hunter2@127.0.0.1:1/x?connect_timeout=1", "postgres://garde:hunter2@[bad", "mysql://garde:hunter2@x", "sqlite:"} {
+			s, err := store.Open(context.Background(), address, store.Options{})
+			if err == nil {
+				_ = s.Close() //nolint:errcheck // the test has failed already
+				t.Fatalf("%s opened", address)
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestFilesArePrivate(t *testing.T) {
+	folder := t.TempDir()
+	s := openAt(t, "sqlite:"+filepath.Join(folder, "garde.db"), nil)
+	if err := furnish(s.Tenant(iam.DefaultTenant)); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", file, info.Mode())
+		}
+	}
+}
+
+func TestOverloadIsRefusedAtOnce(t *testing.T) {
+	s := openSQLite(t, nil)
+	hold, held := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		err := s.Engine.Deed(context.Background(), func(sqlstore.Tx) error {
+			close(held)
+			<-hold
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-held
+	// Its caller gives up while it waits: it is never done.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	err := s.Engine.Deed(ctx, func(sqlstore.Tx) error {
+		t.Error("an abandoned deed was done")
+		return nil
+	})
+	if !errors.Is(err, iam.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("an abandoned deed answers %v", err)
+	}
+	refused := make(chan error, 2000)
+	for range 2000 {
+		wg.Go(func() {
+			refused <- s.Engine.Deed(context.Background(), func(sqlstore.Tx) error { return nil })
+		})
+	}
+	if err := <-refused; !errors.Is(err, iam.ErrUnavailable) {
+		t.Errorf("a full queue answers %v", err)
+	}
+	close(hold)
+	wg.Wait()
+	if err := s.Ready(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestADeedThatFailsUndoesOnlyItself(t *testing.T) {
+	s := openSQLite(t, nil)
+	tenant := s.Tenant(iam.DefaultTenant)
+	if err := furnish(tenant); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	broken := errors.New("broken")
+	for i := range 200 {
+		wg.Go(func() {
+			id := "g-" + string(rune('a'+i%26)) + string(rune('a'+i/26))
+			err := s.Engine.Deed(context.Background(), func(tx sqlstore.Tx) error {
+				if _, err := tx.Exec("INSERT INTO user_groups (tenant, name, say, created) VALUES ('default', $1, '', 0)", id); err != nil {
+					return err
+				}
+				switch i % 4 {
+				case 0:
+					return broken
+				case 1:
+					panic("broken")
+				}
+				return nil
+			})
+			if (err != nil) != (i%4 < 2) {
+				t.Errorf("deed %d answers %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	groups, err := tenant.ListGroups(context.Background(), iam.Page{Limit: 500})
+	if err != nil || len(groups) != 100 {
+		t.Fatalf("%d groups, %v", len(groups), err)
+	}
+}
+
+// TestF13LostDatabase: what can't be done is never answered as done, and it works again when the database does.
+func TestF13LostDatabase(t *testing.T) {
+	server := pgtest.Private(t)
+	s := openAt(t, database(t, server), nil)
+	tenant := s.Tenant(iam.DefaultTenant)
+	ctx := context.Background()
+	if err := furnish(tenant); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for name, deed := range map[string]func() error{
+		"revoke a grant": func() error { return tenant.RevokeGrant(ctx, "g") },
+		"revoke a token": func() error { return tenant.RevokeToken(ctx, "t", time.Now()) },
+		"end a session":  func() error { return tenant.EndSession(ctx, "s") },
+		"issue": func() error {
+			return tenant.Issue(ctx, iam.Issue{Now: time.Now(), Client: "c-app", Events: benchEvent()})
+		},
+		"look up":  func() error { _, err := tenant.Client(ctx, "c-app"); return err },
+		"be ready": func() error { return s.Ready(ctx) },
+	} {
+		if err := deed(); !errors.Is(err, iam.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := server.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for try := 0; ; try++ {
+		err := tenant.RevokeToken(ctx, "t", time.Now())
+		if err == nil {
+			break
+		}
+		if try == 50 || !errors.Is(err, iam.ErrUnavailable) {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := s.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+}

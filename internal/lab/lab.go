@@ -1,0 +1,348 @@
+// Package lab puts a whole house on loopback, for tests: real listeners, a real engine, the Gate in front of a real
+// upstream, a recipe with a client of every kind, and people with sessions and consents. Alone in the house it may take a
+// named step out. It decides nothing; what it plants, it plants through the contracts of iam.
+package lab
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gardeauth/garde/internal/app"
+	"github.com/gardeauth/garde/internal/config"
+	"github.com/gardeauth/garde/internal/gateway/proxy"
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/issue"
+	"github.com/gardeauth/garde/internal/seal"
+	"github.com/gardeauth/garde/internal/server/request"
+	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
+	"github.com/gardeauth/garde/internal/verify"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// The engines.
+const (
+	SQLite   = "sqlite"
+	Postgres = "postgres"
+)
+
+// Options say which house is built. The zero value is one node on SQLite without a Gate.
+type Options struct {
+	Engine  string // SQLite or Postgres; SQLite has one node only
+	Nodes   int
+	Gate    bool
+	Silence time.Duration // of the revocation feed; 0: the Gate's default
+	Proxies []string      // networks whose forwarding headers the Gate believes
+	Without Without
+}
+
+// Without names the step that is taken out of each table; "" takes none.
+type Without struct{ Issue, Request, Verify, Gate string }
+
+// House is a running house. Node is its first; what House itself promises holds for all.
+type House struct {
+	*Node
+	Nodes    []*Node
+	Issuer   string
+	GateURL  string
+	Gateway  *app.Gateway
+	Upstream *Upstream
+	Clock    *Clock
+	Log      *Log
+
+	t       testing.TB
+	dir     string
+	options Options
+	lab     app.Lab
+	base    *recipe.Recipe
+	files   map[string][]byte
+	keys    map[string]*key
+	secrets map[string]string
+	client  *http.Client
+}
+
+// Node is one Server of the house.
+type Node struct {
+	Server *app.Server
+	House  *House
+
+	address string
+	node    *config.Node
+	stop    func()
+}
+
+// New builds a house and runs it until the test ends.
+func New(t testing.TB, options Options) *House {
+	t.Helper()
+	if options.Nodes == 0 {
+		options.Nodes = 1
+	}
+	h := &House{
+		t: t, dir: t.TempDir(), options: options, Clock: &Clock{}, Log: &Log{}, keys: map[string]*key{},
+		secrets: map[string]string{}, files: map[string][]byte{},
+		client: &http.Client{
+			Transport:     &http.Transport{MaxIdleConnsPerHost: 256, MaxConnsPerHost: 256},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Timeout:       20 * time.Second,
+		},
+	}
+	t.Cleanup(h.client.CloseIdleConnections)
+	h.Upstream = newUpstream(t)
+	opened := h.listen(options.Nodes + 1)
+	h.lab = options.Without.lab()
+	h.lab.Now, h.lab.Listen = h.Clock.Now, opened.listen
+	h.Issuer, h.GateURL = "http://"+opened.addresses[0], "http://"+opened.addresses[options.Nodes]
+	h.write()
+	storage := "sqlite:" + filepath.Join(h.dir, "garde.db")
+	if options.Engine == Postgres {
+		storage = pgtest.New(t)
+	}
+	for i := range options.Nodes {
+		node := &Node{House: h, address: opened.addresses[i], node: h.settings(opened.addresses[i], storage)}
+		h.Nodes = append(h.Nodes, node)
+		node.start()
+		t.Cleanup(node.Stop)
+	}
+	h.Node = h.Nodes[0]
+	if options.Gate {
+		h.startGate(opened.addresses[options.Nodes])
+	}
+	return h
+}
+
+func (w Without) lab() app.Lab {
+	var lab app.Lab
+	if w.Issue != "" {
+		lab.Issue = issue.Without(w.Issue)
+	}
+	if w.Request != "" {
+		lab.Request = request.Without(w.Request)
+	}
+	if w.Verify != "" {
+		lab.Verify = verify.Standard.Without(w.Verify)
+	}
+	if w.Gate != "" {
+		lab.Gate = proxy.Standard.Without(w.Gate)
+	}
+	return lab
+}
+
+// listeners are opened before anything is configured, so that every address is known and taken.
+type listeners struct {
+	addresses []string
+	mu        sync.Mutex
+	open      map[string]net.Listener
+}
+
+func (h *House) listen(count int) *listeners {
+	l := &listeners{open: map[string]net.Listener{}}
+	for range count {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		h.must(err)
+		l.addresses = append(l.addresses, listener.Addr().String())
+		l.open[listener.Addr().String()] = listener
+	}
+	h.t.Cleanup(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, listener := range l.open {
+			h.must(listener.Close())
+		}
+	})
+	return l
+}
+
+// listen hands a listener out once; a node that starts again opens its address anew.
+func (l *listeners) listen(network, address string) (net.Listener, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if listener, ok := l.open[address]; ok {
+		delete(l.open, address)
+		return listener, nil
+	}
+	return net.Listen(network, address)
+}
+
+func (h *House) settings(address, storage string) *config.Node {
+	return &config.Node{
+		Issuer: h.Issuer, Listen: address, Storage: storage, Master: "file:master.key", Dir: h.dir,
+		Recipe: filepath.Join(h.dir, "recipe.yaml"), Admin: filepath.Join(h.dir, "admin.sock"),
+		Mail: config.Mail{Folder: filepath.Join(h.dir, "mail")},
+	}
+}
+
+// write puts the files of the house into its folder.
+func (h *House) write() {
+	h.base = h.recipe()
+	for name, content := range h.files {
+		h.must(os.WriteFile(filepath.Join(h.dir, name), content, 0o600))
+	}
+	h.must(os.WriteFile(filepath.Join(h.dir, "recipe.yaml"), text(h.t, h.base), 0o600))
+	h.must(os.WriteFile(filepath.Join(h.dir, "master.key"), []byte(seal.GenerateMaster().Reveal()+"\n"), 0o600))
+	for client, secret := range h.secrets {
+		h.must(os.WriteFile(filepath.Join(h.dir, client+".secret"), []byte(secret), 0o600))
+	}
+}
+
+func (n *Node) start() {
+	h := n.House
+	server, err := app.NewServer(context.Background(), n.node, h.Log.Logger(), h.lab)
+	h.must(err)
+	n.Server = server
+	n.stop = h.run(server.Run, server.Close)
+}
+
+// Stop ends the node, as a signal would.
+func (n *Node) Stop() {
+	if n.stop != nil {
+		n.stop()
+		n.stop = nil
+	}
+}
+
+// Restart ends the node and starts it again on the same address and storage; between runs while it is down.
+func (n *Node) Restart(between func()) {
+	n.Stop()
+	if between != nil {
+		between()
+	}
+	n.start()
+}
+
+// Settings are those of node.yaml.
+func (n *Node) Settings() *config.Node { return n.node }
+
+// Store is the storage as the one tenant sees it.
+func (h *House) Store() Storage { return h.Node.Server.House }
+
+// Storage is all that is kept.
+type Storage interface {
+	iam.ClientKeeping
+	iam.UserKeeping
+	iam.Passwords
+	iam.Sessions
+	iam.Consents
+	iam.Codes
+	iam.Grants
+	iam.Issuing
+	iam.Changes
+	iam.Journal
+	iam.Refreshes
+	iam.Flows
+}
+
+func (h *House) startGate(address string) {
+	node := h.settings("", "")
+	node.Gate = config.Gate{Listen: address, Client: "gate", Secret: "file:gate.secret", Silence: h.options.Silence}
+	node.Proxies = h.options.Proxies
+	gateway, err := app.NewGateway(context.Background(), node, h.Log.Logger(), h.lab)
+	h.must(err)
+	h.Gateway = gateway
+	h.t.Cleanup(h.run(gateway.Run, func() error { return nil }))
+	h.Within(5*time.Second, "the Gate is ready", gateway.Gate.Ready)
+}
+
+// run runs something until the function that it gives is called.
+func (h *House) run(run func(context.Context) error, after func() error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx) }()
+	return func() {
+		cancel()
+		h.client.CloseIdleConnections()
+		if err := errors.Join(<-ended, after()); err != nil && !errors.Is(err, context.Canceled) {
+			h.t.Errorf("the house did not end well: %v", err)
+		}
+	}
+}
+
+func (h *House) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// Within waits until what is true, at most so long, and fails the test otherwise. It gives how long it took.
+func (h *House) Within(most time.Duration, what string, is func() bool) time.Duration {
+	h.t.Helper()
+	begun := time.Now()
+	for !is() {
+		if time.Since(begun) > most {
+			h.t.Fatalf("not within %s: %s", most, what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return time.Since(begun)
+}
+
+// Log keeps what every part of the house logs, to be searched for what may never stand there.
+type Log struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// Write keeps one record.
+func (l *Log) Write(record []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, record...)
+	return len(record), nil
+}
+
+// String is all that was logged.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}
+
+// Logger logs everything, debugging too.
+func (l *Log) Logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+var _ io.Writer = (*Log)(nil)
+
+// Clock runs like any other, but can be put forward. It is the clock of every part of the house.
+type Clock struct {
+	mu    sync.Mutex
+	ahead time.Duration
+}
+
+// Now is the time in the house.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+// Pass puts the clock forward and waits until the house has noticed that it still hears what is revoked.
+func (h *House) Pass(d time.Duration) {
+	h.t.Helper()
+	h.Clock.mu.Lock()
+	h.Clock.ahead += d
+	h.Clock.mu.Unlock()
+	for _, node := range h.Nodes {
+		h.must(node.Server.Follower.Catch(context.Background()))
+	}
+	if h.Gateway != nil {
+		h.Within(5*time.Second, "the Gate has heard since the clock was put forward", h.Gateway.Gate.Ready)
+	}
+}
+
+// host is the Host of every request to the Server, whichever node it goes to.
+func (h *House) host() string {
+	issuer, err := url.Parse(h.Issuer)
+	h.must(err)
+	return issuer.Host
+}

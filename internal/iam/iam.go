@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"strings"
@@ -82,7 +83,7 @@ const secretBytes = 32
 // tell a mistyped one without a look-up.
 func NewSecret(prefix string) string {
 	var raw [secretBytes]byte
-	rand.Read(raw[:]) //nolint:errcheck // crypto/rand.Read never returns an error since Go 1.24
+	rand.Read(raw[:]) // never returns an error since Go 1.24
 	body := prefix + base64.RawURLEncoding.EncodeToString(raw[:])
 	return body + checksum(body)
 }
@@ -91,8 +92,7 @@ func NewSecret(prefix string) string {
 const SecretLen = 43 + 6
 
 func checksum(body string) string {
-	sum := crc32.ChecksumIEEE([]byte(body))
-	return base64.RawURLEncoding.EncodeToString([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)})
+	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(body))))
 }
 
 // WellFormed tells whether value has the prefix, length and checksum of NewSecret: anything else needs no look-up.

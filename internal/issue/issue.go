@@ -5,7 +5,6 @@ package issue
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -128,10 +127,11 @@ func (d *Desk) idToken(work *deal, stamp token.Stamp, access string) (string, er
 	if err != nil {
 		return "", err
 	}
-	var wanted token.Wanted
-	if work.Claims != "" { // checked when the request was read; a fault here asks for nothing more
-		_ = json.Unmarshal([]byte(work.Claims), &wanted) //nolint:errcheck // see above
+	wanted, err := iam.ReadWanted(work.Claims)
+	if err != nil { // checked when the request was read: ours
+		return "", err
 	}
+	wanted = wanted.Within(work.Client.Scope) // what the recipe took away since is not given again
 	stamp.Life = work.policy.Lives.ID
 	return signer.Sign(token.TypeID, token.IDOf(work.Order, stamp, string(alg), access, token.IDClaims(work.user, wanted)))
 }

@@ -129,6 +129,11 @@ func RequestURINotSupported() *Error {
 	return refuse("request_uri_not_supported", http.StatusBadRequest, "request_uri is not accepted", nil)
 }
 
+// RegistrationNotSupported refuses the registration parameter (OpenID Connect Core section 3.1.2.6).
+func RegistrationNotSupported() *Error {
+	return refuse("registration_not_supported", http.StatusBadRequest, "the parameter registration is not accepted", nil)
+}
+
 // InvalidToken says that the access token is no good (RFC 6750 section 3.1).
 func InvalidToken(format string, args ...any) *Error {
 	return refuse("invalid_token", http.StatusUnauthorized, format, args)

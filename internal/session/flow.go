@@ -64,7 +64,7 @@ func Return(flow iam.Flow, key string) string {
 type Wishes struct {
 	LoginHint   string
 	RedirectURI string
-	Scope       oauth.Scope
+	Scope       oauth.Scope // with the scopes that open the claims asked by name
 	Locales     []string
 }
 
@@ -78,8 +78,12 @@ func WishesOf(flow iam.Flow) Wishes {
 	if err != nil {
 		scope = nil
 	}
+	wanted, err := iam.ReadWanted(query.Get("claims"))
+	if err != nil {
+		wanted = iam.Wanted{}
+	}
 	wishes := Wishes{
-		LoginHint: query.Get("login_hint"), RedirectURI: query.Get("redirect_uri"), Scope: scope,
+		LoginHint: query.Get("login_hint"), RedirectURI: query.Get("redirect_uri"), Scope: scope.Or(wanted.Opened()),
 		Locales: strings.Fields(query.Get("ui_locales")),
 	}
 	if len(wishes.LoginHint) > iam.MaxName {

@@ -1,7 +1,6 @@
 package token
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 
@@ -9,40 +8,25 @@ import (
 	"github.com/gardeauth/garde/internal/oauth"
 )
 
-// byScope lists the claims that each scope opens at userinfo (OpenID Connect Core section 5.4).
-var byScope = map[string][]string{
-	oauth.ScopeProfile: {
-		"name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile", "picture",
-		"website", "gender", "birthdate", "zoneinfo", "locale", "updated_at",
-	},
-	oauth.ScopeEmail:   {"email", "email_verified"},
-	oauth.ScopeAddress: {"address"},
-	oauth.ScopePhone:   {"phone_number", "phone_number_verified"},
-}
-
 // ClaimNames lists every claim about a person that can be asked for, sorted, with those that tokens always carry.
 func ClaimNames() []string {
 	names := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "sid", "at_hash"}
-	for _, claims := range byScope {
-		names = append(names, claims...)
+	for _, scope := range oauth.ClaimScopes() {
+		names = append(names, oauth.ClaimsOf(scope)...)
 	}
 	slices.Sort(names)
 	return names
 }
 
-// Wanted is the claims parameter (OpenID Connect Core section 5.5): what userinfo and the ID token are asked for beyond
-// the scopes.
-type Wanted struct {
-	UserInfo map[string]json.RawMessage `json:"userinfo"`
-	IDToken  map[string]json.RawMessage `json:"id_token"`
-}
+// Wanted is the claims parameter: what userinfo and the ID token are asked for beyond the scopes.
+type Wanted = iam.Wanted
 
 // UserInfoClaims gives what userinfo answers about a person: sub, what the scopes open, and what was asked by name.
 func UserInfoClaims(user iam.User, scope oauth.Scope, wanted Wanted) map[string]any {
 	known := about(user)
 	claims := map[string]any{"sub": user.ID}
 	for _, name := range scope {
-		pick(claims, known, byScope[name])
+		pick(claims, known, oauth.ClaimsOf(name))
 	}
 	pick(claims, known, slices.Collect(maps.Keys(wanted.UserInfo)))
 	return claims
@@ -66,8 +50,8 @@ func pick(into, from map[string]any, names []string) {
 // about gathers what is known of a person under the names of OpenID Connect; claims without a value are left out.
 func about(user iam.User) map[string]any {
 	known := map[string]any{}
-	for _, names := range byScope {
-		pick(known, user.Claims, names)
+	for _, scope := range oauth.ClaimScopes() {
+		pick(known, user.Claims, oauth.ClaimsOf(scope))
 	}
 	maps.DeleteFunc(known, func(_ string, value any) bool { return value == nil || value == "" })
 	known["preferred_username"] = user.Username

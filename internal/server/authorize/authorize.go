@@ -4,7 +4,6 @@
 package authorize
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -57,13 +56,9 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	at := position{flow: iam.Flow{Query: form.Map().Encode()}}
+	at := position{}
 	if form.Has("flow") {
-		if at.flow, err = e.Sessions.Resume(r, e.Flows, form.Value("flow")); err != nil {
-			return err
-		}
-		at.key = form.Value("flow")
-		if form, err = storedForm(r.Context(), at.flow.Query); err != nil {
+		if at, form, err = e.resume(r, form.Value("flow")); err != nil {
 			return err
 		}
 	}
@@ -88,24 +83,36 @@ func (e *Endpoint) store(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.Parser.Parse(r.Context(), request.Authorize, form); err != nil {
+	asked, err := e.Parser.Parse(r.Context(), request.Authorize, form)
+	if err != nil {
 		return e.refuse(w, r, err)
 	}
-	key, err := e.Sessions.Begin(w, r, e.Flows, &iam.Flow{Query: form.Map().Encode(), Client: form.Value("client_id")})
+	key, err := e.Sessions.Park(r.Context(), e.Flows, asked.Query(), asked.Client.ID)
 	if err != nil {
 		return err
 	}
-	session.SeeOther(w, "/authorize?flow="+key)
+	session.SeeOther(w, "/authorize?flow="+url.QueryEscape(key))
 	return nil
 }
 
-// storedForm reads a request that was stored as it came, by the same strict rules.
-func storedForm(ctx context.Context, query string) (web.Form, error) {
-	again, err := http.NewRequestWithContext(ctx, http.MethodGet, "/authorize?"+query, nil)
-	if err != nil {
-		return web.Form{}, err
+// resume finds the request of a key: a transaction of this browser, else one that came by POST a moment ago and begins
+// here as if it had come by GET.
+func (e *Endpoint) resume(r *http.Request, key string) (position, web.Form, error) {
+	at := position{key: key}
+	flow, err := e.Sessions.Resume(r, e.Flows, key)
+	query := flow.Query
+	switch {
+	case errors.Is(err, iam.ErrNotFound):
+		at.key = ""
+		query, err = e.Sessions.Unpark(r.Context(), e.Flows, key)
+	default:
+		at.flow = flow
 	}
-	return web.Query(again)
+	if err != nil {
+		return at, web.Form{}, err
+	}
+	form, err := web.Query(&http.Request{Method: http.MethodGet, URL: &url.URL{RawQuery: query}})
+	return at, form, err
 }
 
 // refuse sends an error back to the client where that is allowed, else leaves it to the page.
@@ -145,9 +152,12 @@ func (e *Endpoint) issue(w http.ResponseWriter, r *http.Request, at position) er
 	value := iam.NewSecret(iam.PrefixCode)
 	grant := iam.Grant{
 		ID: uuid.NewString(), Client: at.request.Client.ID, User: at.session.User, Session: at.session.ID,
-		Scope: at.request.Scope, Resource: at.request.Resource, Nonce: at.request.Nonce, Claims: at.request.Claims,
+		Scope: at.request.Scope, Resource: at.request.Resource, Nonce: at.request.Nonce, Claims: at.request.Wanted.String(),
 		AuthTime: at.session.AuthTime, AMR: at.session.AMR, ACR: at.session.ACR,
 		Created: now, Expires: now.Add(lives.Refresh),
+	}
+	if grant.Scope.Has(oauth.ScopeOffline) {
+		grant.Session = "" // it outlives the session: that is what the scope means (OpenID Connect Core section 11)
 	}
 	code := iam.Code{
 		Hash: iam.HashCode(value), RedirectURI: at.request.RedirectURI, Challenge: at.request.Challenge,
@@ -157,12 +167,14 @@ func (e *Endpoint) issue(w http.ResponseWriter, r *http.Request, at position) er
 		GrantType: "authorization_code", Scope: grant.Scope.String(), Gave: []string{"code"},
 	})
 	event.Actor, event.Client, event.User = "user:"+grant.User, grant.Client, grant.User
-	event.Session, event.Grant, event.Trace = grant.Session, grant.ID, web.Trace(r.Context())
+	event.Session, event.Grant, event.Trace = at.session.ID, grant.ID, web.Trace(r.Context())
 	err := e.Codes.AddCode(r.Context(), code, at.flow.Hash, nil, event)
-	if errors.Is(err, iam.ErrRevoked) {
+	switch {
+	case errors.Is(err, iam.ErrRevoked):
 		return e.answerError(w, r, at.request, oauth.AccessDenied("the account, the session or the application no longer stands").Because(err))
-	}
-	if err != nil {
+	case errors.Is(err, iam.ErrNotFound): // a second tab was faster: one transaction gives one code
+		return session.Expired(err)
+	case err != nil:
 		return err
 	}
 	return e.answer(w, r, at.request, url.Values{"code": {value}})

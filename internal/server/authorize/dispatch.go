@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
@@ -21,7 +22,7 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 		return err
 	}
 	if e.needsSignIn(at) {
-		if at.request.Prompted("none") {
+		if at.request.Prompted("none") || e.otherPerson(at) {
 			return e.answerError(w, r, at.request, oauth.LoginRequired("nobody is signed in who fits the request"))
 		}
 		return e.leave(w, r, at, "/signin")
@@ -53,8 +54,11 @@ func (e *Endpoint) denied(w http.ResponseWriter, r *http.Request, at position) e
 	return e.answerError(w, r, at.request, oauth.AccessDenied("the person did not allow it"))
 }
 
+// patience is how long a sign-in within the transaction counts as done just now.
+const patience = 5 * time.Minute
+
 // needsSignIn tells whether the person must prove who they are. What was proved within this flow is not asked again,
-// else prompt=login and max_age=0 would never end.
+// else prompt=login and max_age=0 would never end; but who then lets the pages wait for long is no longer fresh.
 func (e *Endpoint) needsSignIn(at position) bool {
 	if !at.signed {
 		return true
@@ -63,13 +67,22 @@ func (e *Endpoint) needsSignIn(at position) bool {
 	if asked.Subject != "" && asked.Subject != at.session.User {
 		return true
 	}
+	age := e.now().Sub(at.session.AuthTime)
 	if session.Did(at.flow, at.session, session.StepSignIn) {
-		return false
+		return asked.MaxAge >= 0 && age > max(asked.MaxAge, patience)
 	}
 	if asked.Prompted("login") || asked.Prompted("select_account") {
 		return true
 	}
-	return asked.MaxAge >= 0 && e.now().Sub(at.session.AuthTime) > asked.MaxAge
+	// max_age=0 means prompt=login (OpenID Connect Core section 3.1.2.1), also within the same second.
+	return asked.MaxAge == 0 || asked.MaxAge > 0 && age > asked.MaxAge
+}
+
+// otherPerson tells whether someone has signed in for this very request who is not the one it names: to ask again and
+// again would be no answer (OpenID Connect Core section 3.1.2.1, id_token_hint).
+func (e *Endpoint) otherPerson(at position) bool {
+	return at.request.Subject != "" && at.request.Subject != at.session.User &&
+		session.Did(at.flow, at.session, session.StepSignIn)
 }
 
 // unmet tells whether an essential acr was asked for that this person's proof does not reach.
@@ -92,23 +105,24 @@ func (e *Endpoint) needsConsent(r *http.Request, at position) (bool, error) {
 	if at.request.Prompted("consent") {
 		return true, nil
 	}
-	if session.Implied(at.request.Client) {
-		return false, nil
-	}
+	// Before what the recipe implies: whoever may be any other application on the device is not waved through (N03).
 	if !session.Remembers(at.request.Client, at.request.RedirectURI) {
 		return true, nil
+	}
+	if session.Implied(at.request.Client) {
+		return false, nil
 	}
 	given, err := e.Consents.Consent(r.Context(), at.session.User, at.request.Client.ID)
 	if errors.Is(err, iam.ErrNotFound) {
 		return true, nil
 	}
-	return !at.request.Scope.Within(given.Scope), err
+	return !at.request.Allowance().Within(given.Scope), err
 }
 
 // leave keeps the request and sends the person to a step, which comes back to /authorize?flow=.
 func (e *Endpoint) leave(w http.ResponseWriter, r *http.Request, at position, step string) error {
 	if at.key == "" {
-		at.flow.Client = at.request.Client.ID
+		at.flow.Client, at.flow.Query = at.request.Client.ID, at.request.Query()
 		key, err := e.Sessions.Begin(w, r, e.Flows, &at.flow)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ package request
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -13,7 +14,6 @@ import (
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
-	"github.com/gardeauth/garde/internal/token"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
 	"github.com/gardeauth/garde/recipe"
@@ -40,13 +40,21 @@ type Request struct {
 	Prompt      []string
 	MaxAge      time.Duration // since the last authentication; negative: not asked
 	LoginHint   string
-	Subject     string   // whom id_token_hint or claims.id_token.sub names; empty: anyone
-	ACRValues   []string // wishes
-	Essential   []string // values of an essential acr claim: demands
-	Claims      string   // the claims parameter, JSON
+	Subject     string     // whom id_token_hint or claims.id_token.sub names; empty: anyone
+	ACRValues   []string   // wishes
+	Essential   []string   // values of an essential acr claim: demands
+	Wanted      iam.Wanted // the claims parameter, without what the client may not have
 	Locales     []string
 	Display     string
+
+	kept url.Values
 }
+
+// Query writes the request so that Parse reads the same again: without what nobody reads.
+func (r *Request) Query() string { return r.kept.Encode() }
+
+// Allowance is what the person must have allowed: the scopes, and those that open the claims asked by name.
+func (r *Request) Allowance() oauth.Scope { return r.Scope.Or(r.Wanted.Opened()) }
 
 // Prompted tells whether prompt holds value.
 func (r *Request) Prompted(value string) bool { return slices.Contains(r.Prompt, value) }
@@ -62,14 +70,13 @@ func (r *Refusal) Error() string { return r.Err.Error() }
 // Unwrap gives the error itself.
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// Parser reads requests. All fields but Now are required.
+// Parser reads requests. All fields are required.
 type Parser struct {
 	Issuer  string
 	Clients iam.Clients
 	Policy  func() *assurance.Policy
 	Keys    verify.KeySource // of this server, for id_token_hint
 	Steps   []Step           // Standard, but in a lab
-	Now     func() time.Time // nil: time.Now
 }
 
 // Step is one check at some doors.
@@ -84,8 +91,9 @@ var Standard = []Step{
 	{"client_id", Authorize, knownClient},
 	{"redirect_uri", Authorize, registeredRedirect},
 	// From here on, errors may go back to the client: whoever owns the redirect URI is the one that registered it.
-	{"response_mode", Authorize, knownMode},
+	// State comes first, and then how to answer, so that every later error carries the one by the other.
 	{"state", Authorize, boundedState},
+	{"response_mode", Authorize, knownMode},
 	{"unsupported", Authorize, nothingUnsupported},
 	{"response_type", Authorize, codeOnly},
 	{"grant type", Authorize, mayAuthorize},
@@ -128,14 +136,25 @@ func (p *Parser) Parse(ctx context.Context, door Door, form web.Form) (*Request,
 		}
 		mayReturn = mayReturn || step.Name == redirected
 	}
+	request.kept = kept(form, request)
 	return request, nil
 }
 
-func (p *Parser) now() time.Time {
-	if p.Now != nil {
-		return p.Now()
+// parameters are those that some step reads. Others are ignored (RFC 6749 section 3.1) and not kept.
+var parameters = []string{
+	"client_id", "redirect_uri", "response_type", "response_mode", "state", "scope", "resource", "code_challenge",
+	"code_challenge_method", "nonce", "prompt", "max_age", "claims", "id_token_hint", "login_hint", "acr_values",
+	"ui_locales", "display",
+}
+
+func kept(form web.Form, request *Request) url.Values {
+	values := form.Map()
+	maps.DeleteFunc(values, func(name string, _ []string) bool { return !slices.Contains(parameters, name) })
+	delete(values, "claims")
+	if claims := request.Wanted.String(); claims != "" {
+		values.Set("claims", claims)
 	}
-	return time.Now()
+	return values
 }
 
 // knownClient finds the client. Nothing is redirected for one that is unknown.
@@ -170,14 +189,13 @@ func registeredRedirect(_ context.Context, _ *Parser, form web.Form, request *Re
 	return oauth.InvalidRequest("redirect_uri is not registered for this client, byte for byte")
 }
 
-// Wanted reads the claims parameter that Parse has checked.
-func (r *Request) Wanted() token.Wanted { return wantedOf(r.Claims) }
-
 // Location gives the redirect that carries parameters back, by query or fragment. A fragment is always there, so that a
-// browser does not attach one of its own (RFC 9700 section 4.1.2).
+// browser does not attach one of its own (RFC 9700 section 4.1.2). A space is %20, which every reader understands, not
+// the plus of forms, which some native platforms take for itself.
 func (r *Request) Location(params url.Values) string {
+	answer := strings.ReplaceAll(params.Encode(), "+", "%20")
 	if r.Mode == oauth.ModeFragment {
-		return r.RedirectURI + "#" + params.Encode()
+		return r.RedirectURI + "#" + answer
 	}
 	separator := "?"
 	if at := strings.IndexByte(r.RedirectURI, '?'); at >= 0 {
@@ -186,5 +204,5 @@ func (r *Request) Location(params url.Values) string {
 			separator = ""
 		}
 	}
-	return r.RedirectURI + separator + params.Encode() + "#_"
+	return r.RedirectURI + separator + answer + "#_"
 }

@@ -3,11 +3,14 @@ package request
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/token"
@@ -36,10 +39,23 @@ func knownMode(_ context.Context, _ *Parser, form web.Form, request *Request) er
 	if !slices.Contains(Modes, mode) {
 		return oauth.InvalidRequest("response_mode must be query, fragment or form_post")
 	}
-	if mode == oauth.ModeFormPost && !strings.HasPrefix(request.RedirectURI, "http") {
-		return oauth.InvalidRequest("form_post needs an http address to post to")
+	if mode == oauth.ModeFormPost {
+		if err := mayPost(request); err != nil {
+			return err
+		}
 	}
 	request.Mode = mode
+	return nil
+}
+
+func mayPost(request *Request) error {
+	uri := request.RedirectURI
+	if !strings.HasPrefix(uri, "https://") && !strings.HasPrefix(uri, "http://") {
+		return oauth.InvalidRequest("form_post needs an http address to post to")
+	}
+	if strings.ContainsAny(request.State, "\r\n") {
+		return oauth.InvalidRequest("state holds a line break, which a form can't carry unchanged")
+	}
 	return nil
 }
 
@@ -47,9 +63,6 @@ func boundedState(_ context.Context, _ *Parser, form web.Form, request *Request)
 	state := form.Value("state")
 	if len(state) > maxState {
 		return oauth.InvalidRequest("state is longer than %d bytes", maxState)
-	}
-	if request.Mode == oauth.ModeFormPost && strings.ContainsAny(state, "\r\n") {
-		return oauth.InvalidRequest("state holds a line break, which a form can't carry unchanged")
 	}
 	request.State = state
 	return nil
@@ -63,7 +76,10 @@ func nothingUnsupported(_ context.Context, _ *Parser, form web.Form, _ *Request)
 	if form.Has("request_uri") {
 		return oauth.RequestURINotSupported()
 	}
-	for _, name := range []string{"authorization_details", "dpop_jkt", "registration", "grant_management_action"} {
+	if form.Has("registration") {
+		return oauth.RegistrationNotSupported()
+	}
+	for _, name := range []string{"authorization_details", "dpop_jkt", "grant_management_action"} {
 		if form.Has(name) {
 			return oauth.InvalidRequest("this server does not support the parameter %s", name)
 		}
@@ -173,52 +189,96 @@ func readMaxAge(_ context.Context, _ *Parser, form web.Form, request *Request) e
 	return nil
 }
 
-// claimRequest is one entry of the claims parameter (OpenID Connect Core section 5.5.1).
-type claimRequest struct {
-	Essential bool     `json:"essential"`
-	Value     string   `json:"value"`
-	Values    []string `json:"values"`
-}
-
 const maxClaims = 8192
 
+// readClaims reads the claims parameter. What it demands (whom, which acr) is read strictly: a demand that was
+// misunderstood would be no demand. What the client may not have is left out without a word (OpenID Connect Core
+// section 5.5.1).
 func readClaims(_ context.Context, _ *Parser, form web.Form, request *Request) error {
 	text := form.Value("claims")
-	if text == "" {
-		return nil
-	}
 	if len(text) > maxClaims {
 		return oauth.InvalidRequest("claims is longer than %d bytes", maxClaims)
 	}
-	var wanted token.Wanted
-	if err := jose.DecodeJSON([]byte(text), &wanted); err != nil {
+	wanted, err := iam.ReadWanted(text)
+	if err != nil {
 		return oauth.InvalidRequest("claims is not the JSON of OpenID Connect Core section 5.5").Because(err)
 	}
-	request.Claims = text
-	if raw, asked := wanted.IDToken["sub"]; asked {
-		var sub claimRequest
-		if jose.DecodeJSON(raw, &sub) == nil {
-			request.Subject = sub.Value
-		}
-	}
-	if raw, asked := wanted.IDToken["acr"]; asked {
-		var acr claimRequest
-		if err := jose.DecodeJSON(raw, &acr); err == nil && acr.Essential {
-			request.Essential = acr.Values
-			if acr.Value != "" {
-				request.Essential = append(request.Essential, acr.Value)
+	for _, claims := range []map[string]json.RawMessage{wanted.UserInfo, wanted.IDToken} {
+		for name, raw := range claims {
+			if _, err := readClaim(raw); err != nil {
+				return oauth.InvalidRequest("claims asks for %.40s in a way that OpenID Connect Core section 5.5.1 does not know", name).Because(err)
 			}
 		}
+	}
+	request.Wanted = wanted.Within(request.Client.Scope)
+	return readDemands(wanted, request)
+}
+
+func readDemands(wanted iam.Wanted, request *Request) error {
+	acr, err := demand(wanted.IDToken["acr"])
+	if err != nil {
+		return oauth.InvalidRequest("claims asks for an acr that is no text").Because(err)
+	}
+	if acr.Essential {
+		request.Essential = acr.values
+	}
+	sub, err := demand(wanted.IDToken["sub"])
+	switch {
+	case err != nil:
+		return oauth.InvalidRequest("claims asks for a sub that is no text").Because(err)
+	case len(sub.values) > 1:
+		return oauth.InvalidRequest("claims names several people: ask for each by itself")
+	case len(sub.values) == 1:
+		request.Subject = sub.values[0]
 	}
 	return nil
 }
 
-func wantedOf(text string) token.Wanted {
-	var wanted token.Wanted
-	if text == "" || jose.DecodeJSON([]byte(text), &wanted) != nil {
-		return token.Wanted{}
+// claim is one entry of the claims parameter (OpenID Connect Core section 5.5.1).
+type claim struct {
+	Essential bool              `json:"essential"`
+	Value     json.RawMessage   `json:"value"`
+	Values    []json.RawMessage `json:"values"`
+
+	values []string // of a demand
+}
+
+// readClaim reads one entry; null, and no entry, ask in the default manner.
+func readClaim(raw json.RawMessage) (claim, error) {
+	var asked claim
+	if len(raw) == 0 || string(raw) == "null" {
+		return asked, nil
 	}
-	return wanted
+	err := jose.DecodeJSON(raw, &asked)
+	return asked, err
+}
+
+// demand reads an entry whose values are texts and decide something.
+func demand(raw json.RawMessage) (claim, error) {
+	asked, err := readClaim(raw)
+	if err != nil {
+		return asked, err
+	}
+	if asked.Values != nil && len(asked.Values) == 0 {
+		return asked, errors.New("values is empty: nothing could meet it")
+	}
+	named := asked.Values
+	if len(asked.Value) > 0 && string(asked.Value) != "null" {
+		named = append(named, asked.Value)
+	}
+	for _, each := range named {
+		var text string
+		if err := jose.DecodeJSON(each, &text); err != nil {
+			return asked, err
+		}
+		if text == "" {
+			return asked, errors.New("a value is empty")
+		}
+		if !slices.Contains(asked.values, text) {
+			asked.values = append(asked.values, text)
+		}
+	}
+	return asked, nil
 }
 
 // hint is what of an ID token names a person. An expired one is as good: it only says whom the client means.
@@ -279,17 +339,28 @@ func ownHint(ctx context.Context, p *Parser, form web.Form, request *Request) er
 
 var displays = []string{"page", "popup", "touch", "wap"}
 
-// readWishes keeps what a client may wish and never demand. What it can't be, is left out.
+// The most that is read of wishes.
+const (
+	maxLoginHint = 256
+	maxWishes    = 10
+)
+
+// readWishes keeps what a client may wish and never demand. Too long a wish is left out; a display that OpenID Connect
+// does not know is refused, since the client can't mean it.
 func readWishes(_ context.Context, _ *Parser, form web.Form, request *Request) error {
-	request.LoginHint = form.Value("login_hint")
-	if len(request.LoginHint) > 256 {
-		request.LoginHint = ""
+	if hint := form.Value("login_hint"); len(hint) <= maxLoginHint {
+		request.LoginHint = hint
 	}
-	request.ACRValues = strings.Fields(form.Value("acr_values"))
-	request.Locales = strings.Fields(form.Value("ui_locales"))
+	request.ACRValues = wishes(form.Value("acr_values"))
+	request.Locales = wishes(form.Value("ui_locales"))
 	request.Display = form.Value("display")
 	if request.Display != "" && !slices.Contains(displays, request.Display) {
 		return oauth.InvalidRequest("display must be page, popup, touch or wap")
 	}
 	return nil
+}
+
+func wishes(text string) []string {
+	all := strings.Fields(text)
+	return all[:min(len(all), maxWishes)]
 }

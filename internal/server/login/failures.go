@@ -11,11 +11,6 @@ import (
 	"github.com/gardeauth/garde/internal/limit"
 )
 
-// Post takes messages that are sent, or worked on, later. What it took is durable.
-type Post interface {
-	Enqueue(ctx context.Context, kind string, body []byte) error
-}
-
 // Failures journals wrong proofs against accounts that exist: a few per account and hour, and after the answer, so that
 // the time of an answer tells nothing. Make it with NewFailures.
 type Failures struct {

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gardeauth/garde/internal/deliver"
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
@@ -110,6 +111,8 @@ type house struct {
 	mux      *http.ServeMux
 	offers   login.Offers
 	sealer   seal.Sealer
+	box      *postbox
+	queue    *deliver.Queue
 }
 
 func (h *house) must(err error) {
@@ -145,7 +148,7 @@ func open(t testing.TB) *house {
 		Sessions: h.tenant, Lives: func() recipe.Lives { return h.force.Policy().Lives }, Secure: true, Now: h.clock.now,
 	}
 	h.parser = &request.Parser{
-		Issuer: h.server.URL, Clients: h.tenant, Policy: h.force.Policy, Keys: ownKeys{h.keys}, Steps: request.Standard, Now: h.clock.now,
+		Issuer: h.server.URL, Clients: h.tenant, Policy: h.force.Policy, Keys: ownKeys{h.keys}, Steps: request.Standard,
 	}
 	h.offers = login.Offers{SignUp: true, SignUpHosts: []string{"bank.example"}, Reset: true, Company: "Bank of Example"}
 	h.doors()

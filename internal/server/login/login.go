@@ -4,7 +4,9 @@
 package login
 
 import (
+	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
@@ -40,18 +42,21 @@ type Endpoint struct {
 	Clients  iam.Clients
 	Sessions *session.Keeper
 	Devices  *session.Devices
+	Notes    session.Notes
 	Factors  []Factor // All, or a part of it; the first is what the sign-in page asks for
 	Hasher   *password.Hasher
 	Throttle *limit.Throttle
 	Mails    *limit.Limiter // how often one network may make us write mails or accounts
 	Failures *Failures
 	Post     Post
-	Network  func(*http.Request) string          // where a request comes from, as limits count it
-	Reached  func(methods []string) (acr string) // the level that methods reach
-	Offers   func() Offers
-	Pages    func() *page.Pages
-	Face     web.Face         // notes what is refused by a page of its own
-	Now      func() time.Time // nil: time.Now
+	// Later is Post for what is to be done no sooner than at. Nil: accounts whose address nobody verifies stay.
+	Later   func(ctx context.Context, kind string, body []byte, at time.Time) error
+	Network func(*http.Request) string          // where a request comes from, as limits count it
+	Reached func(methods []string) (acr string) // the level that methods reach
+	Offers  func() Offers
+	Pages   func() *page.Pages
+	Face    web.Face         // notes what is refused by a page of its own
+	Now     func() time.Time // nil: time.Now
 }
 
 func (e *Endpoint) now() time.Time {
@@ -88,6 +93,24 @@ func (e *Endpoint) stepOf(r *http.Request, key string) (step, error) {
 		at.client.Name = client.ID
 	}
 	return at, nil
+}
+
+// begin finds the transaction that a GET names. Without one it begins one that leads to the account page, answers by a
+// redirect to itself, and gives a step without a key.
+func (e *Endpoint) begin(w http.ResponseWriter, r *http.Request) (step, error) {
+	query, err := web.Query(r)
+	if err != nil {
+		return step{}, err
+	}
+	if query.Has("flow") {
+		return e.stepOf(r, query.Value("flow"))
+	}
+	key, err := e.Sessions.Begin(w, r, e.People, &iam.Flow{})
+	if err != nil {
+		return step{}, err
+	}
+	session.SeeOther(w, r.URL.Path+"?flow="+url.QueryEscape(key))
+	return step{}, nil
 }
 
 // common is what the pages of a transaction share. The answer to a form may lead, over the dispatcher, to the client.

@@ -1,0 +1,233 @@
+// Package account is the person's own page: who Garde thinks they are, where they are signed in, which applications have
+// access, what happened lately, and the means to end any of it. It shows a person nothing of anybody else.
+package account
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/limit"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/page"
+	"github.com/gardeauth/garde/internal/password"
+	"github.com/gardeauth/garde/internal/session"
+	"github.com/gardeauth/garde/internal/web"
+)
+
+// Keeping is what the page needs of the storage.
+type Keeping interface {
+	iam.Users
+	iam.Passwords
+	iam.Flows
+	iam.Journal
+}
+
+// Access is what a person can end.
+type Access interface {
+	iam.Sessions
+	iam.Consents
+	UserGrants(ctx context.Context, user string) ([]iam.Grant, error)
+}
+
+// Endpoint is /account and below. All fields but Now are required.
+type Endpoint struct {
+	Keeping  Keeping
+	Access   Access
+	Clients  iam.Clients
+	Sessions *session.Keeper
+	Devices  *session.Devices
+	Hasher   *password.Hasher
+	Throttle *limit.Throttle // the one of the sign-in page: guesses are counted together
+	Network  func(*http.Request) string
+	Judge    func(password string, names ...string) (page.Fault, error) // what is wrong with a new password, or ""
+	Changed  func(r *http.Request, user iam.User) error                 // tells the person by mail
+	Say      func(scope string) map[string]string
+	Pages    func() *page.Pages
+	Face     web.Face
+	Now      func() time.Time // nil: time.Now
+}
+
+const home = "/account"
+
+func (e *Endpoint) now() time.Time {
+	if e.Now != nil {
+		return e.Now().UTC()
+	}
+	return time.Now().UTC()
+}
+
+// Account is /account: GET shows the page. Who is not signed in does so first, in a transaction that leads back here and
+// nowhere else.
+func (e *Endpoint) Account(w http.ResponseWriter, r *http.Request) error {
+	query, err := web.Query(r)
+	if err != nil {
+		return err
+	}
+	here, err := e.who(r)
+	if errors.Is(err, iam.ErrNotFound) {
+		return e.signIn(w, r)
+	}
+	if err != nil {
+		return err
+	}
+	notice := page.Note("")
+	if note := query.Value("done"); slices.Contains(notices, page.Note(note)) && e.Sessions.Known(r).Made(here.notice(note), query.Value("proof")) {
+		notice = page.Note(note)
+	}
+	return e.show(w, r, here, notice, nil)
+}
+
+// notices are what the page may say was just done.
+var notices = []page.Note{page.NotePasswordChanged, page.NoteSessionEnded, page.NoteConsentRevoked}
+
+func (e *Endpoint) signIn(w http.ResponseWriter, r *http.Request) error {
+	key, err := e.Sessions.Begin(w, r, e.Keeping, &iam.Flow{})
+	if err != nil {
+		return err
+	}
+	session.SeeOther(w, "/signin?flow="+key)
+	return nil
+}
+
+// presence is a person who is signed in in this browser.
+type presence struct {
+	user    iam.User
+	session iam.Session
+}
+
+func (p presence) purpose() string { return "account " + p.session.ID }
+
+// notice binds a notice to the session, so that no link can make the page say something that did not happen.
+func (p presence) notice(note string) string { return "notice " + note + " " + p.session.ID }
+
+func (e *Endpoint) who(r *http.Request) (presence, error) {
+	current, err := e.Sessions.Current(r)
+	if err != nil {
+		return presence{}, err
+	}
+	user, err := e.Keeping.User(r.Context(), current.User)
+	return presence{user, current}, err
+}
+
+func (e *Endpoint) show(w http.ResponseWriter, r *http.Request, here presence, notice page.Note, problems []page.Problem) error {
+	view := page.Account{
+		Common: page.Common{
+			CSRF: e.Sessions.Browser(w, r).FormToken(here.purpose()), Trace: web.Trace(r.Context()), Problems: problems,
+			MinPassword: password.MinCharacters,
+		},
+		Action: home, Username: here.user.Username, Name: here.user.Name, Email: here.user.Email,
+		EmailVerified: here.user.EmailVerified, Notice: notice,
+	}
+	if here.user.Locale != "" {
+		view.Locales = []string{here.user.Locale}
+	}
+	var err error
+	if view.Sessions, err = e.sessions(r.Context(), here); err != nil {
+		return err
+	}
+	languages := session.Languages(r, view.Locales)
+	if view.Consents, err = e.permissions(r.Context(), here, languages); err != nil {
+		return err
+	}
+	if view.Activity, err = e.activity(r.Context(), here, languages); err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if len(problems) > 0 {
+		status = http.StatusUnprocessableEntity
+	}
+	return e.Pages().Render(w, r, status, view)
+}
+
+func (e *Endpoint) sessions(ctx context.Context, here presence) ([]page.Session, error) {
+	living, err := e.Access.UserSessions(ctx, here.user.ID)
+	var list []page.Session
+	for _, one := range living {
+		list = append(list, page.Session{
+			ID: one.ID, Device: one.Agent, Place: place(one.Address), Since: one.Created, Seen: one.Seen,
+			Current: one.ID == here.session.ID,
+		})
+	}
+	return list, err
+}
+
+// place shows a network as the address that people know: a single one without its prefix length.
+func place(network string) string {
+	return strings.TrimSuffix(network, "/32")
+}
+
+// permissions are the consents that were given, and the company's own applications that hold access without being asked.
+func (e *Endpoint) permissions(ctx context.Context, here presence, languages []string) ([]page.Permission, error) {
+	given, err := e.Access.UserConsents(ctx, here.user.ID)
+	if err != nil {
+		return nil, err
+	}
+	grants, err := e.Access.UserGrants(ctx, here.user.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, grant := range grants {
+		if !grant.Revoked.IsZero() || e.now().After(grant.Expires) {
+			continue
+		}
+		at := slices.IndexFunc(given, func(consent iam.Consent) bool { return consent.Client == grant.Client })
+		if at < 0 {
+			given = append(given, iam.Consent{Client: grant.Client, Scope: grant.Scope, Given: grant.Created})
+			continue
+		}
+		given[at].Scope = given[at].Scope.Or(grant.Scope)
+	}
+	var list []page.Permission
+	for _, consent := range given {
+		permission := page.Permission{
+			ID: consent.Client, Since: consent.Given, Client: page.Client{Name: e.nameOf(ctx, consent.Client, languages)},
+		}
+		for _, scope := range consent.Scope {
+			permission.Scopes = append(permission.Scopes, page.Scope{Name: scope, Say: e.Say(scope)})
+		}
+		list = append(list, permission)
+	}
+	return list, nil
+}
+
+// nameOf gives what people call a client; one that is gone keeps its id.
+func (e *Endpoint) nameOf(ctx context.Context, id string, languages []string) string {
+	client, err := e.Clients.Client(ctx, id)
+	if name := client.Name.In(languages...); err == nil && name != "" {
+		return name
+	}
+	return id
+}
+
+// done goes back to the page, which then says what was done.
+func (e *Endpoint) done(w http.ResponseWriter, r *http.Request, here presence, note page.Note) error {
+	proof := e.Sessions.Known(r).FormToken(here.notice(string(note)))
+	session.SeeOther(w, home+"?done="+string(note)+"&proof="+proof)
+	return nil
+}
+
+// deed reads a form that the page sent, and who sent it.
+func (e *Endpoint) deed(r *http.Request) (web.Form, presence, error) {
+	form, err := web.PostForm(r)
+	if err != nil {
+		return web.Form{}, presence{}, err
+	}
+	here, err := e.who(r)
+	if errors.Is(err, iam.ErrNotFound) {
+		return web.Form{}, presence{}, gone(err)
+	}
+	if err != nil {
+		return web.Form{}, presence{}, err
+	}
+	return form, here, e.Sessions.Own(r, here.purpose(), form.Value("csrf"))
+}
+
+func gone(cause error) error {
+	refused := &oauth.Error{Code: "login_required", Status: http.StatusForbidden, Description: "nobody is signed in any more"}
+	return refused.Because(cause)
+}

@@ -1,0 +1,179 @@
+package account
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/limit"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/page"
+	"github.com/gardeauth/garde/internal/session"
+	"github.com/gardeauth/garde/internal/web"
+)
+
+// event is something that the person did to the account here.
+func (e *Endpoint) event(r *http.Request, here presence, detail journal.Detail) journal.Event {
+	event := journal.New(e.now(), detail)
+	event.Actor, event.User, event.Session = "user:"+here.user.ID, here.user.ID, here.session.ID
+	event.Trace = web.Trace(r.Context())
+	event.Personal = map[string]string{"address": e.Network(r), "agent": session.Agent(r)}
+	return event
+}
+
+// SignOut is POST /account/signout: it ends this session.
+func (e *Endpoint) SignOut(w http.ResponseWriter, r *http.Request) error {
+	_, here, err := e.deed(r)
+	if err != nil {
+		return err
+	}
+	if err := e.Sessions.End(r.Context(), w, here.session.ID, e.event(r, here, journal.SignedOut{})); err != nil {
+		return err
+	}
+	session.SeeOther(w, "/logout/done")
+	return nil
+}
+
+// Everywhere is POST /account/everywhere: it ends every session, this one too, and the access of every application.
+func (e *Endpoint) Everywhere(w http.ResponseWriter, r *http.Request) error {
+	_, here, err := e.deed(r)
+	if err != nil {
+		return err
+	}
+	err = e.Access.EndUserSessions(r.Context(), here.user.ID, "", e.event(r, here, journal.SignedOut{Everywhere: true}))
+	if err != nil {
+		return err
+	}
+	if err := e.Sessions.End(r.Context(), w, here.session.ID); err != nil { // the cookies
+		return err
+	}
+	session.SeeOther(w, "/logout/done")
+	return nil
+}
+
+// EndSession is POST /account/sessions: it ends one session of this person.
+func (e *Endpoint) EndSession(w http.ResponseWriter, r *http.Request) error {
+	form, here, err := e.deed(r)
+	if err != nil {
+		return err
+	}
+	living, err := e.Access.UserSessions(r.Context(), here.user.ID)
+	if err != nil {
+		return err
+	}
+	id := form.Value("session")
+	// Of this person's sessions only: an id that was seen elsewhere ends nothing. One that has ended already is no error.
+	if slices.ContainsFunc(living, func(one iam.Session) bool { return one.ID == id }) {
+		event := e.event(r, here, journal.Revoked{What: "session", ID: id, Reason: "ended by its person"})
+		if err := e.Access.EndSession(r.Context(), id, event); err != nil {
+			return err
+		}
+	}
+	if id == here.session.ID {
+		session.SeeOther(w, "/logout/done")
+		return nil
+	}
+	return e.done(w, r, here, page.NoteSessionEnded)
+}
+
+// Revoke is POST /account/consents: it takes an application's access back.
+func (e *Endpoint) Revoke(w http.ResponseWriter, r *http.Request) error {
+	form, here, err := e.deed(r)
+	if err != nil {
+		return err
+	}
+	client := form.Value("consent")
+	if client == "" {
+		return oauth.InvalidRequest("no application was named")
+	}
+	event := e.event(r, here, journal.Revoked{What: "consent", ID: client, Reason: "taken back by the person"})
+	event.Client = client
+	err = e.Access.RevokeConsent(r.Context(), here.user.ID, client, event)
+	if err != nil && !errors.Is(err, iam.ErrNotFound) { // taken back in another tab
+		return err
+	}
+	return e.done(w, r, here, page.NoteConsentRevoked)
+}
+
+// Password is POST /account/password: it needs the current password, and ends every other session.
+func (e *Endpoint) Password(w http.ResponseWriter, r *http.Request) error {
+	form, here, err := e.deed(r)
+	if err != nil {
+		return err
+	}
+	current, fresh := form.Value("current_password"), form.Value("new_password")
+	problems, err := e.faults(form, here)
+	if err != nil {
+		return err
+	}
+	if len(problems) > 0 {
+		return e.show(w, r, here, "", problems)
+	}
+	attempt := limit.Attempt{
+		Account: "user " + here.user.ID, Network: e.Network(r), Device: e.Devices.Known(r, here.user.ID),
+	}
+	if ok, wait := e.Throttle.Allow(attempt); !ok {
+		return e.locked(w, r, wait)
+	}
+	kept, err := e.Keeping.Password(r.Context(), here.user.ID)
+	if err != nil && !errors.Is(err, iam.ErrNotFound) {
+		return err
+	}
+	result, err := e.Hasher.Verify(r.Context(), kept.PHC, current)
+	if err != nil {
+		return err
+	}
+	if !result.OK {
+		e.Face.Note(r, oauth.AccessDenied("the current password is not right"))
+		return e.show(w, r, here, "", []page.Problem{{Field: page.FieldCurrentPassword, Fault: page.FaultCurrent}})
+	}
+	e.Throttle.Clear(attempt)
+	phc, err := e.Hasher.Hash(r.Context(), fresh)
+	if err != nil {
+		return err
+	}
+	event := e.event(r, here, journal.UserChanged{What: "password"})
+	err = e.Keeping.SetPassword(r.Context(), iam.Password{User: here.user.ID, PHC: phc, Changed: e.now()}, here.session.ID, event)
+	if err != nil {
+		return err
+	}
+	if err := e.Changed(r, here.user); err != nil {
+		e.Face.Note(r, err) // the password is changed, whether a mail can tell it or not
+	}
+	return e.done(w, r, here, page.NotePasswordChanged)
+}
+
+// faults are what is wrong with the form before the current password is tried.
+func (e *Endpoint) faults(form web.Form, here presence) ([]page.Problem, error) {
+	current, fresh, again := form.Value("current_password"), form.Value("new_password"), form.Value("new_password_again")
+	var problems []page.Problem
+	if current == "" {
+		problems = append(problems, page.Problem{Field: page.FieldCurrentPassword, Fault: page.FaultMissing})
+	}
+	fault, err := e.Judge(fresh, here.user.Username, here.user.Email, here.user.Name)
+	switch {
+	case err != nil:
+		return nil, err
+	case fresh == "":
+		problems = append(problems, page.Problem{Field: page.FieldNewPassword, Fault: page.FaultMissing})
+	case fault != "":
+		problems = append(problems, page.Problem{Field: page.FieldNewPassword, Fault: fault})
+	case fresh == current:
+		problems = append(problems, page.Problem{Field: page.FieldNewPassword, Fault: page.FaultSame})
+	case fresh != again:
+		problems = append(problems, page.Problem{Field: page.FieldNewPasswordAgain, Fault: page.FaultDiffer})
+	}
+	return problems, nil
+}
+
+func (e *Endpoint) locked(w http.ResponseWriter, r *http.Request, wait time.Duration) error {
+	e.Face.Note(r, oauth.TooManyRequests("too many tries; wait %s", wait.Round(time.Second)))
+	w.Header().Set("Retry-After", strconv.FormatInt(max(1, int64((wait+time.Second-1)/time.Second)), 10))
+	return e.Pages().Render(w, r, http.StatusTooManyRequests, page.Locked{
+		Common: page.Common{Trace: web.Trace(r.Context())}, Wait: wait,
+	})
+}

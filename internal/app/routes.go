@@ -97,7 +97,7 @@ func (s *Server) parser() *request.Parser {
 		steps = request.Standard
 	}
 	return &request.Parser{
-		Issuer: s.Node.Issuer, Clients: s.clients, Policy: s.Policy, Keys: ownKeys{s.Keys}, Steps: slices.Clone(steps),
+		Issuer: s.Node.Issuer, Clients: s.clients, Policy: s.Policy, Keys: ownKeys{s.Keys}, Steps: slices.Clone(steps), Now: s.Lab.Now,
 	}
 }
 

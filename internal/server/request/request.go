@@ -70,13 +70,14 @@ func (r *Refusal) Error() string { return r.Err.Error() }
 // Unwrap gives the error itself.
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// Parser reads requests. All fields are required.
+// Parser reads requests. All fields but Now are required.
 type Parser struct {
 	Issuer  string
 	Clients iam.Clients
 	Policy  func() *assurance.Policy
 	Keys    verify.KeySource // of this server, for id_token_hint
 	Steps   []Step           // Standard, but in a lab
+	Now     func() time.Time // nil: time.Now
 }
 
 // Step is one check at some doors.
@@ -155,6 +156,13 @@ func kept(form web.Form, request *Request) url.Values {
 		values.Set("claims", claims)
 	}
 	return values
+}
+
+func (p *Parser) now() time.Time {
+	if p.Now != nil {
+		return p.Now()
+	}
+	return time.Now()
 }
 
 // knownClient finds the client. Nothing is redirected for one that is unknown.

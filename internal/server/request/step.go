@@ -287,7 +287,12 @@ type hint struct {
 	Subject string `json:"sub"`
 	Session string `json:"sid"`
 	Client  string `json:"aud"`
+
+	IssuedAt jose.NumericDate `json:"iat"`
 }
+
+// skew is how far the clocks of nodes may stand apart.
+const skew = time.Minute
 
 // Hint says whom an ID token of ours is about.
 type Hint struct{ Subject, Session, Client string }
@@ -314,7 +319,10 @@ func (p *Parser) ReadHint(ctx context.Context, text string) (Hint, error) {
 		return Hint{}, refuse(err)
 	}
 	if unverified.Header.Typ != token.TypeID || said.Issuer != p.Issuer || said.Subject == "" {
-		return Hint{}, refuse(nil)
+		return Hint{}, refuse(errors.New("another kind of token, or another server's"))
+	}
+	if time.Unix(int64(said.IssuedAt), 0).After(p.now().Add(skew)) {
+		return Hint{}, refuse(errors.New("issued in the future"))
 	}
 	return Hint{said.Subject, said.Session, said.Client}, nil
 }

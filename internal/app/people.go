@@ -1,19 +1,24 @@
 package app
 
 import (
-	"context"
+	"cmp"
 	"net/http"
+	"path/filepath"
 	"runtime"
 	"time"
 
+	"github.com/gardeauth/garde/internal/deliver"
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/password"
+	"github.com/gardeauth/garde/internal/seal"
+	"github.com/gardeauth/garde/internal/server/account"
 	"github.com/gardeauth/garde/internal/server/authorize"
 	"github.com/gardeauth/garde/internal/server/consent"
 	"github.com/gardeauth/garde/internal/server/discovery"
 	"github.com/gardeauth/garde/internal/server/login"
+	"github.com/gardeauth/garde/internal/server/logout"
 	"github.com/gardeauth/garde/internal/session"
 )
 
@@ -30,18 +35,48 @@ func (s *Server) people(doors *http.ServeMux) {
 	handle(discovery.Standard.Authorize, front.Authorize)
 	signing := s.login()
 	handle("/signin", signing.SignIn)
+	handle("/signup", signing.SignUp)
+	handle("/forgot", signing.Forgot)
+	handle("/link/"+string(iam.LinkVerify), signing.Verify)
+	handle("/link/"+string(iam.LinkReset), signing.Reset)
+	handle("/link/"+string(iam.LinkEnrol), signing.Enrol)
 	asking := &consent.Endpoint{
 		Sessions: s.sessions, Flows: s.House, Users: s.House, Clients: s.clients, Consents: s.House,
-		Say:   func(scope string) map[string]string { return s.Policy().Recipe.Scopes[scope].Say },
-		Pages: s.pages.get, Now: s.Lab.Now,
+		Say: s.say, Pages: s.pages.get, Now: s.Lab.Now,
 	}
 	handle("/consent", asking.Consent)
+	s.own(handle, signing)
 }
+
+// own are the pages about the person who is signed in, and the way out.
+func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request) error), signing *login.Endpoint) {
+	own := &account.Endpoint{
+		Keeping: s.House, Access: s.House, Clients: s.clients, Sessions: s.sessions, Devices: signing.Devices,
+		Hasher: s.hasher, Throttle: signing.Throttle, Network: s.network, Judge: signing.Judge,
+		Changed: signing.TellChanged, Say: s.say, Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
+	}
+	handle("/account", own.Account)
+	handle("/account/password", own.Password)
+	handle("/account/sessions", own.EndSession)
+	handle("/account/consents", own.Revoke)
+	handle("/account/everywhere", own.Everywhere)
+	handle("/account/signout", own.SignOut)
+	out := &logout.Endpoint{
+		Hints: s.parser(), Sessions: s.sessions, Living: s.House, Users: s.House, Clients: s.clients,
+		Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
+	}
+	handle(discovery.Standard.Logout, out.Logout)
+	handle(discovery.Standard.Logout+"/confirm", out.Confirm)
+	handle(discovery.Standard.Logout+"/done", out.Done)
+}
+
+// say gives the recipe's words for a scope, by language.
+func (s *Server) say(scope string) map[string]string { return s.Policy().Recipe.Scopes[scope].Say }
 
 // login puts the sign-in pages together. Password hashing runs on as many cores as there are, with a queue of 64.
 func (s *Server) login() *login.Endpoint {
 	s.failures = login.NewFailures(s.House, s.Lab.Now)
-	return &login.Endpoint{
+	pages := &login.Endpoint{
 		Issuer: s.Node.Issuer, People: s.House, Clients: s.clients, Sessions: s.sessions,
 		Devices:  &session.Devices{Keeper: s.sessions, Sealer: s.Seal, Tenant: iam.DefaultTenant},
 		Factors:  login.All(login.Needs{Passwords: s.House, Hasher: s.hasher}),
@@ -52,6 +87,10 @@ func (s *Server) login() *login.Endpoint {
 		Reached: func(methods []string) string { return s.Policy().Reached(methods) },
 		Offers:  s.offers.value, Pages: s.pages.get, Face: s.pageFace(), Now: s.Lab.Now,
 	}
+	s.post.Works[login.KindForgot] = pages.WorkForgot
+	s.post.Works[login.KindSignUp] = pages.WorkSignUp
+	s.post.Works[login.KindLapse] = pages.WorkLapse
+	return pages
 }
 
 func newHasher() *password.Hasher { return password.NewHasher(runtime.NumCPU(), 64) }
@@ -66,7 +105,31 @@ func (s *Server) offersPart(next *enact.Force) (func(), error) {
 	return func() { s.offers.set(&offers) }, nil
 }
 
-// noPost refuses messages while no way to send them is set up.
-type noPost struct{}
+// openPost sets up the queue of messages, and how mails leave.
+func (s *Server) openPost() error {
+	sender, err := s.sender()
+	if err != nil {
+		return err
+	}
+	s.post = deliver.New(deliver.Queue{
+		Deliveries: s.House, Journal: s.House, Sealer: s.Seal, Tenant: iam.DefaultTenant, Log: s.Log, Now: s.Lab.Now,
+		Works: map[string]deliver.Work{login.KindMail: deliver.MailWork(sender)},
+	})
+	return nil
+}
 
-func (noPost) Enqueue(context.Context, string, []byte) error { return iam.ErrUnavailable }
+func (s *Server) sender() (deliver.Sender, error) {
+	mail := s.Node.Mail
+	if mail.SMTP == "" {
+		folder := mail.Folder
+		if folder == "" {
+			folder = filepath.Join(s.Node.Dir, "mail")
+		}
+		return deliver.Folder{Path: folder, From: cmp.Or(mail.From, "garde@localhost")}, nil
+	}
+	sender := deliver.SMTP{Server: mail.SMTP, From: mail.From, User: mail.User}
+	if mail.Password != "" {
+		sender.Password = func() (seal.Secret, error) { return seal.Resolve(mail.Password, s.Node.Dir) }
+	}
+	return sender, sender.Check()
+}

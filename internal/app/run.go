@@ -57,6 +57,7 @@ func (s *Server) background() []func(context.Context) error {
 		func(ctx context.Context) error { return s.Keys.Run(ctx, s.lease("keys")) },
 		s.completeKeys,
 		s.failures.Run,
+		s.post.Run,
 		every(5*time.Second, s.beat),
 		every(time.Minute, s.sweep),
 	}

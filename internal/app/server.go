@@ -16,6 +16,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/config"
+	"github.com/gardeauth/garde/internal/deliver"
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/fetch"
 	"github.com/gardeauth/garde/internal/follow"
@@ -79,13 +80,13 @@ type Server struct {
 	secrets  secrets
 	hasher   *password.Hasher
 	failures *login.Failures
-	post     login.Post
+	post     *deliver.Queue
 }
 
 // NewServer opens the storage and puts the server together. Nothing runs and nothing listens yet.
 func NewServer(ctx context.Context, node *config.Node, log *slog.Logger, lab Lab) (*Server, error) {
 	server := &Server{
-		ID: uuid.NewString(), Node: node, Lab: lab, Refusals: NewRefusals(), metrics: newMetrics(), hasher: newHasher(), post: noPost{},
+		ID: uuid.NewString(), Node: node, Lab: lab, Refusals: NewRefusals(), metrics: newMetrics(), hasher: newHasher(),
 	}
 	server.Log = slog.New(server.Refusals.Tee(redacted(log.Handler())))
 	for _, step := range []struct {
@@ -216,6 +217,9 @@ func (s *Server) openDoors(context.Context) error {
 	s.prover = s.newProver()
 	s.sessions = &session.Keeper{
 		Sessions: s.House, Lives: func() recipe.Lives { return s.Force.Policy().Lives }, Secure: s.secure(), Now: s.Lab.Now,
+	}
+	if err := s.openPost(); err != nil {
+		return fmt.Errorf("mail: %w", err)
 	}
 	s.Handler, err = s.routes()
 	return err

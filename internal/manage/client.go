@@ -59,11 +59,14 @@ func (c *Clients) Add(ctx context.Context, by string, said Declaration) (iam.Cli
 	return client, secret, err
 }
 
-// Set replaces what was said of a client of the administrator's.
+// Set replaces what was said of a client of the administrator's. Its keys stay, unless others are named.
 func (c *Clients) Set(ctx context.Context, by, id string, said Declaration) (iam.Client, error) {
 	old, err := c.mine(ctx, id, "set")
 	if err != nil {
 		return iam.Client{}, err
+	}
+	if said.Keys == "" && said.JWKSURI == "" {
+		said.Keys = old.JWKS
 	}
 	client, err := c.client(id, said)
 	if err != nil {

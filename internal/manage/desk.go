@@ -1,0 +1,75 @@
+package manage
+
+import (
+	"time"
+
+	"github.com/gardeauth/garde/internal/enact"
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/keys"
+	"github.com/gardeauth/garde/internal/password"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// House is one tenant's view of everything that administrators deal with; store.Tenant keeps it.
+type House interface {
+	iam.UserKeeping
+	iam.Passwords
+	iam.Links
+	iam.Groups
+	iam.ClientKeeping
+	iam.Sessions
+	iam.SessionListing
+	iam.Keys
+	iam.Revisions
+	iam.Nodes
+	iam.Journal
+}
+
+// Needs are what the deeds stand on. All but Policy and Now are required.
+type Needs struct {
+	House   House
+	Enactor *enact.Enactor
+	Ring    *keys.Ring
+	Hasher  *password.Hasher
+	Policy  password.Policy
+	Issuer  string
+	Now     func() time.Time // nil: time.Now
+}
+
+// Desk holds the deeds of all nouns.
+type Desk struct {
+	House    House
+	Users    *Users
+	Groups   *Groups
+	Sessions *Sessions
+	Clients  *Clients
+	Keys     *Keys
+	Recipes  *Recipes
+}
+
+// New sets the desk up.
+func New(needs Needs) *Desk {
+	house, now := needs.House, needs.Now
+	users := &Users{
+		Users: house, Passwords: house, Links: house, Groups: house, Hasher: needs.Hasher, Policy: needs.Policy,
+		Issuer: needs.Issuer, Now: now,
+	}
+	return &Desk{
+		House:    house,
+		Users:    users,
+		Groups:   &Groups{Groups: house, People: users, Now: now},
+		Sessions: &Sessions{Sessions: house, People: users, Now: now},
+		Clients:  &Clients{Clients: house, InForce: inForce(needs.Enactor), Now: now},
+		Keys:     &Keys{Store: house, Journal: house, Ring: needs.Ring, Now: now},
+		Recipes:  &Recipes{Revisions: house, Enactor: needs.Enactor, Now: now},
+	}
+}
+
+func inForce(enactor *enact.Enactor) func() *recipe.Bundle {
+	return func() *recipe.Bundle {
+		if force := enactor.InForce(); force != nil {
+			return force.Bundle
+		}
+		return nil
+	}
+}

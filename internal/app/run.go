@@ -54,8 +54,10 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) background() []func(context.Context) error {
 	return []func(context.Context) error{
 		s.Follower.Run,
+		s.Force.Run,
 		func(ctx context.Context) error { return s.Keys.Run(ctx, s.lease("keys")) },
 		s.completeKeys,
+		pace,
 		s.failures.Run,
 		s.post.Run,
 		every(5*time.Second, s.beat),

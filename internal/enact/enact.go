@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/iam"
@@ -57,6 +59,27 @@ func (e *Enactor) Problem() string {
 	return ""
 }
 
+// Run tries again what could not be adopted, every few seconds until ctx ends: the cause may have gone (a storage that
+// answers again, a file that is there now) without a newer revision to tell of it.
+func (e *Enactor) Run(ctx context.Context) error {
+	tick := time.NewTicker(retry)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if before := e.Problem(); before != "" {
+			if err := e.Adopt(ctx); err != nil && ctx.Err() == nil && err.Error() != before {
+				slog.Error("the newest recipe still can't be adopted", "error", err)
+			}
+		}
+	}
+}
+
+const retry = 5 * time.Second
+
 // Adopt brings this node to the newest revision. When it fails, what was in force stays, and Problem tells why. A
 // storage without any revision is no problem: nothing is allowed then.
 func (e *Enactor) Adopt(ctx context.Context) error {
@@ -85,6 +108,9 @@ func (e *Enactor) adopt(ctx context.Context) error {
 	bundle, err := recipe.Parse(newest.Bundle)
 	if err != nil {
 		return fmt.Errorf("read revision %d: %w", newest.Number, err)
+	}
+	if bundle.Digest() != newest.Digest {
+		return fmt.Errorf("revision %d is not what was applied: its digest differs", newest.Number)
 	}
 	next := &Force{
 		Number: newest.Number, Digest: newest.Digest, Bundle: bundle,

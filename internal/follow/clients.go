@@ -51,5 +51,6 @@ func (c *Clients) Hear(_ context.Context, change iam.Change) {
 	case iam.ChangedRecipe:
 		c.change.Add(1)
 		c.cache.InvalidateAll()
+	case iam.ChangeToken, iam.ChangeGrant, iam.ChangeSession, iam.ChangeUser, iam.ChangeKey, iam.ChangedUser, iam.ChangedKeys:
 	}
 }

@@ -5,6 +5,7 @@ package follow
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,8 +19,9 @@ type Follower struct {
 	Poll      time.Duration    // how long to trust silence (default 250ms)
 	Now       func() time.Time // nil: time.Now
 
+	mu    sync.Mutex // one reading at a time
 	seq   atomic.Int64
-	heard atomic.Int64 // unix microseconds of the last successful reading
+	heard atomic.Pointer[time.Time] // up to when everything is known
 }
 
 const (
@@ -38,14 +40,20 @@ func (f *Follower) now() time.Time {
 // Seq is the last change that was heard.
 func (f *Follower) Seq() int64 { return f.seq.Load() }
 
-// Fresh tells whether the outbox could be read lately. When it could not, nobody here knows what was revoked.
+// Fresh tells whether everything was heard that had happened up to a moment ago. When it was not, because the outbox can't
+// be read, a listener is slow, or there is much to catch up with, nobody here knows what was revoked.
 func (f *Follower) Fresh() bool {
-	return f.now().Sub(time.UnixMicro(f.heard.Load())) < stale
+	heard := f.heard.Load()
+	return heard != nil && f.now().Sub(*heard) < stale
 }
 
 // Catch reads everything that came since the last reading.
 func (f *Follower) Catch(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for {
+		// The time before the question: what comes while the answer is on its way, or is being listened to, is not heard.
+		asked := f.now()
 		changes, err := f.Changes.ChangesAfter(ctx, f.seq.Load(), batch)
 		if err != nil {
 			return err
@@ -56,8 +64,8 @@ func (f *Follower) Catch(ctx context.Context) error {
 			}
 			f.seq.Store(change.Seq)
 		}
-		f.heard.Store(f.now().UnixMicro())
 		if len(changes) < batch {
+			f.heard.Store(&asked)
 			return nil
 		}
 	}
@@ -69,11 +77,19 @@ func (f *Follower) Run(ctx context.Context) error {
 	if poll <= 0 {
 		poll = pause
 	}
+	silent := false
 	for ctx.Err() == nil {
 		if err := f.Catch(ctx); err != nil && ctx.Err() == nil {
-			slog.Warn("follow the outbox", "error", err)
+			if !silent { // once an outage, not at every try
+				slog.Warn("the outbox can't be read: nobody here knows what was revoked", "error", err)
+			}
+			silent = true
 			sleep(ctx, poll)
 			continue
+		}
+		if silent && ctx.Err() == nil {
+			slog.Info("the outbox is read again", "seq", f.Seq())
+			silent = false
 		}
 		hint, cancel := context.WithTimeout(ctx, poll)
 		if err := f.Changes.Wait(hint); err != nil && hint.Err() == nil {

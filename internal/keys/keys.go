@@ -19,7 +19,8 @@ import (
 	"github.com/gardeauth/garde/internal/seal"
 )
 
-// Ring holds the keys in memory. All fields but Now and Schedule are required.
+// Ring holds the keys in memory. All fields but Now and Schedule are required. What is published and found is as of the
+// last Load; Run loads every minute, because times pass.
 type Ring struct {
 	Store    iam.Keys
 	Sealer   seal.Sealer
@@ -82,7 +83,7 @@ func (r *Ring) Load(ctx context.Context) error {
 	next := &held{signers: map[jose.Alg][]dated{}}
 	var public []jose.PublicKey
 	for _, row := range rows {
-		if !row.Removed.IsZero() && !now.Before(row.Removed) {
+		if !before(now, row.Removed) {
 			continue
 		}
 		signer, err := r.open(row)
@@ -132,7 +133,7 @@ func (r *Ring) Signer(alg jose.Alg) (*jose.Signer, error) {
 	}
 	now := r.now()
 	for _, key := range holding.signers[alg] {
-		if !key.Activates.After(now) && (key.Retires.IsZero() || now.Before(key.Retires)) {
+		if !key.Activates.After(now) && before(now, key.Retires) {
 			return key.signer, nil
 		}
 	}

@@ -30,7 +30,8 @@ func (r *Ring) Ensure(ctx context.Context, algs ...jose.Alg) error {
 		if living(rows, alg, r.now()) {
 			continue
 		}
-		key, err := r.make(alg, r.now())
+		// A minute ago, so that a node whose clock is behind can sign by it too.
+		key, err := r.make(alg, r.now().Add(-skew))
 		if err != nil {
 			return err
 		}
@@ -41,9 +42,12 @@ func (r *Ring) Ensure(ctx context.Context, algs ...jose.Alg) error {
 	return r.Load(ctx)
 }
 
+// skew is how far the clocks of nodes may stand apart.
+const skew = time.Minute
+
 func living(rows []iam.Key, alg jose.Alg, now time.Time) bool {
 	for _, row := range rows {
-		if jose.Alg(row.Alg) == alg && (row.Retires.IsZero() || now.Before(row.Retires)) {
+		if jose.Alg(row.Alg) == alg && before(now, row.Retires) && before(now, row.Removed) {
 			return true
 		}
 	}
@@ -76,43 +80,60 @@ func (r *Ring) Rotate(ctx context.Context, alg jose.Alg, atOnce bool, actor stri
 			continue
 		}
 		old.Retires, old.Removed = activates, activates.Add(schedule.Overlap)
-		if err := r.Store.SetKey(ctx, old, r.event("retires", old)); err != nil {
+		retires := r.event("retires", old)
+		retires.Actor = actor
+		if err := r.Store.SetKey(ctx, old, retires); err != nil {
 			return iam.Key{}, err
 		}
 	}
 	return key, r.Load(ctx)
 }
 
-// Remove takes a key out of the set at once: whatever it signed is dead within a second. The last key that signs by an
-// algorithm can't be removed; rotate first.
+// Remove takes a key out of the set at once: whatever it signed is dead within a second. A key without which its algorithm
+// would sign no more, now or when others retire, can't be removed; rotate at once first.
 func (r *Ring) Remove(ctx context.Context, kid, actor string) error {
 	rows, err := r.Store.ListKeys(ctx)
 	if err != nil {
 		return err
 	}
-	for _, row := range rows {
-		if row.ID != kid {
+	at := slices.IndexFunc(rows, func(row iam.Key) bool { return row.ID == kid })
+	if at < 0 {
+		return iam.ErrNotFound
+	}
+	row, now := rows[at], r.now()
+	if needed(row, slices.Delete(rows, at, at+1), now) {
+		return errors.New("no other key would sign by " + row.Alg + ": rotate at once first")
+	}
+	row.Removed = now
+	if before(now, row.Retires) {
+		row.Retires = now
+	}
+	removed := r.event("removed", row)
+	removed.Actor = actor
+	if err := r.Store.SetKey(ctx, row, removed); err != nil {
+		return err
+	}
+	return r.Load(ctx)
+}
+
+// needed tells whether others would leave a time without a key that signs, where with row there is none.
+func needed(row iam.Key, others []iam.Key, now time.Time) bool {
+	if !before(now, row.Retires) || !before(now, row.Removed) {
+		return false // it signs no more anyway
+	}
+	signs, stays := false, false
+	for _, other := range others {
+		if other.Alg != row.Alg || !before(now, other.Retires) || !before(now, other.Removed) {
 			continue
 		}
-		others := func(other iam.Key) bool {
-			return other.ID != kid && other.Alg == row.Alg && !other.Activates.After(r.now()) && other.Retires.IsZero()
-		}
-		if row.Retires.IsZero() && !slices.ContainsFunc(rows, others) {
-			return errors.New("it is the only key that signs by " + row.Alg + ": rotate at once first")
-		}
-		row.Removed = r.now()
-		if row.Retires.IsZero() {
-			row.Retires = row.Removed
-		}
-		removed := r.event("removed", row)
-		removed.Actor = actor
-		if err := r.Store.SetKey(ctx, row, removed); err != nil {
-			return err
-		}
-		return r.Load(ctx)
+		signs = signs || !other.Activates.After(now)
+		stays = stays || other.Retires.IsZero()
 	}
-	return iam.ErrNotFound
+	return !signs && !row.Activates.After(now) || !stays && row.Retires.IsZero()
 }
+
+// before tells whether now is before end; the zero end never comes.
+func before(now, end time.Time) bool { return end.IsZero() || now.Before(end) }
 
 // Rewrap puts every key under the current master key.
 func (r *Ring) Rewrap(ctx context.Context) (int, error) {

@@ -26,7 +26,7 @@ func call(client *http.Client, request *http.Request, into any) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer response.Body.Close() //nolint:errcheck // read to the end or given up: nothing is lost
+	defer response.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return response.StatusCode, err
@@ -57,28 +57,37 @@ type Recipes struct {
 	problem string
 }
 
-// Run follows until ctx ends. A recipe that can't be adopted leaves the former in force, and the Server is told why.
+// Run follows until ctx ends. A recipe that can't be adopted leaves the former in force; the Server is told why, and it is
+// tried again, more and more slowly, because the cause may go without a newer revision.
 func (f *Recipes) Run(ctx context.Context) error {
-	pause := 100 * time.Millisecond
+	pause, told := firstPause, ""
 	for ctx.Err() == nil {
 		err := f.Once(ctx)
 		if err == nil {
-			pause = 100 * time.Millisecond
+			pause, told = firstPause, ""
 			continue
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		f.Log.Warn("follow the recipe in force", "error", err)
+		if text := err.Error(); text != told {
+			f.Log.Warn("follow the recipe in force", "error", err)
+			told = text
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, 5*time.Second)
+		pause = min(2*pause, longestPause)
 	}
 	return nil
 }
+
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 5 * time.Second
+)
 
 // Once asks once, and adopts what is newer.
 func (f *Recipes) Once(ctx context.Context) error {
@@ -87,8 +96,7 @@ func (f *Recipes) Once(ctx context.Context) error {
 		return err
 	}
 	if err := f.Adopt(number, bundle); err != nil {
-		f.problem = err.Error()
-		f.number = number // it was heard; Problem says that it is not obeyed
+		f.problem = err.Error() // the number stays that of the recipe that is obeyed
 		return fmt.Errorf("adopt revision %d: %w", number, err)
 	}
 	f.number, f.problem = number, ""
@@ -173,16 +181,19 @@ func (f *Recipes) vouched(ctx context.Context, said answer) (int64, *recipe.Bund
 	if f.Now != nil {
 		now = f.Now
 	}
-	bundle, err := recipe.Parse(said.Bundle)
-	if err != nil {
-		return 0, nil, err
-	}
 	switch {
 	case claims.Issuer != f.Issuer || claims.Audience != f.Client:
 		return 0, nil, errors.New("the recipe is for another Gate, or from another Server")
 	case now().Unix() >= int64(claims.Expires):
 		return 0, nil, errors.New("the statement beside the recipe has expired")
-	case claims.Digest != bundle.Digest():
+	case claims.Revision <= f.number:
+		return 0, nil, errors.New("the recipe is not newer than the one that is obeyed")
+	}
+	bundle, err := recipe.Parse(said.Bundle)
+	if err != nil {
+		return 0, nil, err
+	}
+	if claims.Digest != bundle.Digest() {
 		return 0, nil, errors.New("the recipe is not the one that the Server signed for")
 	}
 	return claims.Revision, bundle, nil

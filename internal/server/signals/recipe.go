@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gardeauth/garde/internal/enact"
@@ -33,15 +34,23 @@ type Document struct {
 	Bundle    []byte `json:"bundle"`    // recipe.Bundle, as Marshal wrote it
 }
 
-// Recipes is /signals/recipe: the recipe in force, for Gates that share no storage with the Server.
+// Recipes is /signals/recipe: the recipe in force, for Gates that share no storage with the Server. All fields but Hold and
+// Now are required.
 type Recipes struct {
 	Issuer string
 	Tokens Bearer
 	Force  func() *enact.Force
 	Signer func(jose.Alg) (*jose.Signer, error)
 	Nodes  iam.Nodes
-	Hold   time.Duration // how long to wait for a newer one (default 20s)
-	Now    func() time.Time
+	Hold   time.Duration    // how long to wait for a newer one (default 20s)
+	Now    func() time.Time // nil: time.Now
+}
+
+func (e *Recipes) now() time.Time {
+	if e.Now != nil {
+		return e.Now()
+	}
+	return time.Now()
 }
 
 const statementLife = 5 * time.Minute
@@ -67,10 +76,13 @@ func (e *Recipes) Recipe(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return oauth.InvalidRequest("after must be the number of a revision")
 	}
-	if err := e.hear(r.Context(), query, after); err != nil {
+	if err := e.hear(r.Context(), claims.ClientID, query, after); err != nil {
 		return err
 	}
 	newer := e.await(r.Context(), after)
+	if _, err := e.Tokens.Bearer(r); err != nil { // it may have died during the wait
+		return err
+	}
 	web.NoStore(w)
 	if newer == nil {
 		w.WriteHeader(http.StatusNotModified)
@@ -83,17 +95,27 @@ func (e *Recipes) Recipe(w http.ResponseWriter, r *http.Request) error {
 	return web.JSON(w, http.StatusOK, true, document)
 }
 
-// hear keeps what the Gate says of itself.
-func (e *Recipes) hear(ctx context.Context, query web.Form, adopted int64) error {
+// The most that a Gate may say of itself.
+const (
+	maxNode    = 64
+	maxName    = 100
+	maxProblem = 500
+)
+
+// hear keeps what the Gate says of itself, under its client: no Gate can speak for another's, nor for a node of the Server.
+func (e *Recipes) hear(ctx context.Context, client string, query web.Form, adopted int64) error {
 	id := query.Value("node")
-	if id == "" || len(id) > 64 {
+	if id == "" || len(id) > maxNode {
 		return oauth.InvalidRequest("node is missing or too long")
 	}
-	problem := query.Value("problem")
 	return e.Nodes.Beat(ctx, iam.Node{
-		ID: id, Name: query.Value("name"), Role: "gate", Revision: adopted, Ready: query.Value("ready") == "yes",
-		Problem: problem[:min(len(problem), 500)], Seen: e.Now().UTC(),
+		ID: client + "/" + id, Name: cut(query.Value("name"), maxName), Role: "gate", Revision: adopted,
+		Ready: query.Value("ready") == "yes", Problem: cut(query.Value("problem"), maxProblem), Seen: e.now().UTC(),
 	})
+}
+
+func cut(text string, most int) string {
+	return strings.ToValidUTF8(text[:min(len(text), most)], "")
 }
 
 // await gives the revision in force once it is newer than after, or nil when the wait is over.
@@ -125,7 +147,7 @@ func (e *Recipes) document(force *enact.Force, gate string) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	now := e.Now()
+	now := e.now()
 	statement, err := signer.Sign(TypeRecipe, Statement{
 		Issuer: e.Issuer, Audience: gate, IssuedAt: now.Unix(), Expires: now.Add(statementLife).Unix(),
 		Revision: force.Number, Digest: force.Digest,

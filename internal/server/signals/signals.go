@@ -21,14 +21,13 @@ type Bearer interface {
 	Bearer(r *http.Request) (verify.Claims, error)
 }
 
-// Endpoint is /signals/revocations.
+// Endpoint is /signals/revocations. All fields but Beat and Now are required.
 type Endpoint struct {
 	Tokens  Bearer
 	Changes iam.Changes
-	Fresh   func() bool // whether this node itself hears what is revoked
-	Dead    func(verify.Claims) error
-	Beat    time.Duration    // between heartbeats (default 1s)
-	Now     func() time.Time // nil: time.Now
+	Dead    func(verify.Claims) error // whether the Gate's own token was revoked
+	Beat    time.Duration             // between heartbeats (default 1s)
+	Now     func() time.Time          // nil: time.Now
 }
 
 const (

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,13 +69,12 @@ type Gate struct {
 	Metrics string        `yaml:"metrics,omitempty"`
 	Client  string        `yaml:"client"`            // client of type service, by which the Gate asks the Server
 	Secret  string        `yaml:"secret"`            // reference to its secret
-	Recipe  string        `yaml:"recipe,omitempty"`  // from: store (default) or file
 	Silence time.Duration `yaml:"silence,omitempty"` // how long the revocation feed may be silent (default 10s)
 }
 
 // Load reads and checks node.yaml. All faults come at once, each with what to do.
 func Load(path string) (*Node, error) {
-	raw, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the node's settings: %w (garde init DIR writes a first one)", err)
 	}
@@ -82,6 +83,9 @@ func Load(path string) (*Node, error) {
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&node); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: %s", path, readable(err))
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) { // who reads only the first would miss the rest
+		return nil, fmt.Errorf("%s: a second document begins at a line ---; write one", path)
 	}
 	dir, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
@@ -95,12 +99,15 @@ func Load(path string) (*Node, error) {
 	return &node, nil
 }
 
-// readable takes the library's own words off a fault.
+// readable takes the library's own words off a fault, and every value: one may be a secret that stands in the wrong place.
 func readable(err error) string {
 	text := strings.NewReplacer("yaml: ", "", "unmarshal errors:\n  ", "", "in type config.Node", "in node.yaml",
 		"in type config.", "in its part ").Replace(err.Error())
-	return strings.TrimSpace(text)
+	return strings.TrimSpace(quoted.ReplaceAllString(text, " a value"))
 }
+
+// quoted is how the library repeats a value that does not fit, with its tag before it.
+var quoted = regexp.MustCompile("(?s) !![a-z]+( `.*?`)?")
 
 // place makes paths absolute.
 func (n *Node) place() {
@@ -124,48 +131,113 @@ func (n *Node) place() {
 	}
 }
 
+// faults gathers what is wrong, in the order of the file.
+type faults []error
+
+func (f *faults) add(format string, args ...any) {
+	*f = append(*f, fmt.Errorf("  "+format, args...))
+}
+
 func (n *Node) check() error {
-	var faults []error
-	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf("  "+format, args...)) }
+	var f faults
 	if err := CheckIssuer(n.Issuer); err != nil {
-		add("issuer: %v", err)
+		f.add("issuer: %v", err)
 	}
 	if n.Listen == "" {
-		add("listen: missing; write the address of the Server, such as 127.0.0.1:8080")
-	} else if err := address(n.Listen); err != nil {
-		add("listen: %v", err)
+		f.add("listen: missing; write the address of the Server, such as 127.0.0.1:8080")
 	}
-	for name, where := range map[string]string{"metrics": n.Metrics, "gate.listen": n.Gate.Listen, "gate.metrics": n.Gate.Metrics} {
-		if where == "" {
-			continue
-		}
-		if err := address(where); err != nil {
-			add("%s: %v", name, err)
-		}
+	f.address("listen", n.Listen)
+	f.pair("tls", n.TLS)
+	f.address("metrics", n.Metrics)
+	switch scheme, rest, _ := strings.Cut(n.Storage, ":"); {
+	case rest != "" && (scheme == "sqlite" || strings.HasPrefix(rest, "//") && (scheme == "postgres" || scheme == "postgresql")):
+	default:
+		f.add("storage: write sqlite:garde.db or postgres://user@host/database")
 	}
-	if !strings.HasPrefix(n.Storage, "sqlite:") && !strings.HasPrefix(n.Storage, "postgres://") && !strings.HasPrefix(n.Storage, "postgresql://") {
-		add("storage: write sqlite:garde.db or postgres://user@host/database")
+	if !reference(n.Master) {
+		f.add("master_key: write a reference, file:master.key or env:NAME; the key itself never stands here")
 	}
-	if !strings.HasPrefix(n.Master, "file:") && !strings.HasPrefix(n.Master, "env:") {
-		add("master_key: write a reference, file:master.key or env:NAME; the key itself never stands here")
-	}
-	for _, pair := range []TLS{n.TLS, n.Gate.TLS} {
-		if (pair.Cert == "") != (pair.Key == "") {
-			add("tls: cert and key go together")
+	for i, previous := range n.Previous {
+		if !reference(previous) {
+			f.add("previous_master_keys[%d]: write a reference, file:old.key or env:NAME; the key itself never stands here", i)
 		}
 	}
 	for _, network := range n.Proxies {
 		if _, err := netip.ParsePrefix(network); err != nil {
-			add("trusted_proxies: %q is no network; write 10.0.0.0/8", network)
+			f.add("trusted_proxies: %q is no network; write 10.0.0.0/8", network)
 		}
 	}
-	if n.Gate.Listen != "" && (n.Gate.Client == "" || n.Gate.Secret == "") {
-		add("gate: client and secret are needed, so that the Gate can follow what the Server revokes")
+	f.mail(n.Mail)
+	for _, host := range n.Fetch.AllowHosts {
+		f.address("fetch.allow_hosts", host)
 	}
-	if n.Gate.Silence < 0 || n.Gate.Silence > time.Minute {
-		add("gate.silence: at most 1m; a longer one would let revoked tokens live")
+	f.gate(n.Gate)
+	return errors.Join(f...)
+}
+
+func (f *faults) address(name, where string) {
+	if where == "" {
+		return
 	}
-	return errors.Join(faults...)
+	if err := address(where); err != nil {
+		f.add("%s: %v", name, err)
+	}
+}
+
+func (f *faults) pair(name string, files TLS) {
+	if (files.Cert == "") != (files.Key == "") {
+		f.add("%s: cert and key go together", name)
+	}
+}
+
+func (f *faults) mail(m Mail) {
+	f.address("mail.smtp", m.SMTP)
+	if m.SMTP != "" && m.From == "" {
+		f.add("mail.from: missing; write the address that mails come from, such as login@example.com")
+	}
+	if m.SMTP != "" && m.Folder != "" {
+		f.add("mail: smtp sends and folder keeps; write one of them")
+	}
+	if m.Password != "" && !reference(m.Password) {
+		f.add("mail.password: write a reference, file:PATH or env:NAME; the password itself never stands here")
+	}
+}
+
+// The silence of the feed that a Gate may bear. Heartbeats come each second.
+const (
+	minSilence = 3 * time.Second
+	maxSilence = time.Minute
+)
+
+func (f *faults) gate(g Gate) {
+	if g == (Gate{}) {
+		return
+	}
+	if g.Listen == "" {
+		f.add("gate.listen: missing; write the address of the Gate, such as 127.0.0.1:8081")
+	}
+	f.address("gate.listen", g.Listen)
+	f.pair("gate.tls", g.TLS)
+	f.address("gate.metrics", g.Metrics)
+	if g.Client == "" || g.Secret == "" {
+		f.add("gate: client and secret are needed, so that the Gate can follow what the Server revokes")
+	}
+	if g.Secret != "" && !reference(g.Secret) {
+		f.add("gate.secret: write a reference, file:PATH or env:NAME; the secret itself never stands here")
+	}
+	switch {
+	case g.Silence == 0:
+	case g.Silence < minSilence:
+		f.add("gate.silence: at least 3s; heartbeats come each second, and a shorter one would refuse honest calls")
+	case g.Silence > maxSilence:
+		f.add("gate.silence: at most 1m; a longer one would let revoked tokens live")
+	}
+}
+
+// reference tells whether text says where a secret is, rather than being one.
+func reference(text string) bool {
+	kind, where, _ := strings.Cut(text, ":")
+	return where != "" && (kind == "file" || kind == "env")
 }
 
 // CheckIssuer tells what is wrong with an issuer (RFC 8414 section 2): https, or http on loopback; no query, no fragment,
@@ -183,10 +255,28 @@ func CheckIssuer(issuer string) error {
 		return errors.New("write it in lower case: clients compare it byte for byte")
 	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
 		return errors.New("leave the default port out: clients compare it byte for byte")
+	case !host(u):
+		return errors.New("write the host in ASCII, an international one as xn--..., and the port as a plain number")
 	case u.Scheme == "https", u.Scheme == "http" && Loopback(u.Hostname()):
 		return nil
 	}
 	return errors.New("https is needed; http only on localhost, 127.0.0.1 or [::1]")
+}
+
+// host tells whether host and port are in their only spelling: letters, digits, hyphens and dots, or a bracketed address.
+func host(u *url.URL) bool {
+	name := u.Hostname()
+	if strings.HasPrefix(u.Host, "[") {
+		ip, err := netip.ParseAddr(name)
+		if err != nil || ip.Zone() != "" || ip.String() != name {
+			return false
+		}
+		name = "[" + name + "]"
+	} else if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".") {
+		return false
+	}
+	port := u.Port()
+	return u.Host == name && port == "" || u.Host == name+":"+port && plainPort(port) && port != "0"
 }
 
 // Loopback tells whether a host name or address means this machine.
@@ -200,8 +290,14 @@ func Loopback(host string) bool {
 
 func address(where string) error {
 	_, port, err := net.SplitHostPort(where)
-	if err != nil || port == "" {
+	if err != nil || !plainPort(port) {
 		return fmt.Errorf("%q is no address; write HOST:PORT", where)
 	}
 	return nil
+}
+
+// plainPort tells whether port is a number from 0 to 65535 in its only spelling. 0 lets the system choose.
+func plainPort(port string) bool {
+	number, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && strconv.FormatUint(number, 10) == port
 }

@@ -56,7 +56,7 @@ type CodeProof struct {
 // Codes keeps authorization codes until they are redeemed through Issuing.
 type Codes interface {
 	// AddCode keeps a code, ends the flow it came from (zero: none) and gives consent (nil: none), at once. ErrRevoked if
-	// the user, the client or the session no longer stands.
+	// the user, the client or the session no longer stands; ErrNotFound if the flow has ended, so that it gives one code.
 	AddCode(ctx context.Context, code Code, flow FlowHash, consent *Consent, events ...journal.Event) error
 	// Try compares a proof like Issue does, but spends nothing: a wrong proof is counted and answered ErrMismatch, a code
 	// that is spent comes back as ErrSpent after its grant has ended (only by the right proof), too late is ErrExpired. The

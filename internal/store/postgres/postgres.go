@@ -23,6 +23,7 @@ import (
 const (
 	poolSize     = 32
 	readyWithin  = 2 * time.Second
+	maxBusy      = 1024 // the next is refused at once
 	maxTries     = 10
 	firstPause   = 2 * time.Millisecond
 	waitAtMost   = 250 * time.Millisecond // a notification may be lost; the outbox is the truth
@@ -37,6 +38,7 @@ type Engine struct {
 	stop context.CancelFunc
 	gone chan struct{}
 	shut atomic.Bool
+	busy atomic.Int64 // deeds and look-ups under way or waiting for a connection
 }
 
 var _ sqlstore.Engine = (*Engine)(nil)
@@ -97,12 +99,19 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) error {
 
 // Read runs look-ups.
 func (e *Engine) Read(ctx context.Context, look func(sqlstore.Tx) error) error {
-	return retry(ctx, func() error {
-		return e.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-			t := &tx{ctx: ctx, on: conn}
-			return t.verdict(look(t))
-		})
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.leave()
+	// Never tried again: what look has gathered would be there twice.
+	err := e.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		t := &tx{ctx: ctx, on: conn}
+		return t.verdict(look(t))
 	})
+	if err != nil {
+		return translate(ctx, err)
+	}
+	return nil
 }
 
 // Snapshot runs look-ups that see one state.
@@ -116,6 +125,10 @@ func (e *Engine) Deed(ctx context.Context, do func(sqlstore.Tx) error) error {
 }
 
 func (e *Engine) transact(ctx context.Context, options pgx.TxOptions, do func(sqlstore.Tx) error) error {
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.leave()
 	return retry(ctx, func() error {
 		return pgx.BeginTxFunc(ctx, e.pool, options, func(on pgx.Tx) error {
 			t := &tx{ctx: ctx, on: on}
@@ -133,6 +146,10 @@ func (e *Engine) transact(ctx context.Context, options pgx.TxOptions, do func(sq
 
 // Together runs statements in one implicit transaction and one round trip.
 func (e *Engine) Together(ctx context.Context, statements ...sqlstore.Statement) ([]int64, error) {
+	if err := e.enter(); err != nil {
+		return nil, err
+	}
+	defer e.leave()
 	changed := make([]int64, len(statements))
 	err := retry(ctx, func() error {
 		if len(statements) == 1 {
@@ -154,6 +171,17 @@ func (e *Engine) Together(ctx context.Context, statements ...sqlstore.Statement)
 	}
 	return changed, nil
 }
+
+// enter keeps the queue before the pool bounded.
+func (e *Engine) enter() error {
+	if e.busy.Add(1) > maxBusy {
+		e.leave()
+		return unavailable(errBusy)
+	}
+	return nil
+}
+
+func (e *Engine) leave() { e.busy.Add(-1) }
 
 // Wait returns when a deed with a hint was committed on any node, or soon in any case.
 func (e *Engine) Wait(ctx context.Context) error { return e.news.wait(ctx, waitAtMost) }

@@ -13,6 +13,8 @@ import (
 	"github.com/gardeauth/garde/internal/store/sqlstore"
 )
 
+var errBusy = errors.New("too many deeds wait")
+
 // runner is what a deed has in its hands: a transaction or a connection.
 type runner interface {
 	Exec(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error)

@@ -13,7 +13,17 @@ import (
 // Engine runs deeds durably. Its errors: iam.ErrExists for a broken uniqueness, iam.ErrUnavailable (wrapped, with the
 // cause) when a deed was not done or is not known to be done; what the deed itself returned passes unchanged.
 type Engine interface {
-	// Read runs look-ups. Each statement sees what was committed when it began.
+	Doors
+	// Wait returns when a deed that called Tx.Hint was committed, on any node, or soon after in any case.
+	Wait(ctx context.Context) error
+	// Ready is nil while deeds can be done.
+	Ready(ctx context.Context) error
+	Close() error
+}
+
+// Doors are the ways into an engine.
+type Doors interface {
+	// Read runs look, once. Each statement sees what was committed when it began.
 	Read(ctx context.Context, look func(Tx) error) error
 	// Snapshot runs look-ups that all see one state.
 	Snapshot(ctx context.Context, look func(Tx) error) error
@@ -22,11 +32,6 @@ type Engine interface {
 	Deed(ctx context.Context, do func(Tx) error) error
 	// Together runs statements as one deed, in one round trip where there is a network, and gives the rows each changed.
 	Together(ctx context.Context, statements ...Statement) ([]int64, error)
-	// Wait returns when a deed that called Tx.Hint was committed, on any node, or soon after in any case.
-	Wait(ctx context.Context) error
-	// Ready is nil while deeds can be done.
-	Ready(ctx context.Context) error
-	Close() error
 }
 
 // Tx is what a deed sees. It is of no use after the deed.

@@ -2,6 +2,8 @@ package storetest_test
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -20,6 +22,8 @@ import (
 // callers is how many ask at once, per processor: 64 on two.
 const callers = 32
 
+const people = 256
+
 func benchEngines(b *testing.B, bench func(*testing.B, *sqlstore.Tenant)) {
 	for name, address := range map[string]func(testing.TB) string{
 		"sqlite":   func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "garde.db") },
@@ -31,9 +35,11 @@ func benchEngines(b *testing.B, bench func(*testing.B, *sqlstore.Tenant)) {
 			if err := tenant.PutClient(context.Background(), client); err != nil {
 				b.Fatal(err)
 			}
-			user := iam.User{ID: "u-ada", Username: "ada"}
-			if err := tenant.AddUser(context.Background(), user, iam.Password{}); err != nil {
-				b.Fatal(err)
+			for i := range people { // deeds of one person come one after the other, those of many do not
+				user := iam.User{ID: fmt.Sprint("u-", i), Username: fmt.Sprint("user", i)}
+				if err := tenant.AddUser(context.Background(), user, iam.Password{}); err != nil {
+					b.Fatal(err)
+				}
 			}
 			b.SetParallelism(callers)
 			b.ResetTimer()
@@ -63,13 +69,14 @@ func BenchmarkClientCredentials(b *testing.B) {
 
 func benchCode(b *testing.B, tenant *sqlstore.Tenant) (iam.Code, *iam.Refresh) {
 	now := time.Now()
+	user := fmt.Sprint("u-", rand.IntN(people))
 	code := iam.Code{Hash: iam.HashCode(iam.NewSecret(iam.PrefixCode)), Challenge: "c", Created: now, Expires: now.Add(time.Minute),
-		Grant: iam.Grant{ID: uuid.NewString(), Client: "c-svc", User: "u-ada", Created: now, Expires: now.Add(time.Hour)}}
+		Grant: iam.Grant{ID: uuid.NewString(), Client: "c-svc", User: user, Created: now, Expires: now.Add(time.Hour)}}
 	refresh := &iam.Refresh{Hash: iam.HashRefresh(iam.NewSecret(iam.PrefixRefresh)), Grant: code.Grant.ID, Created: now, Idle: now.Add(time.Hour)}
 	if err := tenant.AddCode(context.Background(), code, iam.FlowHash{}, nil, benchEvent()...); err != nil {
 		b.Error(err)
 	}
-	if err := tenant.Issue(context.Background(), iam.Issue{Now: now, Client: "c-svc", User: "u-ada", NewRefresh: refresh, Events: benchEvent(),
+	if err := tenant.Issue(context.Background(), iam.Issue{Now: now, Client: "c-svc", User: user, NewRefresh: refresh, Events: benchEvent(),
 		Code: &iam.CodeProof{Hash: code.Hash, Client: "c-svc", Challenge: "c"}}); err != nil {
 		b.Error(err)
 	}
@@ -95,7 +102,7 @@ func BenchmarkRefreshRotation(b *testing.B) {
 			for pb.Next() {
 				now := time.Now()
 				next := &iam.Refresh{Hash: iam.HashRefresh(iam.NewSecret(iam.PrefixRefresh)), Grant: refresh.Grant, Created: now, Idle: now.Add(time.Hour)}
-				if err := tenant.Issue(context.Background(), iam.Issue{Now: now, Client: "c-svc", User: "u-ada", Replace: next, Events: benchEvent(),
+				if err := tenant.Issue(context.Background(), iam.Issue{Now: now, Client: "c-svc", Replace: next, Events: benchEvent(),
 					Refresh: &iam.RefreshProof{Hash: refresh.Hash, Client: "c-svc"}}); err != nil {
 					b.Error(err)
 				}

@@ -75,6 +75,29 @@ func codes(t *testing.T, open Opener) {
 	})
 }
 
+func tries(t *testing.T, open Opener) {
+	h := newHouse(t, open)
+	code := h.code("")
+	got, err := h.Try(h.ctx, *proofOf(code), h.clock.Now())
+	h.must(err)
+	h.same(got, code)
+	h.must(h.SetClientDisabled(h.ctx, "c-app", true))
+	_, err = h.Try(h.ctx, *proofOf(code), h.clock.Now())
+	h.want(err, iam.ErrRevoked)
+	h.must(h.SetClientDisabled(h.ctx, "c-app", false))
+	_, err = h.Try(h.ctx, *proofOf(code), h.clock.Now())
+	h.want(err, iam.ErrRevoked)
+	given := h.redeem("")
+	_, err = h.Try(h.ctx, *proofOf(given.code), h.clock.Now())
+	h.want(err, iam.ErrSpent)
+	_, err = h.rotate(given.refresh)
+	h.want(err, iam.ErrRevoked)
+	late := h.code("")
+	h.clock.Pass(time.Minute)
+	_, err = h.Try(h.ctx, *proofOf(late), h.clock.Now())
+	h.want(err, iam.ErrExpired)
+}
+
 // race runs do n times at once and counts those that won; all others must answer lost.
 func (h *house) race(n int, do func() error, lost error) int {
 	h.t.Helper()

@@ -125,7 +125,7 @@ func revisions(t *testing.T, open Opener) {
 	})
 }
 
-func houseKeeping(t *testing.T, open Opener) {
+func nodes(t *testing.T, open Opener) {
 	t.Run("nodes and leases", func(t *testing.T) {
 		h := newHouse(t, open)
 		node := iam.Node{ID: "n1", Name: "one", Role: "server", Revision: 3, Ready: true, Seen: h.clock.Now()}
@@ -168,6 +168,9 @@ func houseKeeping(t *testing.T, open Opener) {
 		h.must(err)
 		h.same(other, true)
 	})
+}
+
+func messages(t *testing.T, open Opener) {
 	t.Run("of two that look for messages each gets others", func(t *testing.T) {
 		h := newHouse(t, open)
 		for i := range 20 {

@@ -70,6 +70,9 @@ func races(t *testing.T, open Opener) {
 			h.must(h.SetUser(h.ctx, user))
 		}
 	})
+}
+
+func racesOfMany(t *testing.T, open Opener) {
 	t.Run("what is redeemed while the person is disabled stays dead when the person is enabled", func(t *testing.T) {
 		h := newHouse(t, open)
 		user, err := h.User(h.ctx, "u-ada")

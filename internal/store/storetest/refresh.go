@@ -53,6 +53,9 @@ func refreshes(t *testing.T, open Opener) {
 			t.Fatalf("the journal holds %d replays", len(events))
 		}
 	})
+}
+
+func refreshBounds(t *testing.T, open Opener) {
 	t.Run("F07 another client is refused and uses nothing up", func(t *testing.T) {
 		h := newHouse(t, open)
 		h.client("c-other")
@@ -164,6 +167,9 @@ func endings(t *testing.T, open Opener) {
 			}
 		})
 	}
+}
+
+func survivals(t *testing.T, open Opener) {
 	t.Run("a session's end leaves what was to outlive it", func(t *testing.T) {
 		h := newHouse(t, open)
 		session := h.session()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/store"
 	"github.com/gardeauth/garde/internal/store/storetest"
 	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
@@ -35,12 +36,16 @@ func openSQLite(t testing.TB, clock *storetest.Clock) *store.Store {
 	return openAt(t, "sqlite:"+filepath.Join(t.TempDir(), "garde.db"), clock)
 }
 
-func TestSQLite(t *testing.T) { storetest.Run(t, openSQLite) }
+func TestSQLite(t *testing.T) {
+	storetest.Run(t, func(t testing.TB, clock *storetest.Clock) storetest.Keeper {
+		return openSQLite(t, clock).Tenant(iam.DefaultTenant)
+	})
+}
 
 func TestPostgres(t *testing.T) {
 	server := pgtest.Private(t)
-	storetest.Run(t, func(t testing.TB, clock *storetest.Clock) *store.Store {
-		return openAt(t, database(t, server), clock)
+	storetest.Run(t, func(t testing.TB, clock *storetest.Clock) storetest.Keeper {
+		return openAt(t, database(t, server), clock).Tenant(iam.DefaultTenant)
 	})
 }
 

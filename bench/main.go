@@ -30,7 +30,7 @@ func main() {
 	node := flag.String("node", "", "serve a node under the profiler: serve or gate (for the bench itself)")
 	flag.StringVar(&b.json, "json", "", "write the rows to this file")
 	flag.BoolVar(&b.verbose, "v", false, "tell what each round gave, and the processor time of each side")
-	flag.StringVar(&b.profiles, "profile", "", "write profiles of the nodes into this folder")
+	flag.StringVar(&b.profiles, "profile", "", "write profiles of the nodes into this folder, and leave the references out")
 	flag.StringVar(&b.temp, "temp", "", "folder for data; its disk is the one that is measured")
 	short := flag.Bool("short", false, "a few seconds for each row: a first look, no measurement")
 	flag.Parse()

@@ -113,7 +113,9 @@ func (p *process) stop() error {
 }
 
 // name is what the process is, for people.
-func (p *process) name() string { return strings.Join(p.command.Args[1:min(3, len(p.command.Args))], " ") }
+func (p *process) name() string {
+	return strings.Join(p.command.Args[1:min(3, len(p.command.Args))], " ")
+}
 
 // resident is the memory that the process holds, in MiB.
 func (p *process) resident() float64 {

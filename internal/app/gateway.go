@@ -20,6 +20,7 @@ import (
 	"github.com/gardeauth/garde/internal/fetch"
 	"github.com/gardeauth/garde/internal/gateway/ask"
 	"github.com/gardeauth/garde/internal/gateway/proxy"
+	"github.com/gardeauth/garde/internal/gateway/shield"
 	"github.com/gardeauth/garde/internal/gateway/signals"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/verify"
@@ -145,11 +146,16 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	where := listener.Addr().String()
+	if settings == nil { // under TLS nobody can see the bytes of the heads
+		listener = shield.Strict(listener)
+	}
 	public := &web.Server{Listener: listener, Handler: g.metrics.watch(g.Gate), TLS: settings, Log: g.Log, Streaming: true}
 	group.Go(func() error { return public.Run(ctx) })
+	group.Go(func() error { return pace(ctx) })
 	group.Go(func() error { return g.feed.Run(ctx) })
 	group.Go(func() error { return g.recipes.Run(ctx) })
-	if where := g.Node.Gate.Metrics; where != "" {
+	if metrics := g.Node.Gate.Metrics; metrics != "" {
 		private, err := g.Lab.listen(where)
 		if err != nil {
 			return err
@@ -157,7 +163,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		health := &web.Server{Listener: private, Handler: g.metrics.health(g.problem), Log: g.Log}
 		group.Go(func() error { return health.Run(ctx) })
 	}
-	group.Go(func() error { return g.sayReady(ctx, listener.Addr().String()) })
+	group.Go(func() error { return g.sayReady(ctx, where) })
 	return group.Wait()
 }
 

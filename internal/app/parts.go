@@ -148,33 +148,42 @@ func (o sharedOnce) Seen(ctx context.Context, kind once.Kind, issuer, id string,
 	return o.shared.Fresh(ctx, string(kind), issuer, id, o.now(), until)
 }
 
-// secrets resolves secret references to hashes, and looks again when a file changes or a minute has passed.
+// secrets resolves secret references to hashes, and looks again when a file has changed, which it asks once a second, or
+// when a minute has passed.
 type secrets struct {
 	dir   string
 	known sync.Map // ref to resolvedSecret
 }
 
 type resolvedSecret struct {
-	hash iam.Digest
-	read time.Time
-	mark time.Time // of the file
+	hash   iam.Digest
+	read   time.Time
+	looked time.Time // at the file's mark
+	mark   time.Time // of the file
 }
 
 // minSecret is the least length of a secret that people chose.
 const minSecret = 32
 
 func (s *secrets) digest(ref string) (iam.Digest, error) {
+	now := time.Now()
+	var held resolvedSecret
+	if value, ok := s.known.Load(ref); ok {
+		held, _ = value.(resolvedSecret) //nolint:errcheck // the map holds nothing else
+	}
+	if now.Sub(held.looked) < time.Second && now.Sub(held.read) < time.Minute {
+		return held.hash, nil
+	}
 	mark := time.Time{}
 	if file, ok := strings.CutPrefix(ref, "file:"); ok {
 		if info, err := os.Stat(absolute(s.dir, file)); err == nil {
 			mark = info.ModTime()
 		}
 	}
-	if value, ok := s.known.Load(ref); ok {
-		held, _ := value.(resolvedSecret) //nolint:errcheck // the map holds nothing else
-		if held.mark.Equal(mark) && time.Since(held.read) < time.Minute {
-			return held.hash, nil
-		}
+	if held.mark.Equal(mark) && now.Sub(held.read) < time.Minute {
+		held.looked = now
+		s.known.Store(ref, held)
+		return held.hash, nil
 	}
 	value, err := seal.Resolve(ref, s.dir)
 	if err != nil {
@@ -184,7 +193,7 @@ func (s *secrets) digest(ref string) (iam.Digest, error) {
 		return iam.Digest{}, fmt.Errorf("the secret at %s is shorter than %d characters", ref, minSecret)
 	}
 	hash := iam.Digest(sha256.Sum256([]byte(value.Reveal())))
-	s.known.Store(ref, resolvedSecret{hash, time.Now(), mark})
+	s.known.Store(ref, resolvedSecret{hash: hash, read: now, looked: now, mark: mark})
 	return hash, nil
 }
 

@@ -3,6 +3,7 @@ package web
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -20,25 +21,32 @@ const bare = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-anc
 // Secured sets the headers that every answer of the Server carries; a page then replaces the content security policy by
 // its own (see CSP). secure says that the public URL is https.
 func Secured(secure bool, next http.Handler) http.Handler {
+	// The same slices serve every answer: nobody writes into a header's values, they are replaced or appended to, and
+	// appending copies because there is no room behind them.
+	always := http.Header{
+		"X-Content-Type-Options":       {"nosniff"},
+		"X-Frame-Options":              {"DENY"},
+		"Referrer-Policy":              {"no-referrer"},
+		"Content-Security-Policy":      {bare},
+		"Cross-Origin-Opener-Policy":   {"same-origin"},
+		"Cross-Origin-Resource-Policy": {"same-origin"},
+	}
+	if secure {
+		always["Strict-Transport-Security"] = []string{hsts}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("X-Frame-Options", "DENY")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("Content-Security-Policy", bare)
-		header.Set("Cross-Origin-Opener-Policy", "same-origin")
-		header.Set("Cross-Origin-Resource-Policy", "same-origin")
-		if secure {
-			header.Set("Strict-Transport-Security", hsts)
-		}
+		maps.Copy(w.Header(), always)
 		next.ServeHTTP(w, r)
 	})
 }
 
+// Shared by all answers, like what Secured sets.
+var noStore, noCache = []string{"no-store"}, []string{"no-cache"}
+
 // NoStore keeps an answer out of every cache; whatever carries a secret has it (RFC 6749 section 5.1).
 func NoStore(w http.ResponseWriter) {
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Pragma", "no-cache")
+	header := w.Header()
+	header["Cache-Control"], header["Pragma"] = noStore, noCache
 }
 
 // Nonce gives a fresh nonce of 128 bits for one page.

@@ -1,0 +1,56 @@
+package app
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+	runtimemetrics "runtime/metrics"
+	"time"
+)
+
+// A node keeps little alive, so at Go's usual pace of collection (when the heap has doubled) a busy one would collect a
+// hundred times a second and spend a fifth of its processor on it. While it is busy it may hold breath bytes of garbage
+// instead; when it has been quiet for a while the usual pace returns, and memory with it.
+const (
+	breath     = 32 << 20
+	busyCycles = 5  // collections in a second
+	quietFor   = 30 // seconds without any
+	usualPace  = 100
+	slowest    = 800
+)
+
+// pace watches how often the collector runs and gives it room. It leaves everything to an operator who has set GOGC or
+// GOMEMLIMIT.
+func pace(ctx context.Context) error {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		return nil
+	}
+	samples := []runtimemetrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"}, {Name: "/gc/heap/live:bytes"}}
+	runtimemetrics.Read(samples)
+	before, quiet := samples[0].Value.Uint64(), 0
+	return every(time.Second, func(context.Context) {
+		runtimemetrics.Read(samples)
+		cycles := samples[0].Value.Uint64()
+		switch ran := cycles - before; {
+		case ran > busyCycles:
+			debug.SetGCPercent(roomFor(samples[1].Value.Uint64()))
+			quiet = 0
+		case ran > 0:
+			quiet = 0
+		default:
+			if quiet++; quiet == quietFor {
+				debug.SetGCPercent(usualPace)
+			}
+		}
+		before = cycles
+	})(ctx)
+}
+
+// roomFor gives the percentage by which a heap of which so much lives may grow before it is collected: by breath, but
+// never less than usual.
+func roomFor(live uint64) int {
+	if live == 0 {
+		return usualPace
+	}
+	return int(min(max(uint64(breath)*usualPace/live, usualPace), slowest)) //nolint:gosec // between the two
+}

@@ -3,6 +3,7 @@ package demo
 import (
 	"cmp"
 	"context"
+	_ "embed" // the bank's icon
 	"errors"
 	"fmt"
 	"log/slog"
@@ -90,6 +91,7 @@ func (b *Bank) prepare() {
 		"GET /signed-out": b.signedOut,
 		"GET /language":   b.language,
 		"GET /style.css":  b.style,
+		"GET /icon.svg":   b.icon,
 		"GET /jwks.json":  b.jwks,
 		"/":               b.nowhere,
 	} {
@@ -321,6 +323,17 @@ func place(path string) string {
 		return path
 	}
 	return "/"
+}
+
+//go:embed files/icon.svg
+var icon []byte
+
+func (b *Bank) icon(w http.ResponseWriter, _ *http.Request) error {
+	headers(w.Header(), "")
+	w.Header().Set("Content-Type", "image/svg+xml")
+	w.Header().Set("Cache-Control", "max-age=86400")
+	_, err := w.Write(icon)
+	return err
 }
 
 func (b *Bank) style(w http.ResponseWriter, r *http.Request) error {

@@ -138,11 +138,11 @@ func TestJ35Rotation(t *testing.T) {
 		try("the issuer is down for a day", next, 0)
 		synctest.Wait()
 		time.Sleep(verify.DefaultCoolDown)
-		try("an unknown kid while it is down", old, http.StatusUnauthorized)
+		try("an unknown kid while it is down: it may be a new key", old, http.StatusServiceUnavailable)
 		for _, nonsense := range []string{"", "null", `{"keys":[]}`, `{"keys":[{"kty":"oct","k":"AA","kid":"k1"}]}`} {
 			site.breakDown(nil, nonsense)
 			time.Sleep(verify.DefaultCoolDown)
-			try("the issuer answers nonsense", old, http.StatusUnauthorized)
+			try("the issuer answers nonsense", old, http.StatusServiceUnavailable)
 			try("the issuer answers nonsense", next, 0)
 		}
 	})

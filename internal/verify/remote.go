@@ -77,6 +77,11 @@ func (r *RemoteKeys) Key(ctx context.Context, kid string) (jose.PublicKey, error
 	if key, ok := known.Key(kid); ok {
 		return key, nil
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed != nil { // it may be a new key that we could not learn of: that is no fault of the token
+		return jose.PublicKey{}, fmt.Errorf("the newest keys of the issuer can't be read: %w", r.failed)
+	}
 	return jose.PublicKey{}, ErrUnknownKey
 }
 

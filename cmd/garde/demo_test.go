@@ -1,0 +1,256 @@
+package main_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gardeauth/garde/internal/lab/browser"
+)
+
+// house is the program as a person starts it, with what it printed.
+type house struct {
+	t       *testing.T
+	program string
+	data    string
+	port    int
+	stop    func() error
+
+	mu   sync.Mutex
+	said strings.Builder
+}
+
+// build makes the program once for all tests of this package.
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "garde-demo")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "garde")
+	out, err := exec.Command("go", "build", "-o", program, "github.com/gardeauth/garde/cmd/garde").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return program, nil
+})
+
+// freePorts finds a port with two free neighbours.
+func freePorts(t *testing.T) int {
+	t.Helper()
+	for port := 20000 + os.Getpid()%9000; port < 60000; port += 3 {
+		free := true
+		for next := port; next < port+3 && free; next++ {
+			listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(next)))
+			if free = err == nil; free {
+				_ = listener.Close()
+			}
+		}
+		if free {
+			return port
+		}
+	}
+	t.Fatal("no three free ports")
+	return 0
+}
+
+func demo(t *testing.T, data string, port int) *house {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts the whole demonstration")
+	}
+	program, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{t: t, program: program, data: data, port: port}
+	command := exec.Command(program, "demo", "--listen", "localhost:"+strconv.Itoa(port), "--data", data)
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.Stderr = command.Stdout
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			h.mu.Lock()
+			h.said.WriteString(lines.Text() + "\n")
+			h.mu.Unlock()
+		}
+		ended <- command.Wait()
+	}()
+	var once sync.Once
+	var result error
+	h.stop = func() error {
+		once.Do(func() {
+			_ = command.Process.Signal(syscall.SIGINT)
+			select {
+			case result = <-ended:
+			case <-time.After(15 * time.Second):
+				_ = command.Process.Kill()
+				result = fmt.Errorf("it did not end within 15 s of Ctrl-C")
+			}
+		})
+		return result
+	}
+	t.Cleanup(func() {
+		if err := h.stop(); err != nil {
+			t.Errorf("Ctrl-C: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("the program said:\n%s", h.text())
+		}
+	})
+	h.await("Ctrl-C stops everything")
+	return h
+}
+
+func (h *house) text() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.said.String()
+}
+
+func (h *house) await(words string) {
+	h.t.Helper()
+	for over := time.Now().Add(20 * time.Second); time.Now().Before(over); time.Sleep(20 * time.Millisecond) {
+		if strings.Contains(h.text(), words) {
+			return
+		}
+	}
+	h.t.Fatalf("it never said %q", words)
+}
+
+func (h *house) password(user string) string {
+	h.t.Helper()
+	found := regexp.MustCompile(`(?m)^\s+` + user + `\s+(\S+)`).FindStringSubmatch(h.text())
+	if found == nil {
+		h.t.Fatalf("the guide does not say how %s signs in", user)
+	}
+	return found[1]
+}
+
+func (h *house) at(offset int) string {
+	host := "localhost"
+	if offset == 2 {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(h.port+offset))
+}
+
+// shot is where a picture goes, if anybody asked for pictures.
+func shot(name string) string {
+	if dir := os.Getenv("GARDE_SHOTS"); dir != "" {
+		return filepath.Join(dir, name+".png")
+	}
+	return ""
+}
+
+func signIn(page *browser.Page, user, password string) {
+	page.Fill("username", user)
+	page.Fill("password", password)
+	page.Click("login-submit")
+}
+
+func TestAPersonSignsInAndSeesTheBalanceThatCameThroughTheGate(t *testing.T) {
+	data := t.TempDir()
+	h := demo(t, data, freePorts(t))
+	secret := h.password("alice")
+	for name, settings := range map[string]browser.Settings{
+		"desk": {}, "phone-dark": {Phone: true, Dark: true}, "french-without-script": {NoScript: true, Locale: "fr"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			page := browser.New(t, settings)
+			page.Open(h.at(2))
+			page.Screenshot(shot(name + "-1-bank"))
+			page.Click("sign-in")
+			page.Screenshot(shot(name + "-2-signin"))
+			signIn(page, "alice", "wrong "+secret)
+			page.Screenshot(shot(name + "-3-wrong"))
+			if !strings.HasPrefix(page.Location(), h.at(0)+"/signin") {
+				t.Fatalf("a wrong password led to %s", page.Location())
+			}
+			signIn(page, "alice", secret)
+			if page.Has("#consent-allow") {
+				page.Screenshot(shot(name + "-4-consent"))
+				page.Click("consent-allow")
+			}
+			if balance := page.Text("#balance"); !strings.ContainsAny(balance, "0123456789") {
+				t.Errorf("the balance reads %q", balance)
+			}
+			page.Screenshot(shot(name + "-5-accounts"))
+			page.Open(h.at(0) + "/account")
+			page.Screenshot(shot(name + "-6-account"))
+			for _, complaint := range page.Complaints() {
+				if !strings.Contains(complaint, "422") { // the wrong password, as the console tells it
+					t.Errorf("the browser complains: %s", complaint)
+				}
+			}
+		})
+	}
+}
+
+func TestASecondRunFindsItsDataAgain(t *testing.T) {
+	data, port := t.TempDir(), freePorts(t)
+	first := demo(t, data, port)
+	secret := first.password("bruno")
+	page := browser.New(t, browser.Settings{})
+	page.Open(first.at(2) + "/sign-in")
+	signIn(page, "bruno", secret)
+	page.Click("consent-allow")
+	page.Text("#balance")
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	second := demo(t, data, port)
+	page.Open(second.at(2) + "/sign-in") // the session and the consent are still there
+	page.Text("#balance")
+}
+
+func TestTheGateSaysWhatIsWrong(t *testing.T) {
+	h := demo(t, t.TempDir(), freePorts(t))
+	for name, row := range map[string]struct {
+		path, authorization, challenge string
+		status                         int
+	}{
+		"anyone may read the rates":        {"/rates", "", "", 200},
+		"no token":                         {"/balance", "", `Bearer realm="garde", resource_metadata=`, 401},
+		"a wrong token":                    {"/balance", "Bearer nonsense", `error="invalid_token"`, 401},
+		"an operation nobody has declared": {"/admin", "", "", 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, h.at(1)+row.path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if row.authorization != "" {
+				request.Header.Set("Authorization", row.authorization)
+			}
+			answer, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			body, _ := io.ReadAll(answer.Body)
+			if answer.StatusCode != row.status || !strings.Contains(answer.Header.Get("WWW-Authenticate"), row.challenge) {
+				t.Errorf("%d %q %s", answer.StatusCode, answer.Header.Get("WWW-Authenticate"), body)
+			}
+		})
+	}
+}

@@ -32,7 +32,7 @@ func Canonical(name string) (string, error) {
 	if again, err := folded(plain); err != nil || again != plain {
 		return "", ErrName
 	}
-	if len(plain) > MaxName || strings.Count(plain, "@") > 1 || disguised(plain) {
+	if plain == "" || len(plain) > MaxName || strings.Count(plain, "@") > 1 || disguised(plain) {
 		return "", ErrName
 	}
 	return plain, nil

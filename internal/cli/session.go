@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gardeauth/garde/internal/admin"
+)
+
+func (p *program) sessionCommand() *cobra.Command {
+	return p.noun("session", "Browsers in which people are signed in", p.sessionList(), p.sessionRemove())
+}
+
+func (p *program) sessionList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list [USER]", Short: "List living sessions, of everyone or of one person", Args: words(0, 1, ""),
+		RunE: p.with(func(ctx context.Context, r *remote, args []string) error {
+			path := "/sessions?limit=500"
+			if len(args) == 1 {
+				path = userPath(args[0]) + "/sessions"
+			}
+			sessions, err := all[admin.Session](ctx, r, path, 0)
+			if err != nil {
+				return err
+			}
+			return p.list(sessions, []any{"ID", "USER", "SIGNED IN", "SEEN", "BROWSER", "ADDRESS"}, func(t *table) {
+				for _, session := range sessions {
+					t.row(session.ID, session.User, session.SignedIn, session.Seen, session.Agent, session.Address)
+				}
+			})
+		}),
+	}
+}
+
+func (p *program) sessionRemove() *cobra.Command {
+	var user string
+	command := &cobra.Command{
+		Use: "remove [SESSION...]", Short: "End sessions, or sign a person out everywhere (--user)", Args: words(0, -1, ""),
+	}
+	command.RunE = func(command *cobra.Command, args []string) error {
+		if (len(args) == 0) == (user == "") {
+			return wrong(command, "name sessions, or a person by --user")
+		}
+		return p.with(func(ctx context.Context, r *remote, args []string) error {
+			if user != "" {
+				return r.call(ctx, http.MethodDelete, userPath(user)+"/sessions", nil, nil)
+			}
+			for _, id := range args {
+				if err := r.call(ctx, http.MethodDelete, "/sessions/"+url.PathEscape(id), nil, nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		})(command, args)
+	}
+	command.Flags().StringVar(&user, "user", "", "sign this person out everywhere")
+	return command
+}

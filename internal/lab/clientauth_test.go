@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/gardeauth/garde/internal/iam"
-	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/lab"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/recipe"
@@ -259,7 +258,6 @@ func TestClientAssertions(t *testing.T) {
 			t.Error("it was believed")
 		}
 	})
-	_ = jose.ES256
 }
 
 // calm lets the budget of failed proofs fill up again: the rows are many, and come from one network.

@@ -78,9 +78,10 @@ type Code struct {
 
 // Plant says what a planted code is for; zero fields take what fits.
 type Plant struct {
-	Client string // WebA
-	Scope  string // openid accounts.read
-	Twist  func(*iam.Code)
+	Client   string // WebA
+	Scope    string // openid accounts.read
+	Resource string // named when the code is redeemed; "": none
+	Twist    func(*iam.Code)
 }
 
 // Code plants a code that the person p gave a client a moment ago.
@@ -121,7 +122,11 @@ type Tokens struct {
 func (h *House) Tokens(p *Person, plant Plant) Tokens {
 	h.t.Helper()
 	code := h.Code(p, plant)
-	reply := h.Redeem(code)
+	form := code.Form()
+	if plant.Resource != "" {
+		form.Set("resource", plant.Resource)
+	}
+	reply := h.As(code.Client, "/token", form)
 	var got Tokens
 	got.Client, got.Grant = code.Client, code.Grant.ID
 	reply.Into(&got.Answer)

@@ -138,31 +138,23 @@ func serverTransport(node *config.Node) (*http.Transport, error) {
 // Run serves until ctx ends, then lets requests under way finish.
 func (g *Gateway) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	listener, err := g.Lab.listen(g.Node.Gate.Listen)
+	public, private, err := g.Lab.servers(g.Node.Gate.Listen, g.Node.Gate.TLS, g.Node.Gate.Metrics, g.Log)
 	if err != nil {
 		return err
 	}
-	settings, err := certificate(g.Node.Gate.TLS, g.Log)
-	if err != nil {
-		return errors.Join(err, listener.Close())
+	where := public.Listener.Addr().String() // before the listener may be closed
+	if public.TLS == nil {                   // under TLS nobody can see the bytes of the heads
+		public.Listener = shield.Strict(public.Listener)
 	}
-	where := listener.Addr().String()
-	if settings == nil { // under TLS nobody can see the bytes of the heads
-		listener = shield.Strict(listener)
+	public.Handler, public.Streaming = g.metrics.watch(g.Gate), true
+	if private != nil {
+		private.Handler = g.metrics.health(g.problem)
+		group.Go(func() error { return private.Run(ctx) })
 	}
-	public := &web.Server{Listener: listener, Handler: g.metrics.watch(g.Gate), TLS: settings, Log: g.Log, Streaming: true}
 	group.Go(func() error { return public.Run(ctx) })
 	group.Go(func() error { return pace(ctx) })
 	group.Go(func() error { return g.feed.Run(ctx) })
 	group.Go(func() error { return g.recipes.Run(ctx) })
-	if metrics := g.Node.Gate.Metrics; metrics != "" {
-		private, err := g.Lab.listen(where)
-		if err != nil {
-			return err
-		}
-		health := &web.Server{Listener: private, Handler: g.metrics.health(g.problem), Log: g.Log}
-		group.Go(func() error { return health.Run(ctx) })
-	}
 	group.Go(func() error { return g.sayReady(ctx, where) })
 	return group.Wait()
 }

@@ -92,6 +92,9 @@ func (s *Server) hearRecipe(ctx context.Context, change iam.Change) {
 	if change.Kind != iam.ChangedRecipe {
 		return
 	}
+	if err := s.readConfined(ctx); err != nil {
+		s.Log.Error("can't read whether a restore was confirmed", "error", err)
+	}
 	if err := s.Force.Adopt(ctx); err != nil {
 		s.Log.Error("can't adopt the newest recipe: the old one stays in force here", "error", err)
 	}

@@ -57,7 +57,7 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	}
 	token := &grant.Endpoint{Clients: s.prover, Grants: grants, Issuer: &issue.Desk{
 		Issuer: s.Node.Issuer, Deeds: s.House, Users: s.House, Consents: s.House, Keys: s.Keys, Policy: s.Policy,
-		Steps: steps, Now: s.Lab.Now,
+		Confined: s.confined.Load, Steps: steps, Now: s.Lab.Now,
 	}}
 	info := &userinfo.Endpoint{Tokens: s.tokens, Users: s.House, Grants: s.House}
 	introspection := &introspect.Endpoint{Clients: s.prover, Tokens: s.tokens, Policy: s.Policy}

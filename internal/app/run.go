@@ -23,26 +23,22 @@ import (
 // and the server may be asked.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	listener, err := s.Lab.listen(s.Node.Listen)
+	public, private, err := s.Lab.servers(s.Node.Listen, s.Node.TLS, s.Node.Metrics, s.Log)
 	if err != nil {
 		return err
 	}
-	settings, err := certificate(s.Node.TLS, s.Log)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	public := &web.Server{Listener: listener, Handler: s.Handler, TLS: settings, Log: s.Log}
+	where := public.Listener.Addr().String() // before the listener may be closed
+	public.Handler = s.Handler
 	group.Go(func() error { return public.Run(ctx) })
-	if s.Node.Metrics != "" {
-		if err := s.serveMetrics(ctx, group, s.Node.Metrics, s.metrics, s.problem); err != nil {
-			return err
-		}
+	if private != nil {
+		private.Handler = s.metrics.health(s.problem)
+		group.Go(func() error { return private.Run(ctx) })
 	}
 	for _, background := range s.background() {
 		group.Go(func() error { return background(ctx) })
 	}
 	s.beat(ctx)
-	s.Log.Info("ready", "issuer", s.Node.Issuer, "listen", listener.Addr().String(), "metrics", s.Node.Metrics,
+	s.Log.Info("ready", "issuer", s.Node.Issuer, "listen", where, "metrics", s.Node.Metrics,
 		"revision", s.revision())
 	err = group.Wait()
 	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -163,12 +159,24 @@ func certificate(files config.TLS, log *slog.Logger) (*tls.Config, error) {
 	return pair.Config()
 }
 
-func (s *Server) serveMetrics(ctx context.Context, group *errgroup.Group, where string, m *metrics, problem func(*http.Request) string) error {
-	listener, err := s.Lab.listen(where)
+// servers opens every listener of a node before anything runs, so that a port that is taken or a certificate that can't be
+// read ends the start and nothing else. private is nil without an address for metrics.
+func (l Lab) servers(listen string, files config.TLS, metrics string, log *slog.Logger) (public, private *web.Server, err error) {
+	settings, err := certificate(files, log)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	private := &web.Server{Listener: listener, Handler: m.health(problem), Log: s.Log}
-	group.Go(func() error { return private.Run(ctx) })
-	return nil
+	listener, err := l.listen(listen)
+	if err != nil {
+		return nil, nil, err
+	}
+	public = &web.Server{Listener: listener, TLS: settings, Log: log}
+	if metrics == "" {
+		return public, nil, nil
+	}
+	beside, err := l.listen(metrics)
+	if err != nil {
+		return nil, nil, errors.Join(err, listener.Close())
+	}
+	return public, &web.Server{Listener: beside, Log: log}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -81,6 +82,7 @@ type Server struct {
 	hasher   *password.Hasher
 	failures *login.Failures
 	post     *deliver.Queue
+	confined atomic.Bool // after a restore: only administrators
 }
 
 // NewServer opens the storage and puts the server together. Nothing runs and nothing listens yet.
@@ -241,4 +243,15 @@ func (s *Server) newOnce() once.Checker {
 	return sharedOnce{node: once.NewNode(200_000, s.Lab.Now), shared: s.House, now: s.now}
 }
 
-func (s *Server) catchUp(ctx context.Context) error { return s.Follower.Catch(ctx) }
+func (s *Server) catchUp(ctx context.Context) error {
+	return errors.Join(s.readConfined(ctx), s.Follower.Catch(ctx))
+}
+
+// readConfined looks whether a restore waits for an administrator's word.
+func (s *Server) readConfined(ctx context.Context) error {
+	confined, err := s.House.AdminsOnly(ctx)
+	if err == nil {
+		s.confined.Store(confined)
+	}
+	return err
+}

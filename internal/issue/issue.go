@@ -34,6 +34,7 @@ type Desk struct {
 	Consents iam.Consents
 	Keys     Signers
 	Policy   func() *assurance.Policy
+	Confined func() bool      // after a restore: only administrators, and the Gates; nil: never
 	Steps    []Step           // Standard, but in a lab
 	Now      func() time.Time // nil: time.Now
 }
@@ -182,6 +183,7 @@ var Standard = []Step{
 	{"scope known", scopeKnown},
 	{"audience", audienceNamed},
 	{"user in good standing", userStands},
+	{"restore confirmed", admitted},
 	{"grant in good standing", grantStands},
 	{"consent current", consentCurrent},
 }

@@ -151,11 +151,23 @@ func usual() group {
 	return group{dir: filepath.Join(os.TempDir(), "garde-pg-"+strconv.Itoa(os.Getuid())), grace: 15 * time.Second}
 }
 
-// shared is joined once per process and held until the process ends: the lease is the process itself.
-var shared = sync.OnceValues(func() (*Server, error) {
-	s, _, err := usual().join(context.Background())
-	return s, err
+// membership is a server with the lease on it. Whoever drops the lease lets the collector close it, and the watchdog then
+// stops the server under the tests that still run.
+type membership struct {
+	server  *Server
+	release func() error
+}
+
+// joined is made once per process and held until the process ends.
+var joined = sync.OnceValues(func() (membership, error) {
+	server, release, err := usual().join(context.Background())
+	return membership{server, release}, err
 })
+
+func shared() (*Server, error) {
+	held, err := joined()
+	return held.server, err
+}
 
 // StopShared ends the shared server if no test process uses it, and says whether none runs any more.
 func StopShared() (bool, error) { return usual().stop() }

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+
 // What run.sh was told about the server under test.
 export const issuer = process.env.GARDE_ISSUER
 export const client = {
@@ -12,3 +14,7 @@ export function unless(names) {
 	const missing = names.filter((name) => !process.env[name])
 	return { skip: missing.length ? `${missing.join(', ')} not given` : false }
 }
+
+// The houses that house.js built, plain and secure, and the reason to skip what only they can show.
+export const houses = process.env.GARDE_HOUSES ? JSON.parse(readFileSync(process.env.GARDE_HOUSES, 'utf8')) : {}
+export const inHouse = unless(['GARDE_HOUSES'])

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -62,8 +63,11 @@ func (r Reply) Says() string {
 	if r.Status < 300 {
 		return "ok"
 	}
-	return r.Text("error")
+	return r.Code()
 }
+
+// Code is the error code of a refusal, whichever words the door speaks (RFC 6749, RFC 9457).
+func (r Reply) Code() string { return cmp.Or(r.Text("error"), r.Text("code")) }
 
 // Do sends a request to the node, under the name of the issuer unless the request names another host.
 func (n *Node) Do(r *http.Request) Reply {

@@ -78,6 +78,7 @@ type Node struct {
 	address string
 	node    *config.Node
 	stop    func()
+	broken  bool
 }
 
 // New builds a house and runs it until the test ends.
@@ -198,7 +199,18 @@ func (n *Node) start() {
 	server, err := app.NewServer(context.Background(), n.node, h.Log.Logger(), h.lab)
 	h.must(err)
 	n.Server = server
-	n.stop = h.run(server.Run, server.Close)
+	n.stop = h.run(server.Run, func() error {
+		if n.broken {
+			return nil
+		}
+		return server.Close()
+	}, func(error) bool { return n.broken })
+}
+
+// Break takes the storage away from under the node: nothing can be kept or read any more.
+func (n *Node) Break() {
+	n.broken = true
+	n.House.must(n.Server.Store.Close())
 }
 
 // Stop ends the node, as a signal would.
@@ -247,19 +259,19 @@ func (h *House) startGate(address string) {
 	gateway, err := app.NewGateway(context.Background(), node, h.Log.Logger(), h.lab)
 	h.must(err)
 	h.Gateway = gateway
-	h.t.Cleanup(h.run(gateway.Run, func() error { return nil }))
+	h.t.Cleanup(h.run(gateway.Run, func() error { return nil }, func(error) bool { return false }))
 	h.Within(5*time.Second, "the Gate is ready", gateway.Gate.Ready)
 }
 
-// run runs something until the function that it gives is called.
-func (h *House) run(run func(context.Context) error, after func() error) (stop func()) {
+// run runs something until the function that it gives is called; expected tells which bad end was the test's own wish.
+func (h *House) run(run func(context.Context) error, after func() error, expected func(error) bool) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx) }()
 	return func() {
 		cancel()
 		h.client.CloseIdleConnections()
-		if err := errors.Join(<-ended, after()); err != nil && !errors.Is(err, context.Canceled) {
+		if err := errors.Join(<-ended, after()); err != nil && !errors.Is(err, context.Canceled) && !expected(err) {
 			h.t.Errorf("the house did not end well: %v", err)
 		}
 	}

@@ -11,7 +11,8 @@ import (
 )
 
 func (p *program) recipeCommand() *cobra.Command {
-	return p.noun("recipe", "Check, compare and look up recipes", p.recipeCheck(), p.recipeDiff(), p.recipeSchema())
+	return p.noun("recipe", "Check, compare and look up recipes", p.recipeCheck(), p.recipeDiff(), p.recipeSchema(),
+		p.recipeHistory(), p.recipeShow(), p.recipeRollback())
 }
 
 // checked is what garde recipe check says as JSON.

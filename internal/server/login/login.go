@@ -4,7 +4,6 @@
 package login
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"time"
@@ -42,21 +41,18 @@ type Endpoint struct {
 	Clients  iam.Clients
 	Sessions *session.Keeper
 	Devices  *session.Devices
-	Notes    session.Notes
 	Factors  []Factor // All, or a part of it; the first is what the sign-in page asks for
 	Hasher   *password.Hasher
 	Throttle *limit.Throttle
 	Mails    *limit.Limiter // how often one network may make us write mails or accounts
 	Failures *Failures
 	Post     Post
-	// Later is Post for what is to be done no sooner than at. Nil: accounts whose address nobody verifies stay.
-	Later   func(ctx context.Context, kind string, body []byte, at time.Time) error
-	Network func(*http.Request) string          // where a request comes from, as limits count it
-	Reached func(methods []string) (acr string) // the level that methods reach
-	Offers  func() Offers
-	Pages   func() *page.Pages
-	Face    web.Face         // notes what is refused by a page of its own
-	Now     func() time.Time // nil: time.Now
+	Network  func(*http.Request) string          // where a request comes from, as limits count it
+	Reached  func(methods []string) (acr string) // the level that methods reach
+	Offers   func() Offers
+	Pages    func() *page.Pages
+	Face     web.Face         // notes what is refused by a page of its own
+	Now      func() time.Time // nil: time.Now
 }
 
 func (e *Endpoint) now() time.Time {

@@ -18,7 +18,6 @@ import (
 	"github.com/gardeauth/garde/internal/server/account"
 	"github.com/gardeauth/garde/internal/server/login"
 	"github.com/gardeauth/garde/internal/server/logout"
-	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/token"
 	"github.com/gardeauth/garde/internal/web"
 )
@@ -54,8 +53,7 @@ func (h *house) more() {
 			login.KindSignUp: h.login.WorkSignUp, login.KindLapse: h.login.WorkLapse,
 		},
 	})
-	h.login.Later = h.queue.Later
-	h.login.Post, h.login.Notes = h.queue, session.Notes{Sealer: h.sealer, Tenant: iam.DefaultTenant}
+	h.login.Post = h.queue
 	mine := &account.Endpoint{
 		Keeping: h.tenant, Access: h.tenant, Clients: h.tenant, Sessions: h.sessions, Devices: h.login.Devices, Hasher: h.hasher,
 		Throttle: h.login.Throttle, Network: network, Judge: h.login.Judge, Changed: h.login.TellChanged, Say: say,

@@ -29,9 +29,6 @@ func (p passwords) Prove(ctx context.Context, user iam.User, form web.Form) (boo
 	if err != nil && !errors.Is(err, iam.ErrNotFound) {
 		return false, err
 	}
-	if user.ID == "" {
-		kept = iam.Password{}
-	}
 	result, err := p.Hasher.Verify(ctx, kept.PHC, typed)
 	if err != nil || !result.OK {
 		return false, err

@@ -59,6 +59,8 @@ func (e *Endpoint) chosen(form web.Form, names ...string) ([]page.Problem, error
 // Post takes messages that are sent, or worked on, later. What it took is durable.
 type Post interface {
 	Enqueue(ctx context.Context, kind string, body []byte) error
+	// Later is Enqueue for what is to be done no sooner than at.
+	Later(ctx context.Context, kind string, body []byte, at time.Time) error
 }
 
 // The kinds of message that this room gives to Post. A mail is ready to be sent; the others are worked on by Work, after

@@ -58,13 +58,20 @@ type signingUp struct {
 	Locale  string `json:"locale"`
 }
 
-// lifePrice is what an account costs of the budget of mails.
-const lifePrice = 2
+// What a try, and then an account, cost of a network's budget of mails.
+const (
+	tryPrice  = 1
+	lifePrice = 1
+)
 
 func (e *Endpoint) takeSignUp(w http.ResponseWriter, r *http.Request) error {
 	form, at, err := e.read(r, purposeSignUp)
 	if err != nil {
 		return err
+	}
+	// Before the password is judged, which takes a while, and once more before the account is made.
+	if ok, wait := e.Mails.Allow(e.Network(r), tryPrice); !ok {
+		return e.locked(w, r, at.wishes.Locales, wait, "")
 	}
 	view := page.SignUp{Username: form.Value(page.FieldUsername), Email: form.Value(page.FieldEmail)}
 	user, problems, err := e.newcomer(form)
@@ -143,9 +150,9 @@ func (e *Endpoint) admit(r *http.Request, user iam.User, secret string, at step)
 	if err == nil {
 		err = e.Post.Enqueue(r.Context(), KindSignUp, body)
 	}
-	if err == nil && e.Later != nil {
+	if err == nil {
 		// Names that nobody came to claim become free again.
-		err = e.Later(r.Context(), KindLapse, []byte(user.ID), e.now().Add(VerifyLife+time.Hour))
+		err = e.Post.Later(r.Context(), KindLapse, []byte(user.ID), e.now().Add(VerifyLife+time.Hour))
 	}
 	if err != nil {
 		return errors.Join(err, e.People.RemoveUser(context.WithoutCancel(r.Context()), user.ID))
@@ -182,6 +189,11 @@ func (e *Endpoint) WorkSignUp(ctx context.Context, body []byte) error {
 	return notFoundIsFine(e.People.RemoveUser(ctx, user.ID, e.lapsed(user.ID)))
 }
 
+// notes seals under the keys of the device cookies.
+func (e *Endpoint) notes() session.Notes {
+	return session.Notes{Sealer: e.Devices.Sealer, Tenant: e.Devices.Tenant}
+}
+
 func (e *Endpoint) sendVerify(ctx context.Context, user iam.User, who signingUp) error {
 	note, err := json.Marshal(who)
 	if err != nil {
@@ -191,7 +203,7 @@ func (e *Endpoint) sendVerify(ctx context.Context, user iam.User, who signingUp)
 	link := iam.Link{
 		Hash: iam.HashLink(secret), Kind: iam.LinkVerify, User: user.ID, Email: user.Email, Created: now, Expires: now.Add(VerifyLife),
 	}
-	if link.Flow, err = e.Notes.Seal(link.Hash, note); err != nil {
+	if link.Flow, err = e.notes().Seal(link.Hash, note); err != nil {
 		return err
 	}
 	if err := e.People.AddLink(ctx, link); err != nil {
@@ -263,7 +275,7 @@ func (e *Endpoint) useVerify(w http.ResponseWriter, r *http.Request) error {
 	}
 	var who signingUp
 	if link.Flow != "" {
-		note, err := e.Notes.Open(link.Hash, link.Flow)
+		note, err := e.notes().Open(link.Hash, link.Flow)
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.serveAdmin(ctx, group); err != nil {
+		return err
+	}
 	where := public.Listener.Addr().String() // before the listener may be closed
 	public.Handler = s.Handler
 	group.Go(func() error { return public.Run(ctx) })
@@ -56,8 +59,10 @@ func (s *Server) background() []func(context.Context) error {
 		pace,
 		s.failures.Run,
 		s.post.Run,
+		s.notary.Run,
 		every(5*time.Second, s.beat),
 		every(time.Minute, s.sweep),
+		every(forgetEvery, s.forget),
 	}
 }
 

@@ -5,12 +5,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gardeauth/garde/internal/app"
 	"github.com/gardeauth/garde/internal/demo"
 )
 
 func (p *program) demoCommand() *cobra.Command {
-	options := app.DemoOptions{}
+	options := bank{}
 	command := &cobra.Command{
 		Use: "demo", Short: "Run a Server, a Gate and a small bank on this machine", Args: words(0, 0, ""),
 		Long: "Runs Garde with embedded storage and a small bank, and says where to go, who can sign in and what to try.\n" +
@@ -21,7 +20,7 @@ func (p *program) demoCommand() *cobra.Command {
 			}
 			options.Out = p.stdout
 			options.Log, options.Colour = p.log(), p.coloured()
-			return app.Demo(command.Context(), options)
+			return options.run(command.Context())
 		},
 	}
 	command.Flags().StringVar(&options.Listen, "listen", demo.DefaultListen, "where the Server listens; its issuer is http://HOST:PORT")

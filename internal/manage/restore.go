@@ -13,4 +13,6 @@ type RestoreConfirmed struct{}
 func (RestoreConfirmed) Kind() journal.Kind { return "store.confirmed" }
 
 // Confirmed is the journal's entry of it.
-func Confirmed(now time.Time, by string) journal.Event { return event(now.UTC(), by, RestoreConfirmed{}) }
+func Confirmed(now time.Time, by string) journal.Event {
+	return event(now.UTC(), by, RestoreConfirmed{})
+}

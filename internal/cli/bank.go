@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gardeauth/garde/internal/app"
+	"github.com/gardeauth/garde/internal/config"
+	"github.com/gardeauth/garde/internal/demo"
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/seal"
+)
+
+// bank says where the demonstration stands.
+type bank struct {
+	Listen string    // host:port of the Server, on loopback; the Gate and the bank take the next two ports
+	Data   string    // folder of everything it keeps
+	Out    io.Writer // gets the guide
+	Colour bool
+	Log    *slog.Logger
+}
+
+// run runs Server, Gate and bank in one process, until ctx ends. A second run finds its data again.
+func (options bank) run(ctx context.Context) error {
+	site, err := demo.At(options.Listen)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(options.Data, 0o700); err != nil {
+		return err
+	}
+	node, people, err := demoNode(site, options.Data)
+	if err != nil {
+		return err
+	}
+	webKey, nightly, err := demo.Keys(options.Data)
+	if err != nil {
+		return err
+	}
+	accounts, err := demo.Listen("127.0.0.1:0", filepath.Join(options.Data, "accounts.port"))
+	if err != nil {
+		return err
+	}
+	text, err := demo.Recipe(site, "http://"+accounts.Addr().String())
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(node.Recipe, text, 0o600); err != nil {
+		return err
+	}
+	server, err := app.NewServer(ctx, node, options.Log, app.Lab{})
+	if err != nil {
+		return err
+	}
+	defer server.Close() //nolint:errcheck // the group's error says more
+	if err := server.Obey(ctx, node.Recipe); err != nil {
+		return err
+	}
+	gateway, err := app.NewGateway(ctx, node, options.Log, app.Lab{})
+	if err != nil {
+		return err
+	}
+	bank, err := demo.Listen(site.BankListen, "")
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return server.Run(ctx) })
+	group.Go(func() error { return gateway.Run(ctx) })
+	group.Go(func() error { return (&demo.AccountsAPI{}).Run(ctx, accounts) })
+	group.Go(func() error {
+		return (&demo.Bank{Site: site, Dir: options.Data, Web: webKey, Nightly: nightly, Log: options.Log}).Run(ctx, bank)
+	})
+	group.Go(func() error {
+		awaitGate(ctx, gateway)
+		return demo.Guide(options.Out, demo.Tour{Site: site, People: people, Dir: options.Data, Colour: options.Colour})
+	})
+	return group.Wait()
+}
+
+// awaitGate waits until the whole house answers, but no longer than a person would.
+func awaitGate(ctx context.Context, gateway *app.Gateway) {
+	over := time.After(5 * time.Second)
+	for !gateway.Gate.Ready() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-over:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// demoNode makes the settings of the demonstration, and its secrets and people at the first start.
+func demoNode(site demo.Site, dir string) (*config.Node, []demo.Person, error) {
+	for name, value := range map[string]func() string{
+		"master.key":  func() string { return seal.GenerateMaster().Reveal() },
+		"gate.secret": func() string { return iam.NewSecret(iam.PrefixClient) },
+	} {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			if err := os.WriteFile(path, []byte(value()+"\n"), 0o600); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	node := &config.Node{
+		Issuer: site.Issuer, Listen: site.IssuerListen, Storage: "sqlite:" + filepath.Join(dir, "garde.db"),
+		Master: "file:master.key", Recipe: filepath.Join(dir, "recipe.yaml"), Seed: filepath.Join(dir, "people.yaml"),
+		Admin: filepath.Join(dir, "admin.sock"), Mail: config.Mail{Folder: filepath.Join(dir, "mail")}, Dir: dir,
+		Gate: config.Gate{Listen: site.GateListen, Client: "gate", Secret: "file:gate.secret"},
+	}
+	people, err := demo.PeopleIn(dir)
+	return node, people, err
+}

@@ -5,20 +5,14 @@ import (
 	"log/slog"
 	"regexp"
 	"sync"
-	"time"
+
+	"github.com/gardeauth/garde/internal/admin"
 )
 
-// Refusal is one answer that was an error, as garde explain tells it. It holds no secret: the log does not either.
-type Refusal struct {
-	At     time.Time         `json:"at"`
-	Trace  string            `json:"trace"`
-	Fields map[string]string `json:"fields"`
-}
-
-// Refusals remembers the latest refusals of this node, a bounded number of them.
+// Refusals remembers the latest refusals of this node, without any secret, a bounded number of them.
 type Refusals struct {
 	mu    sync.Mutex
-	ring  []Refusal
+	ring  []admin.Refusal
 	next  int
 	index map[string]int
 }
@@ -29,17 +23,17 @@ const remembered = 20_000
 func NewRefusals() *Refusals { return &Refusals{index: map[string]int{}} }
 
 // Find gives the refusal of a trace.
-func (f *Refusals) Find(trace string) (Refusal, bool) {
+func (f *Refusals) Find(trace string) (admin.Refusal, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, ok := f.index[trace]
 	if !ok {
-		return Refusal{}, false
+		return admin.Refusal{}, false
 	}
 	return f.ring[at], true
 }
 
-func (f *Refusals) add(refusal Refusal) {
+func (f *Refusals) add(refusal admin.Refusal) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.ring) < remembered {
@@ -67,7 +61,7 @@ func (t tee) Enabled(ctx context.Context, level slog.Level) bool {
 
 func (t tee) Handle(ctx context.Context, record slog.Record) error {
 	if record.Message == "refused" {
-		refusal := Refusal{At: record.Time, Fields: map[string]string{}}
+		refusal := admin.Refusal{At: record.Time, Fields: map[string]string{}}
 		record.Attrs(func(attr slog.Attr) bool {
 			if attr.Key == "trace" {
 				refusal.Trace = attr.Value.String()

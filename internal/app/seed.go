@@ -8,14 +8,6 @@ import (
 	"github.com/gardeauth/garde/internal/manage"
 )
 
-// deeds are the administrator's deeds about people.
-func (s *Server) deeds() *manage.Users {
-	return &manage.Users{
-		Users: s.House, Passwords: s.House, Links: s.House, Groups: s.House, Hasher: s.hasher,
-		Issuer: s.Node.Issuer, Now: s.Lab.Now,
-	}
-}
-
 // seed adds the people of the file that node.yaml names, for test set-ups. Who is there already stays as they are.
 func (s *Server) seed(ctx context.Context) error {
 	if s.Node.Seed == "" {
@@ -29,7 +21,7 @@ func (s *Server) seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	done, err := s.deeds().Import(ctx, "system", people, manage.ImportOptions{SkipExisting: true})
+	done, err := s.desk().Users.Import(ctx, "system", people, manage.ImportOptions{SkipExisting: true})
 	if err != nil {
 		return fmt.Errorf("seed: %w", err)
 	}

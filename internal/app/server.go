@@ -25,6 +25,7 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/issue"
 	"github.com/gardeauth/garde/internal/keys"
+	"github.com/gardeauth/garde/internal/notary"
 	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/page"
 	"github.com/gardeauth/garde/internal/password"
@@ -82,6 +83,7 @@ type Server struct {
 	hasher   *password.Hasher
 	failures *login.Failures
 	post     *deliver.Queue
+	notary   *notary.Notary
 	confined atomic.Bool // after a restore: only administrators
 }
 
@@ -220,6 +222,7 @@ func (s *Server) openDoors(context.Context) error {
 	s.sessions = &session.Keeper{
 		Sessions: s.House, Lives: func() recipe.Lives { return s.Force.Policy().Lives }, Secure: s.secure(), Now: s.Lab.Now,
 	}
+	s.notary = s.newNotary()
 	if err := s.openPost(); err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}
@@ -254,4 +257,21 @@ func (s *Server) readConfined(ctx context.Context) error {
 		s.confined.Store(confined)
 	}
 	return err
+}
+
+// Obey applies a recipe whatever it changes, for a demonstration that writes its own anew at each start.
+func (s *Server) Obey(ctx context.Context, path string) error {
+	bundle, err := recipe.Load(path, "", s.now())
+	if err != nil {
+		return err
+	}
+	plan, err := s.Force.Propose(ctx, bundle)
+	if err != nil {
+		return err
+	}
+	proposal := enact.Proposal{Bundle: bundle, Expect: -1, Accept: plan.Weaker, By: "demo", Note: "garde demo"}
+	if _, _, err := s.Force.Apply(ctx, proposal, s.now()); err != nil {
+		return err
+	}
+	return s.Force.Adopt(ctx)
 }

@@ -77,11 +77,11 @@ func (options bank) run(ctx context.Context) error {
 	group.Go(func() error { return gateway.Run(ctx) })
 	group.Go(func() error { return (&demo.AccountsAPI{}).Run(ctx, accounts) })
 	group.Go(func() error {
-		return (&demo.Bank{Site: site, Dir: options.Data, Web: webKey, Nightly: nightly, Log: options.Log}).Run(ctx, bank)
+		return (&demo.Bank{Site: site, Dir: options.Data, Web: webKey, Nightly: nightly, Program: os.Args[0], Log: options.Log}).Run(ctx, bank)
 	})
 	group.Go(func() error {
 		awaitGate(ctx, gateway)
-		return demo.Guide(options.Out, demo.Tour{Site: site, People: people, Dir: options.Data, Colour: options.Colour})
+		return demo.Guide(options.Out, demo.Tour{Site: site, People: people, Dir: options.Data, Program: os.Args[0], Colour: options.Colour})
 	})
 	return group.Wait()
 }

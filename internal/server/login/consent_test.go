@@ -1,11 +1,13 @@
 package login_test
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/session"
 )
 
 // asked brings a browser with a signed-in person to the consent page.
@@ -122,4 +124,25 @@ func TestS30DisablingEndsASignInThatIsUnderWay(t *testing.T) {
 	h.must(h.tenant.SetUser(t.Context(), user))
 	b.post("/consent", "flow", page.hidden("flow"), "csrf", page.hidden("csrf"), "decision", "allow").is(400, "expired_flow")
 	b.get("/account").to("/signin")
+}
+
+func TestAnAnswerOfAnotherSessionIsForgotten(t *testing.T) {
+	h := open(t)
+	h.person("u-alice", "alice", "", right)
+	b := h.browser()
+	b.enter("alice")
+	key := b.get(ask("budget", "prompt", "login")).to("/signin?flow=").param("flow")
+	address, err := url.Parse(h.server.URL)
+	h.must(err)
+	r := &http.Request{Header: http.Header{}}
+	for _, cookie := range b.client.Jar.Cookies(address) {
+		r.AddCookie(cookie)
+	}
+	flow, err := h.tenant.Flow(t.Context(), iam.HashFlow(key), h.sessions.Known(r).Digest(), h.clock.now())
+	h.must(err)
+	flow.Session, flow.User, flow.Asked = "another", "u-bob", []string{session.StepSignIn}
+	h.must(h.tenant.SetFlow(t.Context(), flow))
+	page := b.get("/consent?flow=" + url.QueryEscape(key)).is(200)
+	b.post("/consent", "flow", key, "csrf", page.hidden("csrf"), "decision", "allow").to("/authorize?flow=")
+	b.get("/authorize?flow=" + url.QueryEscape(key)).to("/signin?flow=")
 }

@@ -51,7 +51,7 @@ const (
 
 const (
 	batch = 10
-	hold  = 5 * time.Minute // longer than a batch may take: another node takes over what a dead one held
+	hold  = 6 * time.Minute // longer than a batch may take: another node takes over what a dead one held
 	look  = 2 * time.Second // how long a delivery that another node enqueued may wait
 )
 

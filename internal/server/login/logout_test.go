@@ -35,7 +35,8 @@ func TestLogoutWithAHintOfThisSession(t *testing.T) {
 			params := append([]string{"id_token_hint", h.hint("budget", "u-alice", sid, nil)}, row.params...)
 			got := seen{}
 			if row.method == "POST" {
-				got = b.post("/logout", params...)
+				got = b.post("/logout", params...).to("/logout?flow=fl_") // the hint stays out of addresses
+				got = b.get(got.location)
 			} else {
 				got = b.get("/logout" + query(params...))
 			}
@@ -76,7 +77,7 @@ func TestS32S33WithoutAGoodHintThePersonIsAsked(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			b.get("/logout"+query(params...)).is(200, `id="logout-yes"`, `id="logout-no"`, "alice")
-			b.post("/logout", params...).is(200, `id="logout-yes"`)
+			b.follow(b.post("/logout", params...)).is(200, `id="logout-yes"`)
 			if len(h.living("u-alice")) != 2 {
 				t.Fatal("a session ended")
 			}
@@ -117,4 +118,23 @@ func TestLogoutAfterANewSignInInTheSameBrowser(t *testing.T) {
 	if len(h.living("u-alice")) != 0 {
 		t.Error("the session lives")
 	}
+}
+
+func TestALogoutByPOSTFromAnotherSite(t *testing.T) {
+	h := open(t)
+	h.person("u-alice", "alice", "", right)
+	b := h.browser()
+	b.enter("alice")
+	sid := h.living("u-alice")[0].ID
+	form := []string{"id_token_hint", h.hint("budget", "u-alice", sid, nil), "post_logout_redirect_uri", bye, "state", "x"}
+	next := h.browser().post("/logout", form...).to("/logout?flow=") // as a browser that holds its cookies back
+	if len(h.living("u-alice")) != 1 {
+		t.Fatal("who has no cookie has ended a session")
+	}
+	b.get(next.location).to(bye + "?state=x")
+	if len(h.living("u-alice")) != 0 {
+		t.Error("the session lives")
+	}
+	b.get(next.location).is(400, "expired_flow")
+	b.get("/authorize?flow=" + next.param("flow")).is(400)
 }

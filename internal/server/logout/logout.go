@@ -25,8 +25,11 @@ type Hints interface {
 	ReadHint(ctx context.Context, text string) (request.Hint, error)
 }
 
-// Endpoint is /logout and its pages. All fields but Now are required.
+// Endpoint is /logout and its pages. All fields but Flows and Now are required.
 type Endpoint struct {
+	// Flows keeps a request that came by POST until the GET that follows it: browsers send our cookies with no POST from
+	// another site, so that only the GET sees who is signed in. Nil: a POST is answered as it comes.
+	Flows    iam.Flows
 	Hints    Hints
 	Sessions *session.Keeper
 	Living   iam.Sessions
@@ -63,13 +66,16 @@ func (a wish) proved() bool { return a.client.ID != "" }
 // Logout is /logout, by GET or POST (section 2). With a hint that fits who is signed in, it is done; otherwise the person
 // is asked, and stays here afterwards: a link or an image on any page may lead here.
 func (e *Endpoint) Logout(w http.ResponseWriter, r *http.Request) error {
-	form, err := read(r)
+	form, err := e.read(r)
 	if err != nil {
 		return err
 	}
 	asked, err := e.understand(r, form)
 	if err != nil {
 		return err
+	}
+	if r.Method == http.MethodPost && e.Flows != nil {
+		return e.again(w, r, asked, form)
 	}
 	current, err := e.Sessions.Current(r)
 	switch {
@@ -91,14 +97,38 @@ func (e *Endpoint) Logout(w http.ResponseWriter, r *http.Request) error {
 	return e.leave(w, asked)
 }
 
-func read(r *http.Request) (web.Form, error) {
+func (e *Endpoint) read(r *http.Request) (web.Form, error) {
 	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-		return web.Query(r)
 	case http.MethodPost:
 		return web.PostForm(r)
+	case http.MethodGet, http.MethodHead:
+	default:
+		return web.Form{}, web.MethodNotAllowed(http.MethodGet, http.MethodPost)
 	}
-	return web.Form{}, web.MethodNotAllowed(http.MethodGet, http.MethodPost)
+	form, err := web.Query(r)
+	if err != nil || !form.Has("flow") || e.Flows == nil {
+		return form, err
+	}
+	kept, err := e.Sessions.Unpark(r.Context(), e.Flows, form.Value("flow"))
+	if err != nil {
+		return web.Form{}, err
+	}
+	return web.Query(&http.Request{Method: http.MethodGet, URL: &url.URL{RawQuery: kept}})
+}
+
+// again sends the browser of a POST to a GET of the same, in which it shows our cookies. Only what a client has proved is
+// kept for it; the rest would not be obeyed anyway.
+func (e *Endpoint) again(w http.ResponseWriter, r *http.Request, asked wish, form web.Form) error {
+	if !asked.proved() {
+		session.SeeOther(w, "/logout")
+		return nil
+	}
+	key, err := e.Sessions.Park(r.Context(), e.Flows, form.Map().Encode(), "")
+	if err != nil {
+		return err
+	}
+	session.SeeOther(w, "/logout?flow="+url.QueryEscape(key))
+	return nil
 }
 
 const maxState = 4096

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -86,8 +87,27 @@ func (s *Server) gates(frame *http.ServeMux) {
 	recipes := &signals.Recipes{
 		Issuer: s.Node.Issuer, Tokens: s.tokens, Force: s.Force.InForce, Signer: s.Keys.Signer, Nodes: s.House, Now: s.now,
 	}
-	frame.Handle(feedPath, face.Handle(feed.Revocations))
-	frame.Handle("/signals/recipe", face.Handle(recipes.Recipe))
+	frame.Handle(feedPath, s.untilLeaving(face.Handle(feed.Revocations)))
+	frame.Handle("/signals/recipe", s.untilLeaving(face.Handle(recipes.Recipe)))
+}
+
+// untilLeaving ends what would wait for the node's own end: a Gate that listens would hold up the end of the Server for
+// all the time that requests under way are given.
+func (s *Server) untilLeaving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		ended := make(chan struct{})
+		defer close(ended)
+		go func() {
+			select {
+			case <-s.leaving:
+				cancel()
+			case <-ended:
+			}
+		}()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // parser reads authorization requests.

@@ -20,7 +20,7 @@ import (
 )
 
 // Run serves until ctx ends, then lets requests under way finish. It logs one line "ready" once every listener listens
-// and the server may be asked.
+// and the server may be asked. It is called once.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	public, private, err := s.Lab.servers(s.Node.Listen, s.Node.TLS, s.Node.Metrics, s.Log)
@@ -32,6 +32,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	where := public.Listener.Addr().String() // before the listener may be closed
 	public.Handler = s.Handler
+	context.AfterFunc(ctx, func() { close(s.leaving) })
 	group.Go(func() error { return public.Run(ctx) })
 	if private != nil {
 		private.Handler = s.metrics.health(s.problem)

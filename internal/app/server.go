@@ -84,13 +84,15 @@ type Server struct {
 	failures *login.Failures
 	post     *deliver.Queue
 	notary   *notary.Notary
-	confined atomic.Bool // after a restore: only administrators
+	confined atomic.Bool   // after a restore: only administrators
+	leaving  chan struct{} // closed when Run ends, before the requests under way
 }
 
 // NewServer opens the storage and puts the server together. Nothing runs and nothing listens yet.
 func NewServer(ctx context.Context, node *config.Node, log *slog.Logger, lab Lab) (*Server, error) {
 	server := &Server{
 		ID: uuid.NewString(), Node: node, Lab: lab, Refusals: NewRefusals(), metrics: newMetrics(), hasher: newHasher(),
+		leaving: make(chan struct{}),
 	}
 	server.Log = slog.New(server.Refusals.Tee(redacted(log.Handler())))
 	for _, step := range []struct {

@@ -77,13 +77,6 @@ func (e *Endpoint) takeForgot(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// requester is what has the context that a mail is written in.
-type requester interface{ Context() context.Context }
-
-type background struct{ ctx context.Context } //nolint:containedctx // stands in for a request while the queue is worked on
-
-func (b background) Context() context.Context { return b.ctx }
-
 // WorkForgot looks up whose address it is, makes a link and writes the mail. For an address that is nobody's, or whose
 // account may not sign in, it does nothing. It is called for each KindForgot, perhaps more than once.
 func (e *Endpoint) WorkForgot(ctx context.Context, body []byte) error {
@@ -122,7 +115,7 @@ func (e *Endpoint) sendReset(ctx context.Context, user iam.User, locale string) 
 	if err != nil {
 		return err
 	}
-	return e.write(background{ctx}, page.MailReset, letter{user: user, to: user.Email, locale: locale}, page.MailData{
+	return e.write(ctx, page.MailReset, letter{user: user, to: user.Email, locale: locale}, page.MailData{
 		Link: e.LinkURL(iam.LinkReset, secret), Expires: link.Expires,
 	})
 }

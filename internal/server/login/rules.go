@@ -88,7 +88,7 @@ type letter struct {
 }
 
 // write composes a mail in the person's language and gives it to Post.
-func (e *Endpoint) write(r requester, kind page.MailKind, to letter, data page.MailData) error {
+func (e *Endpoint) write(ctx context.Context, kind page.MailKind, to letter, data page.MailData) error {
 	data.Username = to.user.Username
 	locale := to.user.Locale
 	if locale == "" {
@@ -102,7 +102,7 @@ func (e *Endpoint) write(r requester, kind page.MailKind, to letter, data page.M
 	if err != nil {
 		return err
 	}
-	return e.Post.Enqueue(r.Context(), KindMail, body)
+	return e.Post.Enqueue(ctx, KindMail, body)
 }
 
 // TellChanged writes to a person that the password was changed, if there is a proved address to write to.
@@ -110,7 +110,7 @@ func (e *Endpoint) TellChanged(r *http.Request, user iam.User) error {
 	if user.Email == "" || !user.EmailVerified {
 		return nil
 	}
-	return e.write(r, page.MailChanged, letter{user: user, to: user.Email, locale: localeOf(r)}, page.MailData{
+	return e.write(r.Context(), page.MailChanged, letter{user: user, to: user.Email, locale: localeOf(r)}, page.MailData{
 		When: e.now(), Device: session.Agent(r), Place: strings.TrimSuffix(e.Network(r), "/32"),
 	})
 }

@@ -209,7 +209,7 @@ func (e *Endpoint) sendVerify(ctx context.Context, user iam.User, who signingUp)
 	if err := e.People.AddLink(ctx, link); err != nil {
 		return notFoundIsFine(err)
 	}
-	return e.write(background{ctx}, page.MailVerify, letter{user: user, to: user.Email, locale: who.Locale}, page.MailData{
+	return e.write(ctx, page.MailVerify, letter{user: user, to: user.Email, locale: who.Locale}, page.MailData{
 		Link: e.LinkURL(iam.LinkVerify, secret), Expires: link.Expires,
 	})
 }

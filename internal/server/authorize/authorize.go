@@ -151,7 +151,7 @@ func (e *Endpoint) issue(w http.ResponseWriter, r *http.Request, at position) er
 	now, lives := e.now(), e.Policy().Lives
 	value := iam.NewSecret(iam.PrefixCode)
 	grant := iam.Grant{
-		ID: uuid.NewString(), Client: at.request.Client.ID, User: at.session.User, Session: at.session.ID,
+		ID: uuid.Must(uuid.NewV7()).String(), Client: at.request.Client.ID, User: at.session.User, Session: at.session.ID,
 		Scope: at.request.Scope, Resource: at.request.Resource, Nonce: at.request.Nonce, Claims: at.request.Wanted.String(),
 		AuthTime: at.session.AuthTime, AMR: at.session.AMR, ACR: at.session.ACR,
 		Created: now, Expires: now.Add(lives.Refresh),

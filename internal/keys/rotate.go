@@ -170,13 +170,13 @@ func (r *Ring) Run(ctx context.Context, lease func(context.Context) (bool, error
 			return nil
 		case <-tick.C:
 		}
-		if err := r.turn(ctx, lease); err != nil && ctx.Err() == nil {
+		if err := r.Turn(ctx, lease); err != nil && ctx.Err() == nil {
 			slog.Error("rotate signing keys", "error", err)
 		}
 	}
 }
 
-func (r *Ring) turn(ctx context.Context, lease func(context.Context) (bool, error)) error {
+func (r *Ring) Turn(ctx context.Context, lease func(context.Context) (bool, error)) error {
 	if err := r.Load(ctx); err != nil { // times pass: what is published depends on them
 		return err
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"runtime"
@@ -62,7 +63,7 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 	handle("/account/everywhere", own.Everywhere)
 	handle("/account/signout", own.SignOut)
 	out := &logout.Endpoint{
-		Hints: s.parser(), Sessions: s.sessions, Living: s.House, Users: s.House, Clients: s.clients,
+		Hints: s.parser(), Flows: s.House, Sessions: s.sessions, Living: s.House, Users: s.House, Clients: s.clients,
 		Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
 	}
 	handle(discovery.Standard.Logout, out.Logout)
@@ -101,6 +102,13 @@ func (s *Server) offersPart(next *enact.Force) (func(), error) {
 	offers := login.Offers{
 		SignUp: said.SignUp, SignUpHosts: said.SignUpHosts, Reset: said.Reset == nil || *said.Reset,
 		Company: next.Bundle.Recipe.Company.Name,
+	}
+	if said.PasswordList != "" {
+		list, err := password.ReadList(next.Bundle.Files[said.PasswordList])
+		if err != nil {
+			return nil, fmt.Errorf("signin.password_list: %w", err)
+		}
+		offers.Passwords.Breached = list
 	}
 	return func() { s.offers.set(&offers) }, nil
 }

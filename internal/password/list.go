@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 const (
@@ -46,6 +47,15 @@ func OpenList(path string) (*List, error) {
 	}
 	list.close = file.Close
 	return list, nil
+}
+
+// ReadList makes a list of a text that is in memory, such as a small file of the company's own. It is sorted here.
+func ReadList(text []byte) (*List, error) {
+	lines := bytes.Split(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), []byte("\n"))
+	lines = slices.DeleteFunc(lines, func(line []byte) bool { return len(line) == 0 })
+	slices.SortFunc(lines, bytes.Compare)
+	sorted := append(bytes.Join(lines, []byte("\n")), '\n')
+	return newList(bytes.NewReader(sorted), int64(len(sorted)))
 }
 
 func newList(file io.ReaderAt, size int64) (*List, error) {

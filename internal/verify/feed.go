@@ -244,7 +244,8 @@ func (f *Feed) heardNow() {
 }
 
 // reset forgets nothing that was revoked: what was dead before the restore stays dead. But the numbers begin again, so
-// everything must be asked for again.
+// everything must be asked for again. What was issued before the restore ended with it, also what the restored storage
+// knows nothing of and can't name (A12).
 func (f *Feed) reset(r Reset) error {
 	if r.Epoch == "" {
 		return errors.New("the feed names no epoch")
@@ -252,6 +253,9 @@ func (f *Feed) reset(r Reset) error {
 	f.named = true
 	if r.Epoch == f.epoch {
 		return nil
+	}
+	if f.epoch != "" {
+		f.Revocations.EndAll(f.now())
 	}
 	asked := f.after
 	f.epoch, f.after, f.complete = r.Epoch, 0, false

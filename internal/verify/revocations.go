@@ -45,7 +45,8 @@ type Revocations struct {
 	Now func() time.Time // nil: time.Now
 
 	facts  [6]factSet
-	mu     sync.Mutex // one writer at a time
+	all    atomic.Int64 // tokens with iat <= all are dead, whatever they are (Unix seconds)
+	mu     sync.Mutex   // one writer at a time
 	pruned time.Time
 }
 
@@ -110,6 +111,9 @@ func (r *Revocations) Add(facts ...Revocation) error {
 	return nil
 }
 
+// EndAll kills every token issued until then.
+func (r *Revocations) EndAll(before time.Time) { r.all.Store(max(r.all.Load(), before.Unix())) }
+
 // Prune forgets the facts that have nothing left to kill.
 func (r *Revocations) Prune() {
 	r.mu.Lock()
@@ -134,6 +138,9 @@ func (r *Revocations) prune(now time.Time) {
 // Dead gives an invalid_token error if a fact kills the token, else nil. It is keyed on what the verified token says, never
 // on how the token is spelled (J22).
 func (r *Revocations) Dead(claims Claims) error {
+	if all := r.all.Load(); all > 0 && int64(claims.IssuedAt) <= all {
+		return oauth.InvalidToken("the token was revoked")
+	}
 	for _, each := range [...]struct {
 		at int
 		id string

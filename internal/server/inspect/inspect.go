@@ -25,6 +25,7 @@ type Inspector struct {
 	opaque   iam.Accesses
 	revoked  *verify.Revocations
 	fresh    func() bool
+	audience func(string) bool
 	now      func() time.Time
 	verdicts *otter.Cache[iam.AccessHash, verify.Claims]
 }
@@ -61,7 +62,10 @@ func New(c Config) (*Inspector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Inspector{c.Issuer, signed, c.Opaque, c.Revocations, c.Fresh, c.Now, verdicts}, nil
+	return &Inspector{
+		issuer: c.Issuer, signed: signed, opaque: c.Opaque, revoked: c.Revocations, fresh: c.Fresh, audience: c.Audience,
+		now: c.Now, verdicts: verdicts,
+	}, nil
 }
 
 // Token gives what a living token says. Its error is invalid_token for one that is unknown, foreign, expired or revoked,
@@ -88,6 +92,9 @@ func (i *Inspector) Token(ctx context.Context, token string) (verify.Claims, err
 		}
 		claims = factsOf(row, i.issuer)
 		i.verdicts.Set(hash, claims)
+	}
+	if !i.audience(claims.Audience[0]) { // the recipe in force no longer has the API
+		return verify.Claims{}, oauth.InvalidToken("the token is meant for another audience")
 	}
 	if now.Unix() >= int64(claims.Expires) {
 		return verify.Claims{}, oauth.InvalidToken("the token has expired")

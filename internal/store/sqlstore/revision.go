@@ -104,6 +104,9 @@ func (d *deed) declare(declared []iam.Client) error {
 		}
 		if before[client.ID] != body {
 			d.change(iam.ChangedClient, client.ID)
+			if err := d.narrow(before[client.ID], client); err != nil {
+				return err
+			}
 			if err := d.must(iam.ErrExists, `INSERT INTO clients (tenant, id, source, body, changed) VALUES ($1, $2, $3, $4, $5)
 				ON CONFLICT (tenant, id) DO UPDATE SET body = excluded.body, changed = excluded.changed, removed = FALSE
 				WHERE clients.source = excluded.source`, d.tenant, client.ID, string(iam.FromRecipe), body, micro(d.now)); err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/gardeauth/garde/internal/issue"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/request"
+	"github.com/gardeauth/garde/internal/store"
 	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/recipe"
@@ -176,8 +177,8 @@ func (l *listeners) listen(network, address string) (net.Listener, error) {
 func (h *House) settings(address, storage string) *config.Node {
 	return &config.Node{
 		Issuer: h.Issuer, Listen: address, Storage: storage, Master: "file:master.key", Dir: h.dir,
-		Recipe: filepath.Join(h.dir, "recipe.yaml"), Admin: filepath.Join(h.dir, "admin.sock"),
-		Mail: config.Mail{Folder: filepath.Join(h.dir, "mail")},
+		Recipe: filepath.Join(h.dir, "recipe.yaml"),
+		Mail:   config.Mail{Folder: filepath.Join(h.dir, "mail")},
 	}
 }
 
@@ -230,11 +231,18 @@ func (n *Node) Restart(between func()) {
 	n.start()
 }
 
-// Settings are those of node.yaml.
-func (n *Node) Settings() *config.Node { return n.node }
+// Restore brings a backup into the storage of a node that is down.
+func (n *Node) Restore(backup string) error {
+	down, err := store.Open(context.Background(), n.node.Storage, store.Options{Now: n.House.Clock.Now})
+	if err != nil {
+		return err
+	}
+	_, err = down.Restore(context.Background(), backup)
+	return errors.Join(err, down.Close())
+}
 
-// Store is the storage as the one tenant sees it.
-func (h *House) Store() Storage { return h.Node.Server.House }
+// Store is the storage as this node's one tenant sees it.
+func (n *Node) Store() Storage { return n.Server.House }
 
 // Storage is all that is kept.
 type Storage interface {
@@ -338,12 +346,17 @@ func (c *Clock) Now() time.Time {
 	return time.Now().Add(c.ahead)
 }
 
+// Skip puts the clock forward and waits for nobody.
+func (c *Clock) Skip(d time.Duration) {
+	c.mu.Lock()
+	c.ahead += d
+	c.mu.Unlock()
+}
+
 // Pass puts the clock forward and waits until the house has noticed that it still hears what is revoked.
 func (h *House) Pass(d time.Duration) {
 	h.t.Helper()
-	h.Clock.mu.Lock()
-	h.Clock.ahead += d
-	h.Clock.mu.Unlock()
+	h.Clock.Skip(d)
 	for _, node := range h.Nodes {
 		h.must(node.Server.Follower.Catch(context.Background()))
 	}

@@ -151,7 +151,8 @@ func text(t testing.TB, r *recipe.Recipe) []byte {
 
 // Change applies the test recipe with changes, accepting every weakening, and gives the revision. Nodes follow by
 // themselves; Followed waits for them.
-func (h *House) Change(change func(*recipe.Recipe)) int64 {
+func (n *Node) Change(change func(*recipe.Recipe)) int64 {
+	h := n.House
 	h.t.Helper()
 	var next recipe.Recipe
 	h.must(yaml.Unmarshal(text(h.t, h.base), &next))
@@ -167,7 +168,7 @@ func (h *House) Change(change func(*recipe.Recipe)) int64 {
 	now := h.Clock.Now()
 	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: text(h.t, &next)}}, files, now)
 	h.must(err)
-	force := h.Server.Force
+	force := n.Server.Force
 	plan, err := force.Propose(context.Background(), bundle)
 	h.must(err)
 	revision, _, err := force.Apply(context.Background(), enact.Proposal{Bundle: bundle, Expect: -1, Accept: plan.Weaker, By: "test"}, now)
@@ -180,6 +181,14 @@ func (h *House) Followed(number int64) {
 	h.t.Helper()
 	h.Within(time.Second, "every node follows the new recipe", func() bool {
 		return !slices.ContainsFunc(h.Nodes, func(n *Node) bool { return n.Server.Force.InForce().Number < number })
+	})
+	if h.Gateway == nil {
+		return
+	}
+	h.Within(time.Second, "the Gate follows the new recipe", func() bool {
+		known, err := h.Server.House.ListNodes(context.Background(), time.Time{})
+		h.must(err)
+		return slices.ContainsFunc(known, func(n iam.Node) bool { return n.Role == "gate" && n.Revision >= number })
 	})
 }
 

@@ -204,7 +204,7 @@ func (p *program) sayReport(report notary.Report) error {
 		return errSaid
 	}
 	if !p.asJSON && report.Checkpoint != "" {
-		p.say("\nNote this checkpoint where nobody can change it:\n\n%s", report.Checkpoint)
+		fmt.Fprintf(p.stderr, "\nNote this checkpoint where nobody can change it:\n\n%s", report.Checkpoint)
 	}
 	return nil
 }

@@ -25,10 +25,20 @@ const maxImport = 100_000
 // ReadPeople reads people from YAML (users: a list) or, where the name ends in .csv, from CSV with a head of field names.
 // Unknown fields are refused. All faults come at once, as a Refusal whose places are name:line.
 func ReadPeople(name string, raw []byte) ([]Person, error) {
+	read := readYAML
 	if strings.EqualFold(filepath.Ext(name), ".csv") {
-		return readCSV(name, raw)
+		read = readCSV
 	}
-	return readYAML(name, raw)
+	people, err := read(name, raw)
+	var refusal *Refusal
+	if err == nil || !errors.As(err, &refusal) {
+		return people, err
+	}
+	// Import would find these later: told now, one look at the file mends it all.
+	for _, person := range people {
+		person.user((*faults)(&refusal.Faults))
+	}
+	return nil, refusal
 }
 
 func readYAML(name string, raw []byte) ([]Person, error) {
@@ -103,7 +113,7 @@ func readCSV(name string, raw []byte) ([]Person, error) {
 			continue
 		case err != nil:
 			found.add(name, "", "%v", err)
-			return nil, found.orNil()
+			return people, found.orNil()
 		case len(people) == maxImport:
 			return nil, refuse(Invalid, name, "split the file", "more than %d people", maxImport)
 		}

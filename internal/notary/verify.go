@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -168,7 +169,7 @@ func verifyHead(kept *state, walk *walk, size int64, report *Report) error {
 func (n *Notary) verifyEarlier(ctx context.Context, kept *state, earlier string, size int64, report *Report) error {
 	consistent := false
 	report.Consistent = &consistent
-	older, err := openHead(earlier, kept.Verifier)
+	older, err := openHead(strings.TrimSpace(earlier)+"\n", kept.Verifier) // people copy it by hand
 	if err != nil {
 		report.fault("the earlier checkpoint: %v", err)
 		return nil

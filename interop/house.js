@@ -117,7 +117,9 @@ let clients
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => clients ? clients.kill(signal) : end().then(() => process.exit(1)))
 const api = await upstream()
 try {
-	const [plain, secure] = await Promise.all([build('plain', false, api), build('secure', true, api)])
+	const built = await Promise.allSettled([build('plain', false, api), build('secure', true, api)])
+	for (const { reason } of built) if (reason) throw reason
+	const [plain, secure] = built.map(({ value }) => value)
 	const file = join(folder, 'houses.json')
 	await writeFile(file, JSON.stringify({ plain, secure }), { mode: 0o600 })
 	const env = {

@@ -8,7 +8,9 @@ set -eu
 cd "$(dirname "$0")"
 
 work=
+running=
 finish() {
+	[ -z "$running" ] || { kill -TERM "$running" && wait "$running"; } 2>/dev/null || true
 	[ -z "$work" ] || rm -rf "$work"
 }
 trap finish EXIT
@@ -21,4 +23,9 @@ if [ -z "${GARDE_ISSUER:-}" ]; then
 	go run testdata/authority/main.go "$work"
 	set -- node house.js "$work/garde" "$work" "$@"
 fi
-"$@"
+"$@" &
+running=$!
+status=0
+wait "$running" || status=$?
+running=
+exit "$status"

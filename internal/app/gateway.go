@@ -54,6 +54,10 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger, lab Lab)
 	if err != nil {
 		return nil, err
 	}
+	secret := func() (seal.Secret, error) { return seal.Resolve(node.Gate.Secret, node.Dir) }
+	if _, err := secret(); err != nil { // it may be rotated while the Gate runs, but a Gate without any would wait for ever
+		return nil, fmt.Errorf("the secret of the Gate: %w", err)
+	}
 	keySet := &verify.RemoteKeys{URL: node.Issuer + "/jwks", Fetcher: fetcher, Now: lab.Now}
 	transport, err := serverTransport(node)
 	if err != nil {
@@ -61,8 +65,7 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger, lab Lab)
 	}
 	server, err := ask.New(ask.Config{
 		Issuer: node.Issuer, Token: node.Issuer + "/token", Introspect: node.Issuer + "/introspect",
-		Client: node.Gate.Client, Transport: transport,
-		Secret: func() (seal.Secret, error) { return seal.Resolve(node.Gate.Secret, node.Dir) },
+		Client: node.Gate.Client, Transport: transport, Secret: secret,
 	})
 	if err != nil {
 		return nil, err

@@ -211,7 +211,7 @@ func (s *Server) openDoors(context.Context) error {
 		return err
 	}
 	s.revoked = &verify.Revocations{Now: s.Lab.Now}
-	s.Follower = &follow.Follower{Changes: s.House, Now: s.Lab.Now}
+	s.Follower = &follow.Follower{Changes: s.House, Log: s.Log, Now: s.Lab.Now}
 	s.Follower.Listeners = []func(context.Context, iam.Change){s.clients.Hear, s.hearRevocation, s.hearRecipe, s.hearKeys}
 	if s.tokens, err = inspect.New(inspect.Config{
 		Issuer: s.Node.Issuer, Keys: ownKeys{s.Keys}, Audience: s.audience, Opaque: s.House, Revocations: s.revoked,

@@ -17,6 +17,7 @@ type Follower struct {
 	Changes   iam.Changes
 	Listeners []func(context.Context, iam.Change)
 	Poll      time.Duration    // how long to trust silence (default 250ms)
+	Log       *slog.Logger     // nil: slog.Default
 	Now       func() time.Time // nil: time.Now
 
 	mu    sync.Mutex // one reading at a time
@@ -35,6 +36,13 @@ func (f *Follower) now() time.Time {
 		return f.Now()
 	}
 	return time.Now()
+}
+
+func (f *Follower) log() *slog.Logger {
+	if f.Log != nil {
+		return f.Log
+	}
+	return slog.Default()
 }
 
 // Seq is the last change that was heard.
@@ -81,14 +89,14 @@ func (f *Follower) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := f.Catch(ctx); err != nil && ctx.Err() == nil {
 			if !silent { // once an outage, not at every try
-				slog.Warn("the outbox can't be read: nobody here knows what was revoked", "error", err)
+				f.log().Warn("the outbox can't be read: nobody here knows what was revoked", "error", err)
 			}
 			silent = true
 			sleep(ctx, poll)
 			continue
 		}
 		if silent && ctx.Err() == nil {
-			slog.Info("the outbox is read again", "seq", f.Seq())
+			f.log().Info("the outbox is read again", "seq", f.Seq())
 			silent = false
 		}
 		hint, cancel := context.WithTimeout(ctx, poll)

@@ -103,11 +103,11 @@ func Load(path string) (*Node, error) {
 func readable(err error) string {
 	text := strings.NewReplacer("yaml: ", "", "unmarshal errors:\n  ", "", "in type config.Node", "in node.yaml",
 		"in type config.", "in its part ").Replace(err.Error())
-	return strings.TrimSpace(quoted.ReplaceAllString(text, " a value"))
+	return strings.TrimSpace(unfit.ReplaceAllString(text, "a value of the wrong kind"))
 }
 
-// quoted is how the library repeats a value that does not fit, with its tag before it.
-var quoted = regexp.MustCompile("(?s) !![a-z]+( `.*?`)?")
+// unfit is how the library repeats a value that does not fit: its tag, what it says, the type that was wanted.
+var unfit = regexp.MustCompile("(?s)cannot unmarshal !![^ ]+( `.*?`)? into [^ \n]+")
 
 // place makes paths absolute.
 func (n *Node) place() {

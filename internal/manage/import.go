@@ -50,6 +50,9 @@ func readYAML(name string, raw []byte) ([]Person, error) {
 	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
 		return nil, refuse(Invalid, name, "write users: and a list of people", "%s", yamlText(err))
 	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, refuse(Invalid, name, "write one list of people", "there is more than one document")
+	}
 	var found faults
 	var people []Person
 	if len(file.Users) > maxImport {
@@ -91,7 +94,10 @@ func readCSV(name string, raw []byte) ([]Person, error) {
 		return nil, refuse(Invalid, name+":1", "begin with a line of field names: username,name,email", "the head can't be read: %v", err)
 	}
 	var found faults
-	for _, field := range head {
+	for i, field := range head {
+		if slices.Contains(head[:i], field) {
+			found.add(name+":1", "", "the field %s stands twice", show(field))
+		}
 		known := slices.Contains(personFields(), field) && field != "claims" || strings.HasPrefix(field, "claims.")
 		if !known {
 			found.add(name+":1", "the fields are "+strings.Join(personFields(), ", ")+"; claims as claims.given_name", "there is no field %s", show(field))

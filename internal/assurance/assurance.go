@@ -78,6 +78,8 @@ func (p *Policy) Target(scope oauth.Scope, resources []string) (Target, error) {
 		return Target{}, oauth.Unavailable("no recipe is in force yet")
 	}
 	switch {
+	case len(scope) == 0: // else it would lie within any list
+		return Target{}, oauth.InvalidScope("nothing was asked for")
 	case len(resources) > 1:
 		return Target{}, oauth.InvalidTarget("a token is for exactly one resource: ask for each by itself")
 	case len(resources) == 1:
@@ -139,20 +141,19 @@ func (p *Policy) Knows(scope string) bool {
 
 // Scopes lists every scope that a client could ask for, identity first, then by name.
 func (p *Policy) Scopes() oauth.Scope {
+	if p == nil || p.Recipe == nil {
+		return slices.Clone(identity)
+	}
 	return identity.Or(slices.Sorted(maps.Keys(p.Recipe.Scopes)))
 }
 
-// Audience tells which API is the client's own, so that it may introspect its tokens: its address, or "".
-func (p *Policy) Audience(client string) string {
+// Owns tells whether audience is an API whose own client this is, so that it may introspect its tokens.
+func (p *Policy) Owns(client, audience string) bool {
 	if p == nil || p.Recipe == nil || client == "" {
-		return ""
+		return false
 	}
-	for _, api := range p.Recipe.APIs {
-		if api.Client == client {
-			return api.At
-		}
-	}
-	return ""
+	goal, known := p.targets[audience]
+	return known && p.Recipe.APIs[goal.name].Client == client
 }
 
 // Reached gives the acr of the highest level that the methods (RFC 8176 names) reach, or "" for none.

@@ -80,8 +80,7 @@ func (e *Endpoint) may(client iam.Client, claims verify.Claims) bool {
 	if claims.ClientID == client.ID || client.Scope.Has(oauth.ScopeGate) {
 		return true
 	}
-	own := e.Policy().Audience(client.ID)
-	return own != "" && slices.Contains(claims.Audience, own)
+	return slices.ContainsFunc(claims.Audience, func(api string) bool { return e.Policy().Owns(client.ID, api) })
 }
 
 func tell(claims verify.Claims) answer {

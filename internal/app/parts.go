@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
@@ -215,4 +217,29 @@ func (k ownKeys) Key(_ context.Context, kid string) (jose.PublicKey, error) {
 		return key, nil
 	}
 	return jose.PublicKey{}, verify.ErrUnknownKey
+}
+
+// onDemand makes the first key of an algorithm when a client that is registered for it first needs one. Later keys come by
+// rotation.
+type onDemand struct {
+	ring *keys.Ring
+	one  *singleflight.Group
+}
+
+const keyTime = 5 * time.Second
+
+func (k onDemand) Signer(alg jose.Alg) (*jose.Signer, error) {
+	signer, err := k.ring.Signer(alg)
+	if err == nil || !alg.Valid() {
+		return signer, err
+	}
+	_, err, _ = k.one.Do(string(alg), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), keyTime)
+		defer cancel()
+		return nil, k.ring.Ensure(ctx, alg)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return k.ring.Signer(alg)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/gardeauth/garde/internal/server/login"
 	"github.com/gardeauth/garde/internal/server/logout"
 	"github.com/gardeauth/garde/internal/session"
+	"github.com/gardeauth/garde/internal/web"
 )
 
 // people are the doors that people use in a browser.
@@ -35,12 +36,19 @@ func (s *Server) people(doors *http.ServeMux) {
 	}
 	handle(discovery.Standard.Authorize, front.Authorize)
 	signing := s.login()
-	handle("/signin", signing.SignIn)
-	handle("/signup", signing.SignUp)
-	handle("/forgot", signing.Forgot)
-	handle("/link/"+string(iam.LinkVerify), signing.Verify)
-	handle("/link/"+string(iam.LinkReset), signing.Reset)
-	handle("/link/"+string(iam.LinkEnrol), signing.Enrol)
+	// Each proof of a password is work that anybody can ask for. Those who wait for it wait where they cost nothing: a
+	// thousand of them, each with a little work, would keep /token from its own.
+	proofs := http.NewServeMux()
+	limited := web.Overload{Running: 16, Waiting: 64, Patience: 3 * time.Second, Face: face}.Wrap(proofs)
+	for path, door := range map[string]web.Handler{
+		"/signin": signing.SignIn, "/signup": signing.SignUp, "/forgot": signing.Forgot,
+		"/link/" + string(iam.LinkVerify): signing.Verify, "/link/" + string(iam.LinkReset): signing.Reset,
+		"/link/" + string(iam.LinkEnrol): signing.Enrol,
+	} {
+		handle(path, door)
+		doors.Handle("POST "+path, limited)
+		proofs.Handle(path, face.Handle(door))
+	}
 	asking := &consent.Endpoint{
 		Sessions: s.sessions, Flows: s.House, Users: s.House, Clients: s.clients, Consents: s.House,
 		Say: s.say, Pages: s.pages.get, Now: s.Lab.Now,
@@ -74,7 +82,7 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 // say gives the recipe's words for a scope, by language.
 func (s *Server) say(scope string) map[string]string { return s.Policy().Recipe.Scopes[scope].Say }
 
-// login puts the sign-in pages together. Password hashing runs on as many cores as there are, with a queue of 64.
+// login puts the sign-in pages together.
 func (s *Server) login() *login.Endpoint {
 	s.failures = login.NewFailures(s.House, s.Lab.Now)
 	pages := &login.Endpoint{
@@ -94,7 +102,8 @@ func (s *Server) login() *login.Endpoint {
 	return pages
 }
 
-func newHasher() *password.Hasher { return password.NewHasher(runtime.NumCPU(), 64) }
+// newHasher leaves one processor to all who ask for something else: hashing would take as many as there are.
+func newHasher() *password.Hasher { return password.NewHasher(max(1, runtime.NumCPU()-1), 64) }
 
 // offersPart reads what people may do on the pages.
 func (s *Server) offersPart(next *enact.Force) (func(), error) {

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/gardeauth/garde/internal/issue"
 	"github.com/gardeauth/garde/internal/page"
 	"github.com/gardeauth/garde/internal/server/clientauth"
@@ -57,7 +59,8 @@ func (s *Server) protocol(doors *http.ServeMux) {
 		steps = issue.Standard
 	}
 	token := &grant.Endpoint{Clients: s.prover, Grants: grants, Issuer: &issue.Desk{
-		Issuer: s.Node.Issuer, Deeds: s.House, Users: s.House, Consents: s.House, Keys: s.Keys, Policy: s.Policy,
+		Issuer: s.Node.Issuer, Deeds: s.House, Users: s.House, Consents: s.House,
+		Keys: onDemand{s.Keys, &singleflight.Group{}}, Policy: s.Policy,
 		Confined: s.confined.Load, Steps: steps, Now: s.Lab.Now,
 	}}
 	info := &userinfo.Endpoint{Tokens: s.tokens, Users: s.House, Grants: s.House}

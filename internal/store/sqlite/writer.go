@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +48,7 @@ func (e *Engine) gather(batch []*request) []*request {
 	if first.state.CompareAndSwap(waiting, begun) {
 		batch = append(batch, first)
 	}
+	e.linger()
 	for len(batch) < batchSize {
 		select {
 		case r, open := <-e.queue:
@@ -61,6 +63,15 @@ func (e *Engine) gather(batch []*request) []*request {
 		}
 	}
 	return batch
+}
+
+// linger lets those run who are about to ask, as long as more come: one commit for all of them writes and syncs less than
+// one for each. When nobody else has anything to do it returns at once.
+func (e *Engine) linger() {
+	for before := -1; len(e.queue) > before && before < batchSize; {
+		before = len(e.queue)
+		runtime.Gosched()
+	}
 }
 
 // settle commits a batch and then answers it: nobody hears of a deed before it is on disk. It returns the connection to go

@@ -29,6 +29,12 @@ const (
 	waitAtMost   = 250 * time.Millisecond // a notification may be lost; the outbox is the truth
 	channel      = "garde"
 	migrateTries = 5
+
+	beginDeed     = "BEGIN"
+	beginSnapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+	// A statement that changes no row makes its guard divide by zero. The statement itself stays as it is.
+	guardBegin = "WITH met AS ("
+	guardEnd   = " RETURNING 1) SELECT 1 / COUNT(*) FROM met"
 )
 
 // Engine is a pool of connections to one database.
@@ -104,10 +110,7 @@ func (e *Engine) Read(ctx context.Context, look func(sqlstore.Tx) error) error {
 	}
 	defer e.leave()
 	// Never tried again: what look has gathered would be there twice.
-	err := e.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-		t := &tx{ctx: ctx, on: conn}
-		return t.verdict(look(t))
-	})
+	err := e.run(ctx, "", look)
 	if err != nil {
 		return translate(ctx, err)
 	}
@@ -116,31 +119,30 @@ func (e *Engine) Read(ctx context.Context, look func(sqlstore.Tx) error) error {
 
 // Snapshot runs look-ups that see one state.
 func (e *Engine) Snapshot(ctx context.Context, look func(sqlstore.Tx) error) error {
-	return e.transact(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, look)
+	return e.transact(ctx, beginSnapshot, look)
 }
 
 // Deed runs do in one transaction.
 func (e *Engine) Deed(ctx context.Context, do func(sqlstore.Tx) error) error {
-	return e.transact(ctx, pgx.TxOptions{}, do)
+	return e.transact(ctx, beginDeed, do)
 }
 
-func (e *Engine) transact(ctx context.Context, options pgx.TxOptions, do func(sqlstore.Tx) error) error {
+func (e *Engine) transact(ctx context.Context, begin string, do func(sqlstore.Tx) error) error {
 	if err := e.enter(); err != nil {
 		return err
 	}
 	defer e.leave()
-	return retry(ctx, func() error {
-		return pgx.BeginTxFunc(ctx, e.pool, options, func(on pgx.Tx) error {
-			t := &tx{ctx: ctx, on: on}
-			if err := t.verdict(do(t)); err != nil {
-				return err
-			}
-			if t.hint {
-				_, err := on.Exec(ctx, "SELECT pg_notify($1, '')", channel)
-				return err
-			}
-			return nil
-		})
+	return retry(ctx, func() error { return e.run(ctx, begin, do) })
+}
+
+func (e *Engine) run(ctx context.Context, begin string, do func(sqlstore.Tx) error) error {
+	return e.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		t := &tx{ctx: ctx, on: conn, begin: begin}
+		if err := t.verdict(do(t)); err != nil {
+			t.rollback()
+			return err
+		}
+		return t.commit()
 	})
 }
 
@@ -170,6 +172,35 @@ func (e *Engine) Together(ctx context.Context, statements ...sqlstore.Statement)
 		return nil, err
 	}
 	return changed, nil
+}
+
+// Straight sends everything at once, each condition with a guard behind it: one that is not met fails the transaction.
+func (e *Engine) Straight(ctx context.Context, plan func() ([]sqlstore.Statement, error)) (done bool, err error) {
+	statements, err := plan()
+	if err != nil || len(statements) == 0 {
+		return false, err
+	}
+	if err := e.enter(); err != nil {
+		return false, err
+	}
+	defer e.leave()
+	unmet := false
+	err = retry(ctx, func() error {
+		batch := &pgx.Batch{}
+		for _, s := range statements {
+			if s.Must {
+				batch.Queue(guardBegin+s.Query+guardEnd, s.Args...)
+			} else {
+				batch.Queue(s.Query, s.Args...)
+			}
+		}
+		err := e.pool.SendBatch(ctx, batch).Close()
+		if unmet = code(err) == codeDivision; unmet {
+			return nil
+		}
+		return err
+	})
+	return err == nil && !unmet, err
 }
 
 // enter keeps the queue before the pool bounded.

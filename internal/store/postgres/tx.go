@@ -15,32 +15,42 @@ import (
 
 var errBusy = errors.New("too many deeds wait")
 
-// runner is what a deed has in its hands: a transaction or a connection.
-type runner interface {
-	Exec(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error)
-	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
-}
+// laterAtMost bounds what waits to be sent: a deed may be as long as a restore.
+const laterAtMost = 128
 
-var (
-	_ runner = (pgx.Tx)(nil)
-	_ runner = (*pgxpool.Conn)(nil)
-)
-
-// tx is what a deed sees.
+// tx is what a deed sees. What it asks for is sent together: BEGIN with the first statement, those that nobody awaits the
+// answer of with the next one, the last ones with COMMIT. A deed of few statements is a transaction of two round trips.
 type tx struct {
-	ctx  context.Context //nolint:containedctx // it lives as long as the deed, whose context this is
-	on   runner
-	hint bool
-	own  error // the last error of the database
+	ctx   context.Context //nolint:containedctx // it lives as long as the deed, whose context this is
+	on    *pgxpool.Conn
+	begin string // what begins the transaction, until it has begun; empty for look-ups, which have none
+	begun bool
+	later []sqlstore.Statement
+	hint  bool
+	own   error // the last error of the database
 }
 
-func (t *tx) Exec(query string, args ...any) (int64, error) {
-	tag, err := t.on.Exec(t.ctx, query, args...)
-	return tag.RowsAffected(), t.seen(err)
+func (t *tx) Exec(query string, args ...any) (changed int64, err error) {
+	err = t.send(sqlstore.Statement{Query: query, Args: args}, func(answers pgx.BatchResults) error {
+		tag, err := answers.Exec()
+		changed = tag.RowsAffected()
+		return t.seen(err)
+	})
+	return changed, err
 }
 
 func (t *tx) Query(query string, args []any, each func(sqlstore.Row) error) error {
-	rows, err := t.on.Query(t.ctx, query, args...)
+	if !t.waiting() {
+		rows, err := t.on.Query(t.ctx, query, args...)
+		return t.read(rows, err, each)
+	}
+	return t.send(sqlstore.Statement{Query: query, Args: args}, func(answers pgx.BatchResults) error {
+		rows, err := answers.Query()
+		return t.read(rows, err, each)
+	})
+}
+
+func (t *tx) read(rows pgx.Rows, err error, each func(sqlstore.Row) error) error {
 	if err != nil {
 		return t.seen(err)
 	}
@@ -53,7 +63,79 @@ func (t *tx) Query(query string, args []any, each func(sqlstore.Row) error) erro
 	return t.seen(rows.Err())
 }
 
+func (t *tx) Later(query string, args ...any) error {
+	if len(t.later) == laterAtMost {
+		_, err := t.Exec(query, args...)
+		return err
+	}
+	t.later = append(t.later, sqlstore.Statement{Query: query, Args: args})
+	return nil
+}
+
 func (t *tx) Hint() { t.hint = true }
+
+// waiting tells whether something has to be sent before the next statement.
+func (t *tx) waiting() bool { return t.begin != "" && !t.begun || len(t.later) > 0 }
+
+// send sends what waits and one more statement, and lets answer read what that one says.
+func (t *tx) send(last sqlstore.Statement, answer func(pgx.BatchResults) error) error {
+	batch := &pgx.Batch{}
+	if t.begin != "" && !t.begun {
+		batch.Queue(t.begin)
+		t.begun = true
+	}
+	for _, s := range t.later {
+		batch.Queue(s.Query, s.Args...)
+	}
+	t.later = nil
+	before := batch.Len()
+	batch.Queue(last.Query, last.Args...)
+	answers := t.on.SendBatch(t.ctx, batch)
+	for range before {
+		if _, err := answers.Exec(); err != nil {
+			_ = answers.Close() //nolint:errcheck // it says the same again
+			return t.seen(err)
+		}
+	}
+	err := answer(answers)
+	if closed := answers.Close(); err == nil {
+		return t.seen(closed)
+	}
+	return err
+}
+
+// commit ends the deed. What has not begun yet is a transaction by itself when it is sent at once.
+func (t *tx) commit() error {
+	if t.hint {
+		t.later = append(t.later, sqlstore.Statement{Query: "SELECT pg_notify($1, '')", Args: []any{channel}})
+	}
+	if t.begun {
+		t.later = append(t.later, sqlstore.Statement{Query: "COMMIT"})
+	}
+	if len(t.later) == 0 {
+		return nil
+	}
+	last := t.later[len(t.later)-1]
+	t.later, t.begin = t.later[:len(t.later)-1], ""
+	err := t.send(last, func(answers pgx.BatchResults) error {
+		tag, err := answers.Exec()
+		if err == nil && t.begun && tag.String() != "COMMIT" {
+			return pgx.ErrTxCommitRollback
+		}
+		return err
+	})
+	if err != nil {
+		t.rollback()
+	}
+	return err
+}
+
+// rollback gives up the deed. A connection on which it fails is still in a transaction, and the pool throws it away.
+func (t *tx) rollback() {
+	if t.begun && !t.on.Conn().IsClosed() {
+		_, _ = t.on.Exec(t.ctx, "ROLLBACK") //nolint:errcheck // see above
+	}
+}
 
 // seen remembers an error of the database: a deed may wrap it, or answer something else, but can't commit after it.
 func (t *tx) seen(err error) error {
@@ -88,6 +170,7 @@ func (r row) Values() ([]any, error) { return r.Rows.Values() }
 
 // Error codes of PostgreSQL, appendix A.
 const (
+	codeDivision      = "22012"
 	codeUnique        = "23505"
 	codeSerialization = "40001"
 	codeDeadlock      = "40P01"

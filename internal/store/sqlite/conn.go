@@ -227,6 +227,12 @@ func (t *tx) Query(query string, args []any, each func(sqlstore.Row) error) erro
 	return t.seen(err)
 }
 
+// Later does it at once: there is nothing to be saved by waiting.
+func (t *tx) Later(query string, args ...any) error {
+	_, err := t.Exec(query, args...)
+	return err
+}
+
 func (t *tx) Hint() { t.hint = true }
 
 func (t *tx) seen(err error) error {

@@ -201,6 +201,11 @@ func (e *Engine) Together(ctx context.Context, statements ...sqlstore.Statement)
 	return changed, nil
 }
 
+// Straight leaves every deed to its steps: each costs a function call.
+func (e *Engine) Straight(context.Context, func() ([]sqlstore.Statement, error)) (bool, error) {
+	return false, nil
+}
+
 // Wait returns when a deed with a hint was committed, or soon in any case.
 func (e *Engine) Wait(ctx context.Context) error { return e.news.wait(ctx, waitAtMost) }
 

@@ -75,7 +75,7 @@ func copyTable(from Tx, table string, put func([]Statement) error) error {
 				values[i] = n != 0
 			}
 		}
-		batch = append(batch, Statement{query, values})
+		batch = append(batch, Statement{Query: query, Args: values})
 		if len(batch) < copyBatch {
 			return nil
 		}
@@ -148,7 +148,7 @@ func backupAt(from Tx) (time.Time, error) {
 
 func (d *deed) takeOver(from Tx, restored Restored) error {
 	for _, table := range tables() {
-		if _, err := d.Exec("DELETE FROM " + table); err != nil { //nolint:gosec // the names are ours
+		if err := d.Later("DELETE FROM " + table); err != nil { //nolint:gosec // the names are ours
 			return err
 		}
 		if err := copyTable(from, table, func(rows []Statement) error { return d.do(rows...) }); err != nil {
@@ -156,7 +156,7 @@ func (d *deed) takeOver(from Tx, restored Restored) error {
 		}
 	}
 	for _, table := range []string{"sessions", "flows", "links", "codes", "grants", "refreshes", "accesses", "deliveries", "nodes", "leases", "outbox"} {
-		if _, err := d.Exec("DELETE FROM " + table); err != nil { //nolint:gosec // the names are ours
+		if err := d.Later("DELETE FROM " + table); err != nil { //nolint:gosec // the names are ours
 			return err
 		}
 	}

@@ -13,17 +13,15 @@ func (d *deed) publish() error {
 	if len(d.changes) == 0 {
 		return nil
 	}
-	var last int64
-	if _, err := one(d, `INSERT INTO counters (tenant, name, value) VALUES ($1, 'outbox', $2)
-		ON CONFLICT (tenant, name) DO UPDATE SET value = counters.value + excluded.value RETURNING value`,
-		[]any{d.tenant, int64(len(d.changes))}, &last); err != nil {
+	if err := d.Later(`INSERT INTO counters (tenant, name, value) VALUES ($1, 'outbox', $2)
+		ON CONFLICT (tenant, name) DO UPDATE SET value = counters.value + excluded.value`, d.tenant, int64(len(d.changes))); err != nil {
 		return err
 	}
-	seq := last - int64(len(d.changes))
-	for _, change := range d.changes {
-		seq++
-		if _, err := d.Exec(`INSERT INTO outbox (tenant, seq, kind, id, before, until, made) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			d.tenant, seq, string(change.Kind), Clean(change.ID), micro(change.Before), micro(change.Until), micro(d.now)); err != nil {
+	for i, change := range d.changes {
+		if err := d.Later(`INSERT INTO outbox (tenant, seq, kind, id, before, until, made)
+			SELECT tenant, value - CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS BIGINT)
+			FROM counters WHERE tenant = $1 AND name = 'outbox'`, d.tenant, int64(len(d.changes)-1-i), string(change.Kind),
+			Clean(change.ID), micro(change.Before), micro(change.Until), micro(d.now)); err != nil {
 			return err
 		}
 	}
@@ -56,7 +54,7 @@ func (t *Tenant) Epoch(ctx context.Context) (string, error) {
 		return epoch, err
 	}
 	err = t.deed(ctx, nil, func(d *deed) error {
-		_, err := d.Exec(`INSERT INTO house (tenant, name, value) VALUES ($1, $2, $3) ON CONFLICT (tenant, name) DO NOTHING`,
+		err := d.Later(`INSERT INTO house (tenant, name, value) VALUES ($1, $2, $3) ON CONFLICT (tenant, name) DO NOTHING`,
 			d.tenant, wordEpoch, rand.Text())
 		return err
 	})
@@ -83,7 +81,7 @@ func (t *Tenant) word(ctx context.Context, name string) (value string, found boo
 }
 
 func (d *deed) setWord(name, value string) error {
-	_, err := d.Exec(`INSERT INTO house (tenant, name, value) VALUES ($1, $2, $3)
+	err := d.Later(`INSERT INTO house (tenant, name, value) VALUES ($1, $2, $3)
 		ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value`, d.tenant, name, value)
 	return err
 }

@@ -170,7 +170,7 @@ func (t *Tenant) AddClientSecret(ctx context.Context, client string, secret iam.
 		if err != nil {
 			return err
 		}
-		if _, err := d.Exec(`DELETE FROM client_secrets WHERE tenant = $1 AND client = $2 AND expires <> 0 AND expires <= $3`,
+		if err := d.Later(`DELETE FROM client_secrets WHERE tenant = $1 AND client = $2 AND expires <> 0 AND expires <= $3`,
 			d.tenant, client, micro(d.now)); err != nil {
 			return err
 		}

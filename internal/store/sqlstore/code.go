@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
@@ -15,31 +16,48 @@ func (t *Tenant) AddCode(ctx context.Context, code iam.Code, flow iam.FlowHash, 
 	if err != nil {
 		return err
 	}
+	steps := codeSteps(t.id, code, body, flow)
+	if consent == nil {
+		done, err := t.store.Engine.Straight(ctx, func() ([]Statement, error) { return journalRows(steps, t.id, events) })
+		if done || err != nil {
+			return err
+		}
+	}
 	return t.deed(ctx, events, func(d *deed) error {
-		if !iam.Digest(flow).Zero() {
-			if err := d.must(iam.ErrNotFound, `DELETE FROM flows WHERE tenant = $1 AND hash = $2`, d.tenant, hash(flow)); err != nil {
+		for i, step := range steps {
+			otherwise := iam.ErrRevoked
+			if i < len(steps)-1 {
+				otherwise = iam.ErrNotFound // the flow
+			}
+			if err := d.step(otherwise, step); err != nil {
 				return err
 			}
-		}
-		grant := code.Grant
-		// The eras of client and user are taken along: whoever ends them later, or just now, ends this code.
-		if err := d.must(iam.ErrRevoked, `INSERT INTO codes (tenant, hash, client, client_era, user_id, user_era, session, redirect_uri, challenge,
-				grant_id, body, grant_created, grant_expires, created, expires)
-			SELECT c.tenant, CAST($2 AS TEXT), c.id, c.era, u.id, u.era, CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS TEXT),
-				CAST($9 AS TEXT), CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS BIGINT)
-			FROM clients c JOIN users u ON u.tenant = c.tenant AND u.id = $4 AND NOT u.disabled AND NOT u.removed
-			WHERE c.tenant = $1 AND c.id = $3 AND NOT c.disabled AND NOT c.removed
-			AND ($5 = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = $1 AND s.id = $5 AND s.user_id = u.id AND s.user_era = u.era
-				AND s.expires > $12))`,
-			d.tenant, hash(code.Hash), grant.Client, grant.User, grant.Session, code.RedirectURI, code.Challenge,
-			grant.ID, body, micro(grant.Created), micro(grant.Expires), micro(code.Created), micro(code.Expires)); err != nil {
-			return err
 		}
 		if consent == nil {
 			return nil
 		}
 		return d.giveConsent(*consent)
 	})
+}
+
+// codeSteps end the flow, if there is one, and keep the code.
+func codeSteps(tenant string, code iam.Code, body string, flow iam.FlowHash) []Statement {
+	var steps []Statement
+	if !iam.Digest(flow).Zero() {
+		steps = append(steps, must(`DELETE FROM flows WHERE tenant = $1 AND hash = $2`, tenant, hash(flow)))
+	}
+	grant := code.Grant
+	// The eras of client and user are taken along: whoever ends them later, or just now, ends this code.
+	return append(steps, must(`INSERT INTO codes (tenant, hash, client, client_era, user_id, user_era, session, redirect_uri, challenge,
+			grant_id, body, grant_created, grant_expires, created, expires)
+		SELECT c.tenant, CAST($2 AS TEXT), c.id, c.era, u.id, u.era, CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS TEXT),
+			CAST($9 AS TEXT), CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS BIGINT)
+		FROM clients c JOIN users u ON u.tenant = c.tenant AND u.id = $4 AND NOT u.disabled AND NOT u.removed
+		WHERE c.tenant = $1 AND c.id = $3 AND NOT c.disabled AND NOT c.removed
+		AND ($5 = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = $1 AND s.id = $5 AND s.user_id = u.id AND s.user_era = u.era
+			AND s.expires > $12))`,
+		tenant, hash(code.Hash), grant.Client, grant.User, grant.Session, code.RedirectURI, code.Challenge,
+		grant.ID, body, micro(grant.Created), micro(grant.Expires), micro(code.Created), micro(code.Expires)))
 }
 
 // Try compares a proof as Issue does, without spending. Only a proof that is not right costs a deed.
@@ -96,29 +114,35 @@ func readCode(tx Tx, tenant string, value iam.CodeHash) (code iam.Code, spent in
 const codeSessionLives = `(COALESCE(NULLIF(k.session, ''), $7) = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = k.tenant
 	AND s.id = COALESCE(NULLIF(k.session, ''), $7) AND s.user_id = k.user_id AND s.user_era = k.user_era AND s.expires > $3))`
 
-// spendCode compares, counts and spends in one conditional update. done is true when the deed is decided (a verdict).
-func (d *deed) spendCode(issue iam.Issue) (done bool, err error) {
-	proof, now := issue.Code, micro(issue.Now)
-	// Holding the person's row makes this deed and the person's disabling come one after the other: the disabling
-	// then sees the grant, or this deed sees the disabling.
-	if _, err := d.Exec(`UPDATE users SET era = era WHERE tenant = $1 AND id = (SELECT user_id FROM codes WHERE tenant = $1 AND hash = $2)`,
-		d.tenant, hash(proof.Hash)); err != nil {
-		return false, err
-	}
-	spent, err := d.Exec(`UPDATE codes AS k SET spent = $3 WHERE k.tenant = $1 AND k.hash = $2 AND k.spent = 0 AND k.expires > $3
+// codeSpending compares and spends in one conditional update, and keeps the grant.
+func codeSpending(tenant string, issue iam.Issue) []Statement {
+	proof, value := issue.Code, hash(issue.Code.Hash)
+	return []Statement{
+		// Holding the person's row makes this deed and the person's disabling come one after the other: the disabling
+		// then sees the grant, or this deed sees the disabling.
+		stmt(`UPDATE users SET era = era WHERE tenant = $1 AND id = (SELECT user_id FROM codes WHERE tenant = $1 AND hash = $2)`, tenant, value),
+		must(`UPDATE codes AS k SET spent = $3 WHERE k.tenant = $1 AND k.hash = $2 AND k.spent = 0 AND k.expires > $3
 			AND k.client = $4 AND k.challenge = $5 AND ($6 = '' OR k.redirect_uri = $6)
 			AND `+codeClientStands+` AND `+codeUserStands+` AND `+codeSessionLives,
-		d.tenant, hash(proof.Hash), now, proof.Client, proof.Challenge, proof.RedirectURI, issue.Session)
-	if err != nil {
-		return false, err
+			tenant, value, micro(issue.Now), proof.Client, proof.Challenge, proof.RedirectURI, issue.Session),
+		stmt(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires)
+			SELECT tenant, grant_id, client, client_era, user_id, user_era, session, body, grant_created, grant_expires
+			FROM codes WHERE tenant = $1 AND hash = $2`, tenant, value),
 	}
-	if spent == 0 {
-		return true, d.whyNotCode(issue)
+}
+
+// spendCode spends a code or finds out why not. done is true when the deed is decided (a verdict).
+func (d *deed) spendCode(issue iam.Issue) (done bool, err error) {
+	for _, step := range codeSpending(d.tenant, issue) {
+		err := d.step(errUnmet, step)
+		if errors.Is(err, errUnmet) {
+			return true, d.whyNotCode(issue)
+		}
+		if err != nil {
+			return false, err
+		}
 	}
-	_, err = d.Exec(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires)
-		SELECT tenant, grant_id, client, client_era, user_id, user_era, session, body, grant_created, grant_expires
-		FROM codes WHERE tenant = $1 AND hash = $2`, d.tenant, hash(proof.Hash))
-	return false, err
+	return false, nil
 }
 
 // whyNotCode classifies a code that could not be spent, counts a wrong try and ends what a replayed code gave.

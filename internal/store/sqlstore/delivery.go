@@ -10,7 +10,7 @@ import (
 // Enqueue keeps a message until it is delivered.
 func (t *Tenant) Enqueue(ctx context.Context, delivery iam.Delivery) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		_, err := d.Exec(`INSERT INTO deliveries (tenant, id, kind, sealed, tries, due, made, failed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		err := d.Later(`INSERT INTO deliveries (tenant, id, kind, sealed, tries, due, made, failed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 			d.tenant, delivery.ID, delivery.Kind, delivery.Sealed, int64(delivery.Tries), micro(delivery.Next), micro(delivery.Made), Clean(delivery.Failed))
 		if err == nil {
 			d.Hint()
@@ -45,7 +45,7 @@ func (t *Tenant) Due(ctx context.Context, now, hold time.Time, most int) ([]iam.
 // Delivered forgets a message that was sent; it may be gone already.
 func (t *Tenant) Delivered(ctx context.Context, id string) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		_, err := d.Exec(`DELETE FROM deliveries WHERE tenant = $1 AND id = $2`, d.tenant, id)
+		err := d.Later(`DELETE FROM deliveries WHERE tenant = $1 AND id = $2`, d.tenant, id)
 		return err
 	})
 }

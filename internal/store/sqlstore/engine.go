@@ -32,12 +32,19 @@ type Doors interface {
 	Deed(ctx context.Context, do func(Tx) error) error
 	// Together runs statements as one deed, in one round trip where there is a network, and gives the rows each changed.
 	Together(ctx context.Context, statements ...Statement) ([]int64, error)
+	// Straight does the statements that plan gives as one deed and in one round trip, if each that must change a row
+	// does. Otherwise nothing is done, and done is false: the deed is to be done step by step, which also finds out why.
+	// Done is false, too, for an empty plan, and always where no network lies between a deed and its statements.
+	Straight(ctx context.Context, plan func() ([]Statement, error)) (done bool, err error)
 }
 
 // Tx is what a deed sees. It is of no use after the deed.
 type Tx interface {
 	// Exec gives the number of rows changed.
 	Exec(query string, args ...any) (int64, error)
+	// Later runs a statement whose answer nobody needs, in its turn: before the next that is asked for an answer, or with
+	// the commit. What it says may come as the error of those.
+	Later(query string, args ...any) error
 	// Query calls each for every row; an error of each ends it.
 	Query(query string, args []any, each func(Row) error) error
 	// Hint wakes those who wait, once committed.
@@ -58,6 +65,8 @@ type Row interface {
 type Statement struct {
 	Query string
 	Args  []any
+	// Must makes it a condition of a straight deed that the statement changes a row. It can't return rows then.
+	Must bool
 }
 
 // ErrNewer: the storage was written by a newer Garde, whose schema this one does not know.

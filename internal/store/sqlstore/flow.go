@@ -12,7 +12,7 @@ import (
 // AddFlow keeps a login transaction.
 func (t *Tenant) AddFlow(ctx context.Context, flow iam.Flow) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		_, err := d.Exec(`INSERT INTO flows (tenant, hash, browser, client, query, user_id, session, asked, created, expires)
+		err := d.Later(`INSERT INTO flows (tenant, hash, browser, client, query, user_id, session, asked, created, expires)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, d.tenant, hash(flow.Hash), flow.Browser.String(), Clean(flow.Client),
 			Clean(flow.Query), flow.User, flow.Session, join(flow.Asked), micro(flow.Created), micro(flow.Expires))
 		return err
@@ -62,7 +62,7 @@ func (t *Tenant) SetFlow(ctx context.Context, flow iam.Flow) error {
 // EndFlow ends a flow; it may have ended already.
 func (t *Tenant) EndFlow(ctx context.Context, value iam.FlowHash) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		_, err := d.Exec(`DELETE FROM flows WHERE tenant = $1 AND hash = $2`, d.tenant, hash(value))
+		err := d.Later(`DELETE FROM flows WHERE tenant = $1 AND hash = $2`, d.tenant, hash(value))
 		return err
 	})
 }
@@ -131,7 +131,7 @@ func (d *deed) giveConsent(consent iam.Consent) error {
 	if given == 0 {
 		given = micro(d.now)
 	}
-	_, err = d.Exec(`INSERT INTO consents (tenant, user_id, client, scope, given) VALUES ($1, $2, $3, $4, $5)
+	err = d.Later(`INSERT INTO consents (tenant, user_id, client, scope, given) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (tenant, user_id, client) DO UPDATE SET scope = excluded.scope, given = excluded.given`,
 		d.tenant, consent.User, consent.Client, scope.String(), given)
 	return err
@@ -148,7 +148,7 @@ func (t *Tenant) RevokeConsent(ctx context.Context, user, client string, events 
 		if err != nil {
 			return err
 		}
-		if _, err := d.Exec(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND client = $3 AND spent = 0`, d.tenant, user, client); err != nil {
+		if err := d.Later(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND client = $3 AND spent = 0`, d.tenant, user, client); err != nil {
 			return err
 		}
 		if err := d.ended(iam.ChangeGrant, `UPDATE grants SET revoked = $4 WHERE tenant = $1 AND user_id = $2 AND client = $3 AND revoked = 0

@@ -101,7 +101,7 @@ func (t *Tenant) RevokeGrant(ctx context.Context, id string, events ...journal.E
 func (t *Tenant) RevokeToken(ctx context.Context, id string, until time.Time, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
 		d.changes = append(d.changes, iam.Change{Kind: iam.ChangeToken, ID: id, Until: until})
-		_, err := d.Exec(`INSERT INTO ended_tokens (tenant, id, until) VALUES ($1, $2, $3)
+		err := d.Later(`INSERT INTO ended_tokens (tenant, id, until) VALUES ($1, $2, $3)
 			ON CONFLICT (tenant, id) DO UPDATE SET until = excluded.until WHERE ended_tokens.until < excluded.until`,
 			d.tenant, Clean(id), micro(until))
 		return err
@@ -162,22 +162,19 @@ func (t *Tenant) Access(ctx context.Context, value iam.AccessHash, now time.Time
 	return access, nil
 }
 
-func (d *deed) addAccess(access iam.Access) error {
+// accessRow is ErrRevoked's if the client no longer stands.
+func accessRow(tenant string, access iam.Access) (Statement, error) {
 	stored := access
 	stored.Hash = iam.AccessHash{}
 	stored.AuthTime, stored.Issued, stored.Expires = whole(access.AuthTime), whole(access.Issued), whole(access.Expires)
 	body, err := asJSON(stored)
-	if err != nil {
-		return err
-	}
-	return d.must(iam.ErrRevoked, `INSERT INTO accesses (tenant, hash, id, grant_id, client, client_era, body, expires)
+	return must(`INSERT INTO accesses (tenant, hash, id, grant_id, client, client_era, body, expires)
 		SELECT c.tenant, CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), c.id, c.era, CAST($6 AS TEXT), CAST($7 AS BIGINT)
 		FROM clients c WHERE c.tenant = $1 AND c.id = $5 AND NOT c.disabled AND NOT c.removed`,
-		d.tenant, hash(access.Hash), access.ID, access.Grant, access.Client, body, micro(access.Expires))
+		tenant, hash(access.Hash), access.ID, access.Grant, access.Client, body, micro(access.Expires)), err
 }
 
-func (d *deed) addRefresh(refresh iam.Refresh) error {
-	_, err := d.Exec(`INSERT INTO refreshes (tenant, hash, grant_id, created, idle) VALUES ($1, $2, $3, $4, $5)`,
-		d.tenant, hash(refresh.Hash), refresh.Grant, micro(refresh.Created), micro(refresh.Idle))
-	return err
+func refreshRow(tenant string, refresh iam.Refresh) Statement {
+	return stmt(`INSERT INTO refreshes (tenant, hash, grant_id, created, idle) VALUES ($1, $2, $3, $4, $5)`,
+		tenant, hash(refresh.Hash), refresh.Grant, micro(refresh.Created), micro(refresh.Idle))
 }

@@ -28,7 +28,7 @@ func (t *Tenant) ListGroups(ctx context.Context, page iam.Page) ([]iam.Group, er
 // PutGroup adds a group or changes what it says.
 func (t *Tenant) PutGroup(ctx context.Context, group iam.Group, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
-		_, err := d.Exec(`INSERT INTO user_groups (tenant, name, say, created) VALUES ($1, $2, $3, $4)
+		err := d.Later(`INSERT INTO user_groups (tenant, name, say, created) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (tenant, name) DO UPDATE SET say = excluded.say`, d.tenant, Clean(group.Name), Clean(group.Say), micro(d.now))
 		return err
 	})
@@ -79,7 +79,7 @@ func (t *Tenant) SetMember(ctx context.Context, name, user string, member bool, 
 		if member {
 			return d.addMember(name, user)
 		}
-		_, err := d.Exec(`DELETE FROM members WHERE tenant = $1 AND user_id = $2 AND name = $3`, d.tenant, user, name)
+		err := d.Later(`DELETE FROM members WHERE tenant = $1 AND user_id = $2 AND name = $3`, d.tenant, user, name)
 		return err
 	})
 }

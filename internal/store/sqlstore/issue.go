@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 
 	"github.com/gardeauth/garde/internal/iam"
 )
@@ -11,21 +12,60 @@ func (t *Tenant) Issue(ctx context.Context, issue iam.Issue) error {
 	if plain(issue) {
 		return t.issuePlain(ctx, issue)
 	}
+	done, err := t.store.Engine.Straight(ctx, func() ([]Statement, error) { return issuePlan(t.id, issue) })
+	if done || err != nil {
+		return err
+	}
 	return t.deed(ctx, issue.Events, func(d *deed) error {
 		done, err := d.prove(issue)
 		if err != nil || done {
 			return err
 		}
-		if issue.NewRefresh != nil {
-			if err := d.addRefresh(*issue.NewRefresh); err != nil {
+		rows, err := newRows(nil, d.tenant, issue)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if err := d.step(iam.ErrRevoked, row); err != nil {
 				return err
 			}
 		}
-		if issue.NewAccess != nil {
-			return d.addAccess(*issue.NewAccess)
-		}
 		return nil
 	})
+}
+
+// errUnmet: a statement that must change a row changed none.
+var errUnmet = errors.New("a condition is not met")
+
+// issuePlan is the way of an issue when all is as it should be; nil for those who come too rarely to have one.
+func issuePlan(tenant string, issue iam.Issue) (plan []Statement, err error) {
+	switch {
+	case issue.Code != nil:
+		plan = codeSpending(tenant, issue)
+	case issue.Refresh != nil:
+		plan = append(plan, holdGrant(tenant, issue), markRefresh(tenant, issue))
+		if issue.Replace != nil {
+			plan = append(plan, refreshRow(tenant, *issue.Replace))
+		}
+	case issue.User != "" || issue.Session != "" || issue.NewAccess == nil || issue.NewAccess.Client != issue.Client:
+		return nil, nil
+	}
+	if plan, err = newRows(plan, tenant, issue); err != nil {
+		return nil, err
+	}
+	return journalRows(plan, tenant, issue.Events)
+}
+
+// newRows adds what an issue keeps anew.
+func newRows(rows []Statement, tenant string, issue iam.Issue) ([]Statement, error) {
+	if issue.NewRefresh != nil {
+		rows = append(rows, refreshRow(tenant, *issue.NewRefresh))
+	}
+	if issue.NewAccess == nil {
+		return rows, nil
+	}
+	row, err := accessRow(tenant, *issue.NewAccess)
+	return append(rows, row), err
 }
 
 func (d *deed) prove(issue iam.Issue) (done bool, err error) {

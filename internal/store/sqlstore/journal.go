@@ -50,9 +50,9 @@ func eventRows(tenant string, event journal.Event) (Statement, *Statement, error
 		body = Clean(body)
 		salt := rand.Text()
 		commitment = commit(salt, body)
-		personal = &Statement{insertPersonal, []any{tenant, event.ID, salt, body}}
+		personal = &Statement{Query: insertPersonal, Args: []any{tenant, event.ID, salt, body}}
 	}
-	row := Statement{insertEvent, append(make([]any, 0, 13), tenant, event.ID, micro(event.At), string(event.Kind), Clean(event.Actor),
+	row := Statement{Query: insertEvent, Args: append(make([]any, 0, 13), tenant, event.ID, micro(event.At), string(event.Kind), Clean(event.Actor),
 		Clean(event.Client), Clean(event.User), Clean(event.Session), Clean(event.Grant), Clean(event.Trace), Clean(detail), commitment)}
 	return row, personal, nil
 }
@@ -82,40 +82,35 @@ func leafBytes(fields ...string) []byte {
 }
 
 func (d *deed) journal(events []journal.Event) error {
+	rows, err := journalRows(nil, d.tenant, events)
+	if err != nil {
+		return err
+	}
+	return d.do(rows...)
+}
+
+// journalRows adds the rows of events to what is to be done.
+func journalRows(rows []Statement, tenant string, events []journal.Event) ([]Statement, error) {
 	for _, event := range events {
-		row, personal, err := eventRows(d.tenant, event)
+		row, personal, err := eventRows(tenant, event)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := d.do(row); err != nil {
-			return err
-		}
+		rows = append(rows, row)
 		if personal != nil {
-			if err := d.do(*personal); err != nil {
-				return err
-			}
+			rows = append(rows, *personal)
 		}
 	}
-	return nil
+	return rows, nil
 }
 
 // Record keeps events that belong to no other deed.
 func (t *Tenant) Record(ctx context.Context, events ...journal.Event) error {
-	var statements []Statement
-	for _, event := range events {
-		row, personal, err := t.eventRows(event)
-		if err != nil {
-			return err
-		}
-		statements = append(statements, row)
-		if personal != nil {
-			statements = append(statements, *personal)
-		}
+	statements, err := journalRows(nil, t.id, events)
+	if err != nil || len(statements) == 0 {
+		return err
 	}
-	if len(statements) == 0 {
-		return nil
-	}
-	_, err := t.store.Engine.Together(ctx, statements...)
+	_, err = t.store.Engine.Together(ctx, statements...)
 	return err
 }
 

@@ -31,7 +31,7 @@ func (t *Tenant) AddKey(ctx context.Context, key iam.Key, events ...journal.Even
 
 func (d *deed) addKey(key iam.Key) error {
 	d.change(iam.ChangedKeys, key.ID)
-	_, err := d.Exec(`INSERT INTO signing_keys (tenant, id, alg, public, sealed, created, activates, retires, removed)
+	err := d.Later(`INSERT INTO signing_keys (tenant, id, alg, public, sealed, created, activates, retires, removed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, d.tenant, key.ID, key.Alg, key.Public, key.Sealed, micro(key.Created),
 		micro(key.Activates), micro(key.Retires), micro(key.Removed))
 	return err
@@ -61,7 +61,7 @@ func (t *Tenant) AddKeyOnce(ctx context.Context, key iam.Key, events ...journal.
 	err := t.deed(ctx, events, func(d *deed) error {
 		added = false
 		// One row per alg makes nodes come one after the other.
-		if _, err := d.Exec(`INSERT INTO counters (tenant, name, value) VALUES ($1, $2, 1)
+		if err := d.Later(`INSERT INTO counters (tenant, name, value) VALUES ($1, $2, 1)
 			ON CONFLICT (tenant, name) DO UPDATE SET value = counters.value + 1`, d.tenant, "key:"+key.Alg); err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func (d *deed) setPassword(user, phc, keep string) error {
 		return err
 	}
 	d.change(iam.ChangedUser, user)
-	_, err = d.Exec(`INSERT INTO passwords (tenant, user_id, phc, changed) VALUES ($1, $2, $3, $4)
+	err = d.Later(`INSERT INTO passwords (tenant, user_id, phc, changed) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (tenant, user_id) DO UPDATE SET phc = excluded.phc, changed = excluded.changed`, d.tenant, user, phc, micro(d.now))
 	return err
 }

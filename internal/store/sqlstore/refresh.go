@@ -1,45 +1,49 @@
 package sqlstore
 
 import (
+	"errors"
+
 	"github.com/gardeauth/garde/internal/iam"
 )
 
 const grantSessionLives = `(COALESCE(NULLIF(g.session, ''), $5) = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = g.tenant
 	AND s.id = COALESCE(NULLIF(g.session, ''), $5) AND s.user_id = g.user_id AND s.user_era = g.user_era AND s.expires > $3))`
 
-// useRefresh uses a refresh token. It first holds the row of the grant, on the condition that all stands: deeds of one
-// family, and the family's revocation, come one after the other, and after the revocation nothing works.
-func (d *deed) useRefresh(issue iam.Issue) (done bool, err error) {
-	proof, now := issue.Refresh, micro(issue.Now)
-	held, err := d.Exec(`UPDATE grants AS g SET used = $3 WHERE g.tenant = $1
+// holdGrant holds the row of a refresh token's grant, on the condition that all stands: deeds of one family, and the
+// family's revocation, come one after the other, and after the revocation nothing works.
+func holdGrant(tenant string, issue iam.Issue) Statement {
+	return must(`UPDATE grants AS g SET used = $3 WHERE g.tenant = $1
 			AND g.id = (SELECT r.grant_id FROM refreshes r WHERE r.tenant = $1 AND r.hash = $2)
 			AND g.client = $4 AND g.revoked = 0 AND g.expires > $3
 			AND `+grantClientStands+` AND `+grantUserStands+` AND `+grantSessionLives,
-		d.tenant, hash(proof.Hash), now, proof.Client, issue.Session)
-	if err != nil {
-		return false, err
+		tenant, hash(issue.Refresh.Hash), micro(issue.Now), issue.Refresh.Client, issue.Session)
+}
+
+// markRefresh rotates a refresh token that lives, or, if it is not to be replaced, lets it live on.
+func markRefresh(tenant string, issue iam.Issue) Statement {
+	if issue.Replace == nil {
+		return must(`UPDATE refreshes SET idle = $4, used = $3 WHERE tenant = $1 AND hash = $2 AND rotated = 0 AND idle > $3`,
+			tenant, hash(issue.Refresh.Hash), micro(issue.Now), micro(issue.Idle))
 	}
-	if held == 0 {
+	return must(`UPDATE refreshes SET rotated = $3, successor = $4 WHERE tenant = $1 AND hash = $2 AND rotated = 0 AND idle > $3`,
+		tenant, hash(issue.Refresh.Hash), micro(issue.Now), hash(issue.Replace.Hash))
+}
+
+// useRefresh uses a refresh token. The grant is held first: whatever is asked of its tokens afterwards stays so.
+func (d *deed) useRefresh(issue iam.Issue) (done bool, err error) {
+	switch err := d.step(errUnmet, holdGrant(d.tenant, issue)); {
+	case errors.Is(err, errUnmet):
 		return true, d.whyNotGrant(issue)
-	}
-	var used int64
-	if issue.Replace == nil {
-		used, err = d.Exec(`UPDATE refreshes SET idle = $4, used = $3 WHERE tenant = $1 AND hash = $2 AND rotated = 0 AND idle > $3`,
-			d.tenant, hash(proof.Hash), now, micro(issue.Idle))
-	} else {
-		used, err = d.Exec(`UPDATE refreshes SET rotated = $3, successor = $4 WHERE tenant = $1 AND hash = $2 AND rotated = 0 AND idle > $3`,
-			d.tenant, hash(proof.Hash), now, hash(issue.Replace.Hash))
-	}
-	if err != nil {
+	case err != nil:
 		return false, err
 	}
-	if used == 0 {
+	switch err := d.step(errUnmet, markRefresh(d.tenant, issue)); {
+	case errors.Is(err, errUnmet):
 		return d.usedBefore(issue)
+	case err != nil || issue.Replace == nil:
+		return false, err
 	}
-	if issue.Replace == nil {
-		return false, nil
-	}
-	return false, d.addRefresh(*issue.Replace)
+	return false, d.step(nil, refreshRow(d.tenant, *issue.Replace))
 }
 
 // whyNotGrant classifies a refresh token whose grant could not be held.
@@ -86,11 +90,11 @@ func (d *deed) usedBefore(issue iam.Issue) (done bool, err error) {
 			return false, err
 		}
 		if replaced == 1 {
-			if _, err := d.Exec(`UPDATE refreshes SET successor = $3 WHERE tenant = $1 AND hash = $2`,
+			if err := d.Later(`UPDATE refreshes SET successor = $3 WHERE tenant = $1 AND hash = $2`,
 				d.tenant, hash(issue.Refresh.Hash), hash(issue.Replace.Hash)); err != nil {
 				return false, err
 			}
-			return false, d.addRefresh(*issue.Replace)
+			return false, d.step(nil, refreshRow(d.tenant, *issue.Replace))
 		}
 	}
 	d.events = nil

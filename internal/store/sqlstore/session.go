@@ -67,7 +67,7 @@ func (t *Tenant) StartSession(ctx context.Context, session iam.Session, old iam.
 			d.tenant, session.User); err != nil {
 			return err
 		}
-		if _, err := d.Exec(`INSERT INTO sessions (tenant, id, hash, user_id, user_era, auth_time, amr, acr, agent, address, created, seen, expires)
+		if err := d.Later(`INSERT INTO sessions (tenant, id, hash, user_id, user_era, auth_time, amr, acr, agent, address, created, seen, expires)
 			SELECT $1, CAST($2 AS TEXT), CAST($3 AS TEXT), id, era, CAST($5 AS BIGINT), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS TEXT),
 			CAST($9 AS TEXT), CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT) FROM users WHERE tenant = $1 AND id = $4`,
 			d.tenant, session.ID, hash(session.Hash), session.User, micro(session.AuthTime), join(session.AMR), session.ACR,
@@ -102,7 +102,7 @@ func (d *deed) replaceSession(session iam.Session, old iam.SessionHash) error {
 // TouchSession remembers when a session was last seen.
 func (t *Tenant) TouchSession(ctx context.Context, id string, seen time.Time) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		_, err := d.Exec(`UPDATE sessions SET seen = $3 WHERE tenant = $1 AND id = $2 AND seen < $3`, d.tenant, id, micro(seen))
+		err := d.Later(`UPDATE sessions SET seen = $3 WHERE tenant = $1 AND id = $2 AND seen < $3`, d.tenant, id, micro(seen))
 		return err
 	})
 }
@@ -121,7 +121,7 @@ func (t *Tenant) EndUserSessions(ctx context.Context, user, keep string, events 
 		if keep == "" {
 			return nil
 		}
-		if _, err := d.Exec(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND spent = 0`, d.tenant, user); err != nil {
+		if err := d.Later(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND spent = 0`, d.tenant, user); err != nil {
 			return err
 		}
 		return d.ended(iam.ChangeGrant, `UPDATE grants SET revoked = $3 WHERE tenant = $1 AND user_id = $2 AND revoked = 0 RETURNING id`,

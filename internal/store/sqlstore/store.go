@@ -121,14 +121,27 @@ func (d *deed) must(otherwise error, query string, args ...any) error {
 // do runs statements in order.
 func (d *deed) do(statements ...Statement) error {
 	for _, s := range statements {
-		if _, err := d.Exec(s.Query, s.Args...); err != nil {
+		if err := d.Later(s.Query, s.Args...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func stmt(query string, args ...any) Statement { return Statement{query, args} }
+func stmt(query string, args ...any) Statement { return Statement{Query: query, Args: args} }
+
+// step does a statement of a deed, and answers otherwise if it must change a row and changes none.
+func (d *deed) step(otherwise error, s Statement) error {
+	if !s.Must {
+		return d.Later(s.Query, s.Args...)
+	}
+	return d.must(otherwise, s.Query, s.Args...)
+}
+
+// must is a statement that has to change a row.
+func must(query string, args ...any) Statement {
+	return Statement{Query: query, Args: args, Must: true}
+}
 
 // one reads a single row; found is false when there is none.
 func one(tx Tx, query string, args []any, dest ...any) (found bool, err error) {

@@ -51,14 +51,14 @@ func (t *Tenant) Append(ctx context.Context, size int64, leaves []iam.Leaf, hash
 			if err := d.must(iam.ErrRaced, `UPDATE journal SET listed = TRUE WHERE tenant = $1 AND id = $2 AND NOT listed`, d.tenant, leaf.Event); err != nil {
 				return err
 			}
-			if _, err := d.Exec(`INSERT INTO tree_leaves (tenant, place, event, hash) VALUES ($1, $2, $3, $4)`,
+			if err := d.Later(`INSERT INTO tree_leaves (tenant, place, event, hash) VALUES ($1, $2, $3, $4)`,
 				d.tenant, leaf.Index, leaf.Event, encode(leaf.Hash[:])); err != nil {
 				return err
 			}
 		}
 		for _, place := range slices.Sorted(maps.Keys(hashes)) {
 			sum := hashes[place]
-			if _, err := d.Exec(`INSERT INTO tree_hashes (tenant, place, hash) VALUES ($1, $2, $3)`, d.tenant, place, encode(sum[:])); err != nil {
+			if err := d.Later(`INSERT INTO tree_hashes (tenant, place, hash) VALUES ($1, $2, $3)`, d.tenant, place, encode(sum[:])); err != nil {
 				return err
 			}
 		}
@@ -69,7 +69,7 @@ func (t *Tenant) Append(ctx context.Context, size int64, leaves []iam.Leaf, hash
 // grow changes the tree's size, if it is what the caller thinks.
 func (d *deed) grow(size, by int64) error {
 	if size == 0 {
-		if _, err := d.Exec(`INSERT INTO counters (tenant, name, value) VALUES ($1, 'tree', 0) ON CONFLICT (tenant, name) DO NOTHING`, d.tenant); err != nil {
+		if err := d.Later(`INSERT INTO counters (tenant, name, value) VALUES ($1, 'tree', 0) ON CONFLICT (tenant, name) DO NOTHING`, d.tenant); err != nil {
 			return err
 		}
 	}

@@ -98,14 +98,14 @@ func (t *Tenant) AddUser(ctx context.Context, user iam.User, password iam.Passwo
 		if created == 0 {
 			created = micro(d.now)
 		}
-		if _, err := d.Exec(`INSERT INTO users (tenant, id, username, email, email_key, email_verified, name, claims, admin, disabled,
+		if err := d.Later(`INSERT INTO users (tenant, id, username, email, email_key, email_verified, name, claims, admin, disabled,
 			locale, created, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 			d.tenant, user.ID, Clean(user.Username), Clean(user.Email), Clean(user.EmailKey), user.EmailVerified, Clean(user.Name),
 			claims, user.Admin, user.Disabled, Clean(user.Locale), created, micro(d.now)); err != nil {
 			return err
 		}
 		if password.PHC != "" {
-			if _, err := d.Exec(`INSERT INTO passwords (tenant, user_id, phc, changed) VALUES ($1, $2, $3, $4)`,
+			if err := d.Later(`INSERT INTO passwords (tenant, user_id, phc, changed) VALUES ($1, $2, $3, $4)`,
 				d.tenant, user.ID, password.PHC, micro(d.now)); err != nil {
 				return err
 			}
@@ -148,7 +148,7 @@ func claimsOf(user iam.User) (string, error) {
 
 // setGroups makes the person a member of exactly those groups.
 func (d *deed) setGroups(user iam.User) error {
-	if _, err := d.Exec(`DELETE FROM members WHERE tenant = $1 AND user_id = $2`, d.tenant, user.ID); err != nil {
+	if err := d.Later(`DELETE FROM members WHERE tenant = $1 AND user_id = $2`, d.tenant, user.ID); err != nil {
 		return err
 	}
 	for _, name := range user.Groups {
@@ -168,7 +168,7 @@ func (d *deed) addMember(group, user string) error {
 	if !found {
 		return iam.ErrNotFound
 	}
-	_, err = d.Exec(`INSERT INTO members (tenant, user_id, name) VALUES ($1, $2, $3) ON CONFLICT (tenant, user_id, name) DO NOTHING`,
+	err = d.Later(`INSERT INTO members (tenant, user_id, name) VALUES ($1, $2, $3) ON CONFLICT (tenant, user_id, name) DO NOTHING`,
 		d.tenant, user, group)
 	return err
 }

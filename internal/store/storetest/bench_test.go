@@ -27,7 +27,7 @@ const people = 256
 func benchEngines(b *testing.B, bench func(*testing.B, *sqlstore.Tenant)) {
 	for name, address := range map[string]func(testing.TB) string{
 		"sqlite":   func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "garde.db") },
-		"postgres": func(t testing.TB) string { return database(t, pgtest.Private(t)) },
+		"postgres": func(t testing.TB) string { return pgtest.New(t) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			tenant := openAt(b, address(b), nil).Tenant(iam.DefaultTenant)

@@ -21,6 +21,7 @@ import (
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/store"
 	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 	"github.com/gardeauth/garde/recipe"
 )
 
@@ -125,7 +126,7 @@ func load(tenant *sqlstore.Tenant) {
 // TestKilled kills a process under load ten times over: what was answered is there, nothing is spent twice.
 func TestKilledUnderLoad(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { killed(t, "sqlite:"+t.TempDir()+"/garde.db") })
-	t.Run("postgres", func(t *testing.T) { killed(t, postgresFor(t)) })
+	t.Run("postgres", func(t *testing.T) { killed(t, pgtest.New(t)) })
 }
 
 func killed(t *testing.T, address string) {

@@ -16,11 +16,6 @@ import (
 	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 )
 
-func postgresFor(t testing.TB) string {
-	t.Helper()
-	return database(t, pgtest.Private(t))
-}
-
 func refuses(t *testing.T, address string, want error, says string) {
 	t.Helper()
 	s, err := store.Open(context.Background(), address, store.Options{})
@@ -78,7 +73,7 @@ func TestWhatCannotBeOpenedSaysWhy(t *testing.T) {
 		})
 	}
 	t.Run("written by a newer garde", func(t *testing.T) {
-		for _, address := range []string{"sqlite:" + filepath.Join(t.TempDir(), "garde.db"), postgresFor(t)} {
+		for _, address := range []string{"sqlite:" + filepath.Join(t.TempDir(), "garde.db"), pgtest.New(t)} {
 			s := openAt(t, address, nil)
 			if _, err := s.Engine.Together(context.Background(), sqlstore.Statement{
 				Query: "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, TRUE)"}); err != nil {
@@ -204,7 +199,7 @@ func TestADeedThatFailsUndoesOnlyItself(t *testing.T) {
 // TestF13LostDatabase: what can't be done is never answered as done, and it works again when the database does.
 func TestF13LostDatabase(t *testing.T) {
 	server := pgtest.Private(t)
-	s := openAt(t, database(t, server), nil)
+	s := openAt(t, server.DSN("postgres"), nil)
 	tenant := s.Tenant(iam.DefaultTenant)
 	ctx := context.Background()
 	if err := furnish(tenant); err != nil {

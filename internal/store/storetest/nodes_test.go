@@ -13,11 +13,12 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/store"
+	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 )
 
 // TestTwoNodes: two stores on one PostgreSQL act as one.
 func TestTwoNodes(t *testing.T) {
-	address := postgresFor(t)
+	address := pgtest.New(t)
 	var nodes []*store.Store
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -123,8 +124,8 @@ func TestF05Restart(t *testing.T) {
 // TestA12Restore: a backup taken while running is restored into either engine, and revives nothing.
 func TestA12Restore(t *testing.T) {
 	for name, addresses := range map[string][2]string{
-		"sqlite into postgres": {"sqlite:" + filepath.Join(t.TempDir(), "garde.db"), postgresFor(t)},
-		"postgres into sqlite": {postgresFor(t), "sqlite:" + filepath.Join(t.TempDir(), "garde.db")},
+		"sqlite into postgres": {"sqlite:" + filepath.Join(t.TempDir(), "garde.db"), pgtest.New(t)},
+		"postgres into sqlite": {pgtest.New(t), "sqlite:" + filepath.Join(t.TempDir(), "garde.db")},
 	} {
 		t.Run(name, func(t *testing.T) { backUpAndRestore(t, addresses[0], addresses[1]) })
 	}

@@ -48,11 +48,11 @@ export class House {
 
 	// signs waits until the server says that it signs by an algorithm: after its first start it makes some keys at leisure.
 	async signs(alg) {
-		for (const end = Date.now() + 10000; Date.now() < end; await new Promise((done) => setTimeout(done, 50))) {
+		for (const end = Date.now() + 5000; Date.now() < end; await new Promise((done) => setTimeout(done, 50))) {
 			const metadata = await (await fetch(`${this.issuer}/.well-known/openid-configuration`)).json()
 			if (metadata.id_token_signing_alg_values_supported.includes(alg)) return
 		}
-		assert.fail(`a client asks for ${alg}, and after 10 s the server does not sign by it`)
+		assert.fail(`a client asks for ${alg}, and after 5 s the server does not sign by it`)
 	}
 
 	// ask sends a person with an authorization request, and gives where it ended with what the client must remember.

@@ -44,8 +44,9 @@ for (const name of ['plain', 'secure']) describe(`a session, ${name}`, inHouse, 
 		assert.deepEqual(patient.asked, [])
 		assert.equal((await house.redeem(patient, { checks: { maxAge: 300 } })).claims().auth_time, first.claims().auth_time)
 		let last = first.claims().auth_time
-		for (const parameters of [{ prompt: 'login' }, { max_age: '0' }]) {
+		for (const parameters of [{ prompt: 'login' }, { max_age: '0' }, { max_age: '1' }]) {
 			await second()
+			if (parameters.max_age === '1') await second()
 			const asked = await house.ask('page', person, parameters)
 			assert.deepEqual(asked.asked, ['sign-in'], JSON.stringify(parameters))
 			const { auth_time } = (await house.redeem(asked, { checks: parameters.max_age ? { maxAge: Number(parameters.max_age) } : {} })).claims()

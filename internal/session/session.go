@@ -50,7 +50,7 @@ func (k *Keeper) Cookie(name string) string {
 // Set sends a cookie that only this host, and no script, may read. A life of zero ends with the browser, a negative one
 // deletes it.
 func (k *Keeper) Set(w http.ResponseWriter, name, value string, life time.Duration) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is off only where the issuer is http on loopback
 		Name: k.Cookie(name), Value: value, Path: "/", Secure: k.Secure, HttpOnly: true,
 		SameSite: http.SameSiteLaxMode, MaxAge: int(life / time.Second),
 	})

@@ -134,7 +134,7 @@ func As(ctx context.Context, name string) context.Context {
 
 // Operator gives the actor, operator:NAME, or "".
 func Operator(ctx context.Context) string {
-	actor, _ := ctx.Value(operatorKey{}).(string) //nolint:errcheck // absent is nobody
+	actor, _ := ctx.Value(operatorKey{}).(string) // absent is nobody
 	return actor
 }
 
@@ -218,7 +218,7 @@ func refused(refusal *manage.Refusal) *huma.ErrorModel {
 func tell(w http.ResponseWriter, problem *huma.ErrorModel) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(problem.Status)
-	_ = huma.DefaultJSONFormat.Marshal(w, problem) //nolint:errcheck // the caller has gone: nobody is left to tell
+	_ = huma.DefaultJSONFormat.Marshal(w, problem) // the caller has gone: nobody is left to tell
 }
 
 // none is the body of what has none.

@@ -97,7 +97,7 @@ func (a *api) export(w http.ResponseWriter, r *http.Request) {
 		tell(w, a.problem(r.Context(), err))
 		return
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) //nolint:errcheck // in-process there is no connection
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // in-process there is no connection
 	w.Header().Set("Content-Type", "application/jsonl")
 	if err := a.Notary.Export(r.Context(), from, w); err != nil {
 		a.Log.ErrorContext(r.Context(), "export the journal", "error", err)

@@ -88,7 +88,9 @@ func (s Socket) Serve(ctx context.Context, listener net.Listener) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close()
 	}
-	<-ended
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		return errors.Join(err, served)
+	}
 	return err
 }
 
@@ -105,6 +107,6 @@ func (l *sameUser) Accept() (net.Conn, error) {
 		if mayConnect(conn) {
 			return conn, nil
 		}
-		_ = conn.Close() //nolint:errcheck // it was never used
+		_ = conn.Close() // it was never used
 	}
 }

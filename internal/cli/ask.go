@@ -48,7 +48,7 @@ func (p *program) password(command *cobra.Command, file string) (string, error) 
 		if err != nil {
 			return "", err
 		}
-		defer opened.Close()
+		defer func() { _ = opened.Close() }() // only read
 		return firstLine(opened)
 	case !p.terminal():
 		return "", wrong(command, "no terminal to read the password from: use --password-file FILE, or - for stdin")

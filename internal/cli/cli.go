@@ -119,7 +119,7 @@ func (p *program) noun(use, short string, commands ...*cobra.Command) *cobra.Com
 	noun.RunE = func(command *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			command.SetOut(p.stderr)
-			_ = command.Help() //nolint:errcheck // help that nobody can read
+			_ = command.Help() // help that nobody can read
 			return wrong(nil, "say what to do with %s", command.CommandPath())
 		}
 		near := ""

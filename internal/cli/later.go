@@ -19,7 +19,7 @@ func readLater(name string) ([]manage.Later, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read
 	report, err := notary.VerifyExport(file, "")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

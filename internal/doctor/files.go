@@ -37,8 +37,8 @@ func Writable(name, dir string) Check {
 			found.Bad(fmt.Sprintf("no file can be made in %s: %v", dir, err), "the storage could keep nothing", "give the folder to the user who runs the node, or free space")
 			return
 		}
-		_ = probe.Close()           //nolint:errcheck // nothing was written
-		_ = os.Remove(probe.Name()) //nolint:errcheck // it is empty
+		_ = probe.Close()           // nothing was written
+		_ = os.Remove(probe.Name()) // it is empty
 		found.Good("files can be made in %s", filepath.Clean(dir))
 	}}
 }

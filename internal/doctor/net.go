@@ -18,20 +18,21 @@ const maxAnswer = 1 << 20
 // section 3.3), whether its keys are served, and whether the clocks agree.
 func Discovery(name, issuer string, client *http.Client, now func() time.Time) Check {
 	return Check{name, func(ctx context.Context, found *Findings) {
-		response, body, err := get(ctx, client, issuer+"/.well-known/openid-configuration")
+		where := issuer + "/.well-known/openid-configuration"
+		answer, err := get(ctx, client, where)
 		if err != nil {
 			found.Bad(err.Error(), "clients find everything by it", "start garde serve; look whether the issuer's name leads here, and at the proxy before it")
 			return
 		}
-		if response.StatusCode != http.StatusOK {
-			found.Bad(fmt.Sprintf("%s answers %s", response.Request.URL, response.Status), "clients find everything by it", "look at the log of the node, and at the proxy before it")
+		if answer.code != http.StatusOK {
+			found.Bad(fmt.Sprintf("%s answers %s", where, answer.status), "clients find everything by it", "look at the log of the node, and at the proxy before it")
 			return
 		}
 		var metadata struct {
 			Issuer string `json:"issuer"`
 			JWKS   string `json:"jwks_uri"`
 		}
-		if err := json.Unmarshal(body, &metadata); err != nil {
+		if err := json.Unmarshal(answer.body, &metadata); err != nil {
 			found.Bad("the metadata can't be read: "+err.Error(), "clients find everything by it", "something else answers at the issuer")
 			return
 		}
@@ -40,30 +41,41 @@ func Discovery(name, issuer string, client *http.Client, now func() time.Time) C
 			return
 		}
 		found.Good("%s says the same of itself", issuer)
-		clocks(response, now(), found)
+		clocks(answer.date, now(), found)
 		keySet(ctx, client, metadata.JWKS, found)
 	}}
 }
 
-func get(ctx context.Context, client *http.Client, address string) (*http.Response, []byte, error) {
+// reply is an answer that was read.
+type reply struct {
+	code         int
+	status, date string
+	body         []byte
+}
+
+func get(ctx context.Context, client *http.Client, address string) (reply, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
+	return send(client, request)
+}
+
+func send(client *http.Client, request *http.Request) (reply, error) {
 	response, err := client.Do(request)
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	return response, body, err
+	return reply{response.StatusCode, response.Status, response.Header.Get("Date"), body}, err
 }
 
 // clockSkew is what tokens forgive.
 const clockSkew = 30 * time.Second
 
-func clocks(response *http.Response, now time.Time, found *Findings) {
-	theirs, err := http.ParseTime(response.Header.Get("Date"))
+func clocks(date string, now time.Time, found *Findings) {
+	theirs, err := http.ParseTime(date)
 	if err != nil {
 		return
 	}
@@ -75,14 +87,14 @@ func clocks(response *http.Response, now time.Time, found *Findings) {
 }
 
 func keySet(ctx context.Context, client *http.Client, address string, found *Findings) {
-	response, body, err := get(ctx, client, address)
+	answer, err := get(ctx, client, address)
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	switch {
 	case err != nil:
 		found.Bad(err.Error(), "nobody can verify a token", "look whether "+address+" leads to the Server")
-	case response.StatusCode != http.StatusOK || json.Unmarshal(body, &set) != nil || len(set.Keys) == 0:
+	case answer.code != http.StatusOK || json.Unmarshal(answer.body, &set) != nil || len(set.Keys) == 0:
 		found.Bad(address+" serves no keys", "nobody can verify a token", "garde key list; garde key rotate --now")
 	default:
 		found.Good("%d keys are served", len(set.Keys))
@@ -97,7 +109,7 @@ func Reachable(name, address, why, todo string) Check {
 			found.Bad(err.Error(), why, todo)
 			return
 		}
-		_ = conn.Close() //nolint:errcheck // nothing was said
+		_ = conn.Close() // nothing was said
 		found.Good("%s answers", address)
 	}}
 }
@@ -139,7 +151,7 @@ func Feed(name, issuer, id string, secret func() (string, error), client *http.C
 
 func tokenFor(ctx context.Context, client *http.Client, issuer, id, secret string) (string, error) {
 	form := url.Values{"grant_type": {"client_credentials"}, "scope": {"garde.gate"}}
-	response, body, err := post(ctx, client, issuer+"/token", id, secret, form)
+	given, err := post(ctx, client, issuer+"/token", id, secret, form)
 	if err != nil {
 		return "", err
 	}
@@ -148,24 +160,18 @@ func tokenFor(ctx context.Context, client *http.Client, issuer, id, secret strin
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.Token == "" {
-		return "", fmt.Errorf("the client %s gets no token: %s %s %s", id, response.Status, answer.Error, answer.Description)
+	if err := json.Unmarshal(given.body, &answer); err != nil || answer.Token == "" {
+		return "", fmt.Errorf("the client %s gets no token: %s %s %s", id, given.status, answer.Error, answer.Description)
 	}
 	return answer.Token, nil
 }
 
-func post(ctx context.Context, client *http.Client, address, id, secret string, form url.Values) (*http.Response, []byte, error) {
+func post(ctx context.Context, client *http.Client, address, id, secret string, form url.Values) (reply, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	return response, body, err
+	return send(client, request)
 }

@@ -39,7 +39,7 @@ func ReplayLater(ctx context.Context, house House, events []Later, backup, now t
 		var detail struct {
 			What string `json:"what"`
 		}
-		_ = json.Unmarshal([]byte(event.Detail), &detail) //nolint:errcheck // a kind without what stays unknown
+		_ = json.Unmarshal([]byte(event.Detail), &detail) // a kind without what stays unknown
 		whom := "user:" + event.User
 		switch event.Kind {
 		case string(journal.ClientChanged{}.Kind()):

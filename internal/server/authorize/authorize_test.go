@@ -114,8 +114,11 @@ func TestSignInWithinTheRequestEndsTheAsking(t *testing.T) {
 	at := b.get("/authorize?" + ask("own", "id_token_hint", h.hint("u-alice"))).to("/signin")
 	b.does(at, "user=u-bob&did=login").gives("error", "login_required")
 
-	at = b.get("/authorize?" + ask("web", "max_age", "60")).to("/consent")
-	h.pass(20 * time.Minute)
+	b = h.browser()
+	at = b.does(b.get("/authorize?"+ask("web", "max_age", "60")).to("/signin"), "user=u-alice&did=login").to("/consent")
+	h.pass(4 * time.Minute)
+	b.get("/authorize?flow=" + at.location()[len("/consent?flow="):]).to("/consent")
+	h.pass(2 * time.Minute)
 	b.get("/authorize?flow=" + at.location()[len("/consent?flow="):]).to("/signin")
 
 	// A sign-in within one flow is none in another, nor in another browser's session.

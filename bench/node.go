@@ -111,7 +111,7 @@ func freePorts(count int) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer listener.Close() // at the end: else the next could be the same
+		defer func(l net.Listener) { _ = l.Close() }(listener) // at the end: else the next could be the same
 		addresses = append(addresses, listener.Addr().String())
 	}
 	return addresses, nil

@@ -58,7 +58,7 @@ func startReference(name string, args ...string) (*process, string, error) {
 func startNode(ctx context.Context, program string, args ...string) (*process, time.Duration, error) {
 	command := exec.Command(program, args...) //nolint:gosec // built from this checkout
 	p := &process{command: command, exited: make(chan struct{}), log: &tail{}, end: func() {
-		_ = command.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended already
+		_ = command.Process.Signal(syscall.SIGTERM) // it may have ended already
 	}}
 	stderr, err := command.StderrPipe()
 	if err != nil {
@@ -77,7 +77,7 @@ func startNode(ctx context.Context, program string, args ...string) (*process, t
 				break
 			}
 		}
-		_, _ = io.Copy(p.log, stderr) //nolint:errcheck // it has ended
+		_, _ = io.Copy(p.log, stderr) // until it ends
 		p.wait()
 	}()
 	select {
@@ -94,7 +94,7 @@ func startNode(ctx context.Context, program string, args ...string) (*process, t
 }
 
 func (p *process) wait() {
-	_ = p.command.Wait() //nolint:errcheck // how it ended does not matter: it was asked to
+	_ = p.command.Wait() // how it ended does not matter: it was asked to
 	close(p.exited)
 }
 
@@ -105,7 +105,7 @@ func (p *process) stop() error {
 		select {
 		case <-p.exited:
 		case <-time.After(15 * time.Second):
-			_ = p.command.Process.Kill() //nolint:errcheck // it may have ended just now
+			_ = p.command.Process.Kill() // it may have ended just now
 			<-p.exited
 		}
 	})

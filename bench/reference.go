@@ -41,7 +41,7 @@ func reference(name string, args []string) error {
 	fmt.Println(listener.Addr())
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) //nolint:errcheck // it ends with its parent, however that ends
+		_, _ = io.Copy(io.Discard, os.Stdin) // it ends with its parent, however that ends
 		_ = server.Shutdown(context.Background())
 	}()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -86,7 +86,7 @@ func bareSigner() (http.Handler, error) {
 	}
 	signer := &jose.Signer{KeyID: rand.Text(), Alg: jose.ES256, Key: key}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := r.ParseForm(); err != nil { //nolint:gosec // the reference is bare: it has no limits
+		if err := r.ParseForm(); err != nil { // bare: it has no limits
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
@@ -113,7 +113,7 @@ func bareLookup() (http.Handler, error) {
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := r.ParseForm(); err != nil { //nolint:gosec // the reference is bare: it has no limits
+		if err := r.ParseForm(); err != nil { // bare: it has no limits
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
@@ -138,7 +138,7 @@ func write(w http.ResponseWriter, value any) {
 // upstream is the API that all proxies stand before.
 func upstream(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = io.WriteString(w, `{"id":"42","balance":123456,"currency":"EUR"}`) //nolint:errcheck // the caller has gone
+	_, _ = io.WriteString(w, `{"id":"42","balance":123456,"currency":"EUR"}`)
 }
 
 type lender struct{ pool sync.Pool }

@@ -19,7 +19,7 @@ type side struct {
 }
 
 const (
-	tokenPath      = "/token" //nolint:gosec // a path, no credential
+	tokenPath      = "/token"
 	introspectPath = "/introspect"
 	accountPath    = "/accounts/42"
 	authorizePath  = "/authorize?"

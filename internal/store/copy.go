@@ -11,7 +11,7 @@ const backupName = "backup.db"
 
 // copyFile copies a file into a private folder of its own and gives the folder.
 func copyFile(path string) (string, error) {
-	from, err := os.Open(path) //nolint:gosec // the operator names the backup
+	from, err := os.Open(path) // the operator names the backup
 	if err != nil {
 		return "", err
 	}

@@ -93,7 +93,7 @@ func (t *tx) send(last sqlstore.Statement, answer func(pgx.BatchResults) error) 
 	answers := t.on.SendBatch(t.ctx, batch)
 	for range before {
 		if _, err := answers.Exec(); err != nil {
-			_ = answers.Close() //nolint:errcheck // it says the same again
+			_ = answers.Close() // it says the same again
 			return t.seen(err)
 		}
 	}
@@ -133,7 +133,7 @@ func (t *tx) commit() error {
 // rollback gives up the deed. A connection on which it fails is still in a transaction, and the pool throws it away.
 func (t *tx) rollback() {
 	if t.begun && !t.on.Conn().IsClosed() {
-		_, _ = t.on.Exec(t.ctx, "ROLLBACK") //nolint:errcheck // see above
+		_, _ = t.on.Exec(t.ctx, "ROLLBACK") // see above
 	}
 }
 

@@ -37,7 +37,7 @@ func (e *Engine) write(c *conn) {
 		c = e.settle(c, batch)
 	}
 	if c != nil {
-		_ = c.close() //nolint:errcheck // everything that was promised is in the log already; a later open finds it
+		_ = c.close() // everything that was promised is in the log already; a later open finds it
 	}
 }
 
@@ -100,7 +100,7 @@ func (e *Engine) settle(c *conn, batch []*request) *conn {
 			answers[i] = err
 		}
 		if c != nil {
-			_ = c.close() //nolint:errcheck // it has failed already; the next batch opens a fresh one
+			_ = c.close() // it has failed already; the next batch opens a fresh one
 			c = nil
 		}
 	}
@@ -165,7 +165,7 @@ func run(r *request, t *tx) (err error) {
 
 // rollback gives up a transaction because of err. Some faults have rolled it back already.
 func rollback(c *conn, err error) error {
-	_, _ = c.exec("ROLLBACK") //nolint:errcheck // see above; a connection that can't roll back is closed by its caller
+	_, _ = c.exec("ROLLBACK") // see above; a connection that can't roll back is closed by its caller
 	return err
 }
 

@@ -62,7 +62,7 @@ func copyTable(from Tx, table string, put func([]Statement) error) error {
 	var batch []Statement
 	var query string
 	var truth []bool
-	err := from.Query("SELECT * FROM "+table, nil, func(row Row) error { //nolint:gosec // the names are ours
+	err := from.Query("SELECT * FROM "+table, nil, func(row Row) error { // the names are ours
 		values, err := row.Values()
 		if err != nil {
 			return err
@@ -148,7 +148,7 @@ func backupAt(from Tx) (time.Time, error) {
 
 func (d *deed) takeOver(from Tx, restored Restored) error {
 	for _, table := range tables() {
-		if err := d.Later("DELETE FROM " + table); err != nil { //nolint:gosec // the names are ours
+		if err := d.Later("DELETE FROM " + table); err != nil { // the names are ours
 			return err
 		}
 		if err := copyTable(from, table, func(rows []Statement) error { return d.do(rows...) }); err != nil {
@@ -156,7 +156,7 @@ func (d *deed) takeOver(from Tx, restored Restored) error {
 		}
 	}
 	for _, table := range []string{"sessions", "flows", "links", "codes", "grants", "refreshes", "accesses", "deliveries", "nodes", "leases", "outbox"} {
-		if err := d.Later("DELETE FROM " + table); err != nil { //nolint:gosec // the names are ours
+		if err := d.Later("DELETE FROM " + table); err != nil { // the names are ours
 			return err
 		}
 	}

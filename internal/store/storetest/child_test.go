@@ -76,7 +76,7 @@ func furnish(tenant *sqlstore.Tenant) error {
 
 func child(role, address string, through ...string) *exec.Cmd {
 	args := append(through, os.Args[0])
-	cmd := exec.Command(args[0], args[1:]...) //nolint:gosec // this very program
+	cmd := exec.Command(args[0], args[1:]...) // this very program
 	cmd.Env = append(os.Environ(), childRole+"="+role, childAddress+"="+address)
 	cmd.Stderr = os.Stderr
 	return cmd
@@ -123,14 +123,27 @@ func load(tenant *sqlstore.Tenant) {
 	select {}
 }
 
-// TestKilled kills a process under load ten times over: what was answered is there, nothing is spent twice.
+// TestKilledUnderLoad kills a process under load, several times over: what was answered is there, nothing is spent twice.
 func TestKilledUnderLoad(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { killed(t, "sqlite:"+t.TempDir()+"/garde.db") })
-	t.Run("postgres", func(t *testing.T) { killed(t, pgtest.New(t)) })
+	t.Parallel()
+	for name, address := range map[string]string{"sqlite": "sqlite:" + t.TempDir() + "/garde.db", "postgres": pgtest.New(t)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killed(t, address)
+		})
+	}
+}
+
+// soaking is how many times something is tried: a soak (GARDE_SOAK=1) has time for more.
+func soaking(usually, soak int) int {
+	if os.Getenv("GARDE_SOAK") == "1" {
+		return soak
+	}
+	return usually
 }
 
 func killed(t *testing.T, address string) {
-	for range 10 {
+	for range soaking(3, 50) {
 		said := killAfter(t, address, 150*time.Millisecond)
 		s := openAt(t, address, nil)
 		judge(t, s.Tenant(iam.DefaultTenant), said)
@@ -155,13 +168,13 @@ func killAfter(t *testing.T, address string, after time.Duration) map[string][]s
 	var once sync.Once
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		once.Do(func() { // it has begun
-			time.AfterFunc(after, func() { _ = cmd.Process.Kill() }) //nolint:errcheck // it may have ended
+			time.AfterFunc(after, func() { _ = cmd.Process.Kill() }) // it may have ended
 		})
 		if what, value, whole := strings.Cut(lines.Text(), " "); whole && len(value) >= 36 {
 			said[what] = append(said[what], value)
 		}
 	}
-	_ = cmd.Wait() //nolint:errcheck // it was killed
+	_ = cmd.Wait() // it was killed
 	if len(said["spent"]) == 0 || len(said["event"]) == 0 {
 		t.Fatalf("the child did nothing: %v", said)
 	}
@@ -230,6 +243,7 @@ func slow(tenant *sqlstore.Tenant) error {
 
 // TestSyncPrecedesAnswer reads the system calls: between two answers the log was brought to disk.
 func TestSyncPrecedesAnswer(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("strace"); err != nil {
 		if os.Getenv("CI") == "true" || os.Getenv("GARDE_TEST_ALL") == "1" {
 			t.Fatal(err)
@@ -313,6 +327,7 @@ func fillDisk(s *store.Store, tenant *sqlstore.Tenant) error {
 }
 
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	if out, err := child("full", "sqlite:"+t.TempDir()+"/garde.db").Output(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -20,7 +20,7 @@ func refuses(t *testing.T, address string, want error, says string) {
 	t.Helper()
 	s, err := store.Open(context.Background(), address, store.Options{})
 	if err == nil {
-		_ = s.Close() //nolint:errcheck // the test has failed already
+		_ = s.Close() // the test has failed already
 		t.Fatal("it opened")
 	}
 	if want != nil && !errors.Is(err, want) || !strings.Contains(err.Error(), says) {
@@ -29,6 +29,7 @@ func refuses(t *testing.T, address string, want error, says string) {
 }
 
 func TestWhatCannotBeOpenedSaysWhy(t *testing.T) {
+	t.Parallel()
 	t.Run("in use by another", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "garde.db")
 		s := openAt(t, "sqlite:"+path, nil)
@@ -42,7 +43,7 @@ func TestWhatCannotBeOpenedSaysWhy(t *testing.T) {
 		folder := "/sys/kernel" // nobody can write here, root neither
 		if os.Getuid() != 0 {
 			folder = t.TempDir()
-			if err := os.Chmod(folder, 0o500); err != nil { //nolint:gosec // a folder needs its x
+			if err := os.Chmod(folder, 0o500); err != nil { // a folder needs its x
 				t.Fatal(err)
 			}
 		}
@@ -89,7 +90,7 @@ func TestWhatCannotBeOpenedSaysWhy(t *testing.T) {
 		for _, address := range []string{"postgres://garde:hunter2@127.0.0.1:1/x?connect_timeout=1", "postgres://garde:hunter2@[bad", "mysql://garde:hunter2@x", "sqlite:"} {
 			s, err := store.Open(context.Background(), address, store.Options{})
 			if err == nil {
-				_ = s.Close() //nolint:errcheck // the test has failed already
+				_ = s.Close() // the test has failed already
 				t.Fatalf("%s opened", address)
 			}
 			if strings.Contains(err.Error(), "hunter2") {
@@ -100,6 +101,7 @@ func TestWhatCannotBeOpenedSaysWhy(t *testing.T) {
 }
 
 func TestFilesArePrivate(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	s := openAt(t, "sqlite:"+filepath.Join(folder, "garde.db"), nil)
 	if err := furnish(s.Tenant(iam.DefaultTenant)); err != nil {
@@ -121,6 +123,7 @@ func TestFilesArePrivate(t *testing.T) {
 }
 
 func TestOverloadIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	s := openSQLite(t, nil)
 	hold, held := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
@@ -162,6 +165,7 @@ func TestOverloadIsRefusedAtOnce(t *testing.T) {
 }
 
 func TestADeedThatFailsUndoesOnlyItself(t *testing.T) {
+	t.Parallel()
 	s := openSQLite(t, nil)
 	tenant := s.Tenant(iam.DefaultTenant)
 	if err := furnish(tenant); err != nil {
@@ -198,6 +202,7 @@ func TestADeedThatFailsUndoesOnlyItself(t *testing.T) {
 
 // TestF13LostDatabase: what can't be done is never answered as done, and it works again when the database does.
 func TestF13LostDatabase(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Private(t)
 	s := openAt(t, server.DSN("postgres"), nil)
 	tenant := s.Tenant(iam.DefaultTenant)

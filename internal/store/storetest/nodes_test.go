@@ -18,6 +18,7 @@ import (
 
 // TestTwoNodes: two stores on one PostgreSQL act as one.
 func TestTwoNodes(t *testing.T) {
+	t.Parallel()
 	address := pgtest.New(t)
 	var nodes []*store.Store
 	var mu sync.Mutex
@@ -50,7 +51,7 @@ func TestTwoNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("C03 of fifty on two nodes exactly one redeems", func(t *testing.T) {
-		for range 20 {
+		for range soaking(8, 100) {
 			value := iam.NewSecret(iam.PrefixCode)
 			if err := one.AddCode(context.Background(), childCode(value), iam.FlowHash{}, nil); err != nil {
 				t.Fatal(err)
@@ -82,7 +83,7 @@ func TestTwoNodes(t *testing.T) {
 		begun := time.Now()
 		woken := make(chan time.Duration, 1)
 		go func() {
-			_ = two.Wait(context.Background()) //nolint:errcheck // the context does not end
+			_ = two.Wait(context.Background()) // the context does not end
 			woken <- time.Since(begun)
 		}()
 		time.Sleep(20 * time.Millisecond)
@@ -97,6 +98,7 @@ func TestTwoNodes(t *testing.T) {
 
 // TestF05Restart: what was spent or rotated before a restart is so after it.
 func TestF05Restart(t *testing.T) {
+	t.Parallel()
 	address := "sqlite:" + filepath.Join(t.TempDir(), "garde.db")
 	s := openAt(t, address, nil)
 	tenant := s.Tenant(iam.DefaultTenant)
@@ -123,6 +125,7 @@ func TestF05Restart(t *testing.T) {
 
 // TestA12Restore: a backup taken while running is restored into either engine, and revives nothing.
 func TestA12Restore(t *testing.T) {
+	t.Parallel()
 	for name, addresses := range map[string][2]string{
 		"sqlite into postgres": {"sqlite:" + filepath.Join(t.TempDir(), "garde.db"), pgtest.New(t)},
 		"postgres into sqlite": {pgtest.New(t), "sqlite:" + filepath.Join(t.TempDir(), "garde.db")},

@@ -219,6 +219,9 @@ func Run(t *testing.T, open Opener) {
 		"flows": flows, "consents": consents, "keys": keys, "revisions": revisions, "house": nodes, "journal": journals,
 		"tree": trees, "sweep": sweeps, "races": races, "models": models, "text": texts,
 	} {
-		t.Run(name, func(t *testing.T) { prove(t, open) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			prove(t, open)
+		})
 	}
 }

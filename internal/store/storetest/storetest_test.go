@@ -37,12 +37,14 @@ func openSQLite(t testing.TB, clock *storetest.Clock) *store.Store {
 }
 
 func TestSQLite(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t testing.TB, clock *storetest.Clock) storetest.Keeper {
 		return openSQLite(t, clock).Tenant(iam.DefaultTenant)
 	})
 }
 
 func TestPostgres(t *testing.T) {
+	t.Parallel()
 	// Each proof has a tenant of its own in one database: whatever of another's it saw would break it.
 	engine := openAt(t, pgtest.New(t), nil).Engine
 	storetest.Run(t, func(_ testing.TB, clock *storetest.Clock) storetest.Keeper {

@@ -46,15 +46,6 @@ export class House {
 		return openid.discovery(new URL(this.issuer), id, { id_token_signed_response_alg: alg, use_mtls_endpoint_aliases: false }, proof, { execute })
 	}
 
-	// signs waits until the server says that it signs by an algorithm: after its first start it makes some keys at leisure.
-	async signs(alg) {
-		for (const end = Date.now() + 5000; Date.now() < end; await new Promise((done) => setTimeout(done, 50))) {
-			const metadata = await (await fetch(`${this.issuer}/.well-known/openid-configuration`)).json()
-			if (metadata.id_token_signing_alg_values_supported.includes(alg)) return
-		}
-		assert.fail(`a client asks for ${alg}, and after 5 s the server does not sign by it`)
-	}
-
 	// ask sends a person with an authorization request, and gives where it ended with what the client must remember.
 	async ask(id, person, parameters = {}, how = {}) {
 		const config = await this.as(id)

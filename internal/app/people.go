@@ -94,7 +94,7 @@ func (s *Server) login() *login.Endpoint {
 		Mails:    limit.New(limit.Rate{Burst: 10, Every: time.Minute}, 50_000, s.Lab.Now),
 		Failures: s.failures, Post: s.post, Network: s.network,
 		Reached: func(methods []string) string { return s.Policy().Reached(methods) },
-		Offers:  s.offers.value, Pages: s.pages.get, Face: s.pageFace(), Now: s.Lab.Now,
+		Offers:  s.offers.value, Confined: s.confined.Load, Pages: s.pages.get, Face: s.pageFace(), Now: s.Lab.Now,
 	}
 	s.post.Works[login.KindForgot] = pages.WorkForgot
 	s.post.Works[login.KindSignUp] = pages.WorkSignUp

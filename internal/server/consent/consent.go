@@ -58,7 +58,7 @@ func (e *Endpoint) Consent(w http.ResponseWriter, r *http.Request) error {
 	case http.MethodPost:
 		return e.answer(w, r)
 	}
-	return web.MethodNotAllowed(http.MethodGet, http.MethodPost)
+	return web.MethodNotAllowed(http.MethodGet, http.MethodHead, http.MethodPost)
 }
 
 func (e *Endpoint) ask(w http.ResponseWriter, r *http.Request) error {

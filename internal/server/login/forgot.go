@@ -31,7 +31,7 @@ func (e *Endpoint) Forgot(w http.ResponseWriter, r *http.Request) error {
 	case http.MethodPost:
 		return e.takeForgot(w, r)
 	}
-	return web.MethodNotAllowed(http.MethodGet, http.MethodPost)
+	return web.MethodNotAllowed(http.MethodGet, http.MethodHead, http.MethodPost)
 }
 
 func (e *Endpoint) showForgot(w http.ResponseWriter, r *http.Request, at step, email string, problems []page.Problem) error {

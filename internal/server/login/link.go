@@ -26,8 +26,12 @@ func (e *Endpoint) Enrol(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (e *Endpoint) passwordLink(w http.ResponseWriter, r *http.Request, kind iam.LinkKind) error {
-	if r.Method == http.MethodPost {
+	switch r.Method {
+	case http.MethodPost:
 		return e.useLink(w, r, kind)
+	case http.MethodGet, http.MethodHead:
+	default:
+		return web.MethodNotAllowed(http.MethodGet, http.MethodHead, http.MethodPost)
 	}
 	secret, link, err := e.shownLink(r, kind)
 	if errors.Is(err, iam.ErrNotFound) {

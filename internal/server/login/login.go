@@ -34,7 +34,7 @@ type People interface {
 	iam.Flows
 }
 
-// Endpoint is every page of the login. All fields but Now are required.
+// Endpoint is every page of the login. All fields but Confined and Now are required.
 type Endpoint struct {
 	Issuer   string // links in mails begin with it, never with a request's Host
 	People   People
@@ -50,6 +50,7 @@ type Endpoint struct {
 	Network  func(*http.Request) string          // where a request comes from, as limits count it
 	Reached  func(methods []string) (acr string) // the level that methods reach
 	Offers   func() Offers
+	Confined func() bool // after a restore: only administrators; nil: never
 	Pages    func() *page.Pages
 	Face     web.Face         // notes what is refused by a page of its own
 	Now      func() time.Time // nil: time.Now

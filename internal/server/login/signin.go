@@ -24,7 +24,7 @@ func (e *Endpoint) SignIn(w http.ResponseWriter, r *http.Request) error {
 	case http.MethodPost:
 		return e.proveSignIn(w, r)
 	}
-	return web.MethodNotAllowed(http.MethodGet, http.MethodPost)
+	return web.MethodNotAllowed(http.MethodGet, http.MethodHead, http.MethodPost)
 }
 
 func (e *Endpoint) askSignIn(w http.ResponseWriter, r *http.Request) error {
@@ -117,7 +117,19 @@ func (e *Endpoint) proveSignIn(w http.ResponseWriter, r *http.Request) error {
 		return e.refuse(w, r, at, view, user, factor)
 	}
 	e.Throttle.Clear(attempt)
+	if err := e.admitted(user); err != nil {
+		return err
+	}
 	return e.enter(w, r, at, user, factor)
+}
+
+// admitted refuses everybody but administrators while a restore waits to be confirmed: an account that was disabled, or a
+// password that was changed because a stranger knew it, is as it was when the backup was made.
+func (e *Endpoint) admitted(user iam.User) error {
+	if e.Confined == nil || !e.Confined() || user.Admin {
+		return nil
+	}
+	return oauth.Unavailable("the storage was restored, and an administrator has not confirmed it yet")
 }
 
 // missing tells which fields are empty, before anything is looked up.

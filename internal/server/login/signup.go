@@ -39,7 +39,7 @@ func (e *Endpoint) SignUp(w http.ResponseWriter, r *http.Request) error {
 	case http.MethodPost:
 		return e.takeSignUp(w, r)
 	}
-	return web.MethodNotAllowed(http.MethodGet, http.MethodPost)
+	return web.MethodNotAllowed(http.MethodGet, http.MethodHead, http.MethodPost)
 }
 
 func (e *Endpoint) showSignUp(w http.ResponseWriter, r *http.Request, at step, view page.SignUp, problems []page.Problem) error {
@@ -238,8 +238,12 @@ func (e *Endpoint) lapsed(user string) journal.Event {
 
 // Verify is /link/verify: a button proves the address, since scanners of mail open links too.
 func (e *Endpoint) Verify(w http.ResponseWriter, r *http.Request) error {
-	if r.Method == http.MethodPost {
+	switch r.Method {
+	case http.MethodPost:
 		return e.useVerify(w, r)
+	case http.MethodGet, http.MethodHead:
+	default:
+		return web.MethodNotAllowed(http.MethodGet, http.MethodHead, http.MethodPost)
 	}
 	secret, link, err := e.shownLink(r, iam.LinkVerify)
 	if errors.Is(err, iam.ErrNotFound) {

@@ -103,7 +103,7 @@ func (e *Endpoint) read(r *http.Request) (web.Form, error) {
 		return web.PostForm(r)
 	case http.MethodGet, http.MethodHead:
 	default:
-		return web.Form{}, web.MethodNotAllowed(http.MethodGet, http.MethodPost)
+		return web.Form{}, web.MethodNotAllowed(http.MethodGet, http.MethodHead, http.MethodPost)
 	}
 	form, err := web.Query(r)
 	if err != nil || !form.Has("flow") || e.Flows == nil {
@@ -277,7 +277,7 @@ func (e *Endpoint) Confirm(w http.ResponseWriter, r *http.Request) error {
 // Done is /logout/done: it says that nobody is signed in here, when that is so.
 func (e *Endpoint) Done(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return web.MethodNotAllowed(http.MethodGet)
+		return web.MethodNotAllowed(http.MethodGet, http.MethodHead)
 	}
 	_, err := e.Sessions.Current(r)
 	switch {

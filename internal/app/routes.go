@@ -63,7 +63,7 @@ func (s *Server) protocol(doors *http.ServeMux) {
 		Keys: onDemand{s.Keys, &singleflight.Group{}}, Policy: s.Policy,
 		Confined: s.confined.Load, Steps: steps, Now: s.Lab.Now,
 	}}
-	info := &userinfo.Endpoint{Tokens: s.tokens, Users: s.House, Grants: s.House}
+	info := &userinfo.Endpoint{Tokens: s.tokens, Users: s.House, Grants: s.House, Clients: s.clients}
 	introspection := &introspect.Endpoint{Clients: s.prover, Tokens: s.tokens, Policy: s.Policy}
 	revocation := &revoke.Endpoint{Clients: s.prover, Tokens: s.tokens, Refreshes: s.House, Grants: s.House, Now: s.now}
 	about := &discovery.Endpoint{
@@ -88,7 +88,8 @@ func (s *Server) gates(frame *http.ServeMux) {
 		Tokens: s.tokens, Changes: s.House, Dead: s.revoked.Dead, Now: s.Lab.Now,
 	}
 	recipes := &signals.Recipes{
-		Issuer: s.Node.Issuer, Tokens: s.tokens, Force: s.Force.InForce, Signer: s.Keys.Signer, Nodes: s.House, Now: s.now,
+		Issuer: s.Node.Issuer, Tokens: s.tokens, Force: s.Force.InForce, Signer: s.Keys.Signer, Nodes: s.House,
+		Epoch: s.House.Epoch, Now: s.now,
 	}
 	frame.Handle(feedPath, s.untilLeaving(face.Handle(feed.Revocations)))
 	frame.Handle("/signals/recipe", s.untilLeaving(face.Handle(recipes.Recipe)))

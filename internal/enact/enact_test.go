@@ -210,6 +210,23 @@ func TestWhatWasAlteredInStorageIsNotAdopted(t *testing.T) {
 	}
 }
 
+func TestARevisionThatCanNotBeReadDoesNotKeepTheCureOut(t *testing.T) {
+	tenant := open(t)
+	if _, err := apply(t, &enact.Enactor{Revisions: tenant}, rules, 0); err != nil {
+		t.Fatal(err)
+	}
+	e := &enact.Enactor{Revisions: altered{tenant, []byte("{")}}
+	cure := enact.Proposal{Bundle: bundle(t, weaker), Expect: 1, By: "test"}
+	var refused *enact.Weakened
+	if _, _, err := e.Apply(t.Context(), cure, time.Now()); !errors.As(err, &refused) {
+		t.Fatalf("nobody was asked: %v", err)
+	}
+	cure.Accept = refused.Names
+	if revision, _, err := e.Apply(t.Context(), cure, time.Now()); err != nil || revision.Number != 2 {
+		t.Errorf("revision %d, %v", revision.Number, err)
+	}
+}
+
 func TestDeclaredClients(t *testing.T) {
 	declared := enact.Declared(bundle(t, rules))
 	if len(declared) != 1 || declared[0].ID != "web" || declared[0].Source != iam.FromRecipe || declared[0].Auth != "none" ||

@@ -53,6 +53,7 @@ type Recipes struct {
 	Log        *slog.Logger
 	Now        func() time.Time // nil: time.Now
 
+	epoch   string // numbers count within one history of the storage: a restore begins another
 	number  int64
 	problem string
 }
@@ -91,16 +92,16 @@ const (
 
 // Once asks once, and adopts what is newer.
 func (f *Recipes) Once(ctx context.Context) error {
-	number, bundle, err := f.ask(ctx)
+	said, bundle, err := f.ask(ctx)
 	if err != nil || bundle == nil {
 		return err
 	}
-	if err := f.Adopt(number, bundle); err != nil {
+	if err := f.Adopt(said.Revision, bundle); err != nil {
 		f.problem = err.Error() // the number stays that of the recipe that is obeyed
-		return fmt.Errorf("adopt revision %d: %w", number, err)
+		return fmt.Errorf("adopt revision %d: %w", said.Revision, err)
 	}
-	f.number, f.problem = number, ""
-	f.Log.Info("adopted", "revision", number)
+	f.epoch, f.number, f.problem = said.Epoch, said.Revision, ""
+	f.Log.Info("adopted", "revision", said.Revision)
 	return nil
 }
 
@@ -110,10 +111,10 @@ type answer struct {
 	Bundle    []byte `json:"bundle"`
 }
 
-func (f *Recipes) ask(ctx context.Context) (int64, *recipe.Bundle, error) {
+func (f *Recipes) ask(ctx context.Context) (statement, *recipe.Bundle, error) {
 	authorization, err := f.Authorize(ctx)
 	if err != nil {
-		return 0, nil, err
+		return statement{}, nil, err
 	}
 	ready := "no"
 	if f.Ready() && f.problem == "" {
@@ -121,26 +122,27 @@ func (f *Recipes) ask(ctx context.Context) (int64, *recipe.Bundle, error) {
 	}
 	query := url.Values{
 		"after": {strconv.FormatInt(f.number, 10)}, "node": {f.Node}, "name": {f.Name}, "ready": {ready},
+		"epoch": {f.epoch},
 	}
 	if f.problem != "" {
 		query.Set("problem", f.problem)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.Issuer+"/signals/recipe?"+query.Encode(), nil)
 	if err != nil {
-		return 0, nil, err
+		return statement{}, nil, err
 	}
 	request.Header.Set("Authorization", authorization)
 	var said answer
 	status, err := call(f.HTTP, request, &said)
 	switch {
 	case err != nil:
-		return 0, nil, err
+		return statement{}, nil, err
 	case status == http.StatusNotModified:
-		return 0, nil, nil
+		return statement{}, nil, nil
 	case status == http.StatusUnauthorized:
-		return 0, nil, errors.New("the Server no longer takes the Gate's token")
+		return statement{}, nil, errors.New("the Server no longer takes the Gate's token")
 	case status != http.StatusOK:
-		return 0, nil, fmt.Errorf("the Server answers %d", status)
+		return statement{}, nil, fmt.Errorf("the Server answers %d", status)
 	}
 	return f.vouched(ctx, said)
 }
@@ -152,30 +154,31 @@ type statement struct {
 	Issuer   string           `json:"iss"`
 	Audience string           `json:"aud"`
 	Expires  jose.NumericDate `json:"exp"`
+	Epoch    string           `json:"epoch"`
 	Revision int64            `json:"revision"`
 	Digest   string           `json:"digest"`
 }
 
 // vouched checks that the Server signed this bundle, for this Gate, just now, and gives both.
-func (f *Recipes) vouched(ctx context.Context, said answer) (int64, *recipe.Bundle, error) {
+func (f *Recipes) vouched(ctx context.Context, said answer) (statement, *recipe.Bundle, error) {
 	unverified, err := jose.Parse(said.Statement)
 	if err != nil {
-		return 0, nil, err
+		return statement{}, nil, err
 	}
 	if unverified.Header.Typ != typeRecipe {
-		return 0, nil, errors.New("the statement beside the recipe is another kind of token")
+		return statement{}, nil, errors.New("the statement beside the recipe is another kind of token")
 	}
 	key, err := f.Keys.Key(ctx, unverified.Header.KeyID)
 	if err != nil {
-		return 0, nil, err
+		return statement{}, nil, err
 	}
 	payload, err := key.Verify(unverified)
 	if err != nil {
-		return 0, nil, err
+		return statement{}, nil, err
 	}
 	var claims statement
 	if err := jose.DecodeJSON(payload, &claims); err != nil {
-		return 0, nil, err
+		return statement{}, nil, err
 	}
 	now := time.Now
 	if f.Now != nil {
@@ -183,18 +186,20 @@ func (f *Recipes) vouched(ctx context.Context, said answer) (int64, *recipe.Bund
 	}
 	switch {
 	case claims.Issuer != f.Issuer || claims.Audience != f.Client:
-		return 0, nil, errors.New("the recipe is for another Gate, or from another Server")
+		return statement{}, nil, errors.New("the recipe is for another Gate, or from another Server")
 	case now().Unix() >= int64(claims.Expires):
-		return 0, nil, errors.New("the statement beside the recipe has expired")
-	case claims.Revision <= f.number:
-		return 0, nil, errors.New("the recipe is not newer than the one that is obeyed")
+		return statement{}, nil, errors.New("the statement beside the recipe has expired")
+	case claims.Epoch == "" || claims.Revision < 1:
+		return statement{}, nil, errors.New("the statement names no revision")
+	case claims.Epoch == f.epoch && claims.Revision <= f.number:
+		return statement{}, nil, errors.New("the recipe is not newer than the one that is obeyed")
 	}
 	bundle, err := recipe.Parse(said.Bundle)
 	if err != nil {
-		return 0, nil, err
+		return statement{}, nil, err
 	}
 	if claims.Digest != bundle.Digest() {
-		return 0, nil, errors.New("the recipe is not the one that the Server signed for")
+		return statement{}, nil, errors.New("the recipe is not the one that the Server signed for")
 	}
-	return claims.Revision, bundle, nil
+	return claims, bundle, nil
 }

@@ -62,6 +62,7 @@ type house struct {
 	gate   *gate.Recipes
 	fails  error
 	number int64
+	after  string // epoch of a restored storage; empty: the storage's own
 	bearer atomic.Pointer[verify.Claims]
 }
 
@@ -87,6 +88,13 @@ func (h *house) must(err error) {
 	}
 }
 
+func (h *house) epoch(ctx context.Context) (string, error) {
+	if h.after != "" {
+		return h.after, nil
+	}
+	return h.tenant.Epoch(ctx)
+}
+
 func open(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t}
@@ -101,7 +109,7 @@ func open(t *testing.T) *house {
 	h.bearer.Store(&verify.Claims{ClientID: "gate", Scope: oauth.Scope{oauth.ScopeGate}})
 	h.force = &enact.Enactor{Revisions: h.tenant}
 	h.front = &server.Recipes{
-		Tokens: h, Force: h.force.InForce, Signer: h.keys.Signer, Nodes: h.tenant, Hold: 200 * time.Millisecond,
+		Tokens: h, Force: h.force.InForce, Signer: h.keys.Signer, Nodes: h.tenant, Epoch: h.epoch, Hold: 200 * time.Millisecond,
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	face := web.Face{As: web.Bearer{}, Log: quiet}
@@ -194,6 +202,29 @@ func TestAGateFollowsTheRecipe(t *testing.T) {
 	}
 }
 
+func TestAfterARestoreAnEarlierRevisionIsObeyed(t *testing.T) {
+	h := open(t)
+	h.apply(strings.Replace(rules, "web:\n    type", "web:\n    name: {en: Bank}\n    type", 1))
+	h.must(h.gate.Once(t.Context()))
+	if h.obeyed() != 2 {
+		t.Fatalf("it obeys %d", h.obeyed())
+	}
+	earlier, err := h.tenant.Revision(t.Context(), 1)
+	h.must(err)
+	bundle, err := recipe.Parse(earlier.Bundle)
+	h.must(err)
+	h.front.Force = func() *enact.Force { return &enact.Force{Number: 1, Digest: earlier.Digest, Bundle: bundle} }
+	h.must(h.gate.Once(t.Context())) // the same history: 304
+	if h.obeyed() != 2 {
+		t.Errorf("an older revision of the same history is obeyed: %d", h.obeyed())
+	}
+	h.after = "restored"
+	h.must(h.gate.Once(t.Context()))
+	if h.obeyed() != 1 {
+		t.Errorf("after the restore it obeys %d", h.obeyed())
+	}
+}
+
 func TestWhatCanNotBeAdoptedIsTriedAgain(t *testing.T) {
 	h := open(t)
 	h.must(h.gate.Once(t.Context()))
@@ -234,7 +265,7 @@ func TestAForgedRecipeIsNotObeyed(t *testing.T) {
 	honest := func() server.Statement {
 		return server.Statement{
 			Issuer: h.site.URL, Audience: "gate", IssuedAt: time.Now().Unix(), Expires: time.Now().Add(time.Minute).Unix(), Revision: 1,
-			Digest: h.force.InForce().Digest,
+			Epoch: "e", Digest: h.force.InForce().Digest,
 		}
 	}
 	says := func(by *jose.Signer, typ string, change func(*server.Statement)) func([]byte) []byte {
@@ -258,6 +289,7 @@ func TestAForgedRecipeIsNotObeyed(t *testing.T) {
 		"without end":              says(signer, server.TypeRecipe, func(s *server.Statement) { s.Expires = 0 }),
 		"of another bundle":        says(signer, server.TypeRecipe, func(s *server.Statement) { s.Digest = "sha256:0" }),
 		"not newer":                says(signer, server.TypeRecipe, func(s *server.Statement) { s.Revision = 0 }),
+		"of no epoch":              says(signer, server.TypeRecipe, func(s *server.Statement) { s.Epoch = "" }),
 		"no statement":             func([]byte) []byte { return []byte(`{"bundle":""}`) },
 		"no JSON":                  func([]byte) []byte { return []byte("<html>") },
 		"an altered bundle": func(body []byte) []byte {
@@ -290,6 +322,8 @@ func TestAForgedRecipeIsNotObeyed(t *testing.T) {
 
 func TestWhoMayReadTheRecipe(t *testing.T) {
 	h := open(t)
+	epoch, err := h.epoch(t.Context())
+	h.must(err)
 	ask := func(query, authorization string) int {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.site.URL+"/signals/recipe"+query, nil)
@@ -304,14 +338,15 @@ func TestWhoMayReadTheRecipe(t *testing.T) {
 		query, authorization string
 		want                 int
 	}{
-		"a Gate":        {"?node=n", "Bearer good", 200},
-		"nobody":        {"?node=n", "Bearer bad", 401},
-		"no node":       {"", "Bearer good", 400},
-		"a long node":   {"?node=" + strings.Repeat("n", 65), "Bearer good", 400},
-		"after a word":  {"?node=n&after=x", "Bearer good", 400},
-		"after below 0": {"?node=n&after=-1", "Bearer good", 400},
-		"after doubled": {"?node=n&after=1&after=0", "Bearer good", 400},
-		"nothing newer": {"?node=n&after=1", "Bearer good", 304},
+		"a Gate":                      {"?node=n", "Bearer good", 200},
+		"nobody":                      {"?node=n", "Bearer bad", 401},
+		"no node":                     {"", "Bearer good", 400},
+		"a long node":                 {"?node=" + strings.Repeat("n", 65), "Bearer good", 400},
+		"after a word":                {"?node=n&after=x", "Bearer good", 400},
+		"after below 0":               {"?node=n&after=-1", "Bearer good", 400},
+		"after doubled":               {"?node=n&after=1&after=0", "Bearer good", 400},
+		"nothing newer":               {"?node=n&after=1&epoch=" + epoch, "Bearer good", 304},
+		"a number of another history": {"?node=n&after=1&epoch=other", "Bearer good", 200},
 	} {
 		if got := ask(c.query, c.authorization); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
@@ -322,7 +357,7 @@ func TestWhoMayReadTheRecipe(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		h.bearer.Store(nil)
 	}()
-	if got := ask("?node=n&after=1", "Bearer good"); got != 401 {
+	if got := ask("?node=n&after=1&epoch="+epoch, "Bearer good"); got != 401 {
 		t.Errorf("a token that died during the wait: %d", got)
 	}
 	h.bearer.Store(&verify.Claims{ClientID: "web", Scope: oauth.Scope{"openid"}})

@@ -24,6 +24,7 @@ type Statement struct {
 	Audience string `json:"aud"` // client id of the Gate
 	IssuedAt int64  `json:"iat"`
 	Expires  int64  `json:"exp"`
+	Epoch    string `json:"epoch"` // of the storage: revisions count within one
 	Revision int64  `json:"revision"`
 	Digest   string `json:"digest"` // recipe.Bundle.Digest
 }
@@ -42,6 +43,7 @@ type Recipes struct {
 	Force  func() *enact.Force
 	Signer func(jose.Alg) (*jose.Signer, error)
 	Nodes  iam.Nodes
+	Epoch  func(context.Context) (string, error)
 	Hold   time.Duration    // how long to wait for a newer one (default 20s)
 	Now    func() time.Time // nil: time.Now
 }
@@ -79,6 +81,13 @@ func (e *Recipes) Recipe(w http.ResponseWriter, r *http.Request) error {
 	if err := e.hear(r.Context(), claims.ClientID, query, after); err != nil {
 		return err
 	}
+	epoch, err := e.Epoch(r.Context())
+	if err != nil {
+		return err
+	}
+	if query.Value("epoch") != epoch { // the Gate knows another history, or none: its number says nothing here
+		after = 0
+	}
 	newer := e.await(r.Context(), after)
 	if _, err := e.Tokens.Bearer(r); err != nil { // it may have died during the wait
 		return err
@@ -88,7 +97,7 @@ func (e *Recipes) Recipe(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	document, err := e.document(newer, claims.ClientID)
+	document, err := e.document(newer, claims.ClientID, epoch)
 	if err != nil {
 		return err
 	}
@@ -142,7 +151,7 @@ func (e *Recipes) await(ctx context.Context, after int64) *enact.Force {
 	}
 }
 
-func (e *Recipes) document(force *enact.Force, gate string) (Document, error) {
+func (e *Recipes) document(force *enact.Force, gate, epoch string) (Document, error) {
 	signer, err := e.Signer(jose.ES256)
 	if err != nil {
 		return Document{}, err
@@ -150,7 +159,7 @@ func (e *Recipes) document(force *enact.Force, gate string) (Document, error) {
 	now := e.now()
 	statement, err := signer.Sign(TypeRecipe, Statement{
 		Issuer: e.Issuer, Audience: gate, IssuedAt: now.Unix(), Expires: now.Add(statementLife).Unix(),
-		Revision: force.Number, Digest: force.Digest,
+		Epoch: epoch, Revision: force.Number, Digest: force.Digest,
 	})
 	return Document{Statement: statement, Bundle: force.Bundle.Marshal()}, err
 }

@@ -3,7 +3,6 @@
 package userinfo
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -21,9 +20,10 @@ type Bearer interface {
 
 // Endpoint is /userinfo.
 type Endpoint struct {
-	Tokens Bearer
-	Users  iam.Users
-	Grants iam.Grants
+	Tokens  Bearer
+	Users   iam.Users
+	Grants  iam.Grants
+	Clients iam.Clients
 }
 
 // UserInfo answers GET and POST. The token stands in the Authorization header alone.
@@ -45,25 +45,33 @@ func (e *Endpoint) UserInfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	wanted, err := e.wanted(r, claims.Grant)
+	wanted, err := e.wanted(r, claims)
 	if err != nil {
 		return err
 	}
 	return web.JSON(w, http.StatusOK, true, token.UserInfoClaims(user, claims.Scope, wanted))
 }
 
-// wanted finds what the authorization request asked for by name (the claims parameter), and that its grant still stands.
-func (e *Endpoint) wanted(r *http.Request, id string) (token.Wanted, error) {
-	var wanted token.Wanted
-	if id == "" {
-		return wanted, nil
+// wanted finds what the authorization request asked for by name (the claims parameter), as far as the client's present
+// scopes reach, and that the grant still stands.
+func (e *Endpoint) wanted(r *http.Request, claims verify.Claims) (iam.Wanted, error) {
+	if claims.Grant == "" {
+		return iam.Wanted{}, nil
 	}
-	grant, err := e.Grants.Grant(r.Context(), id)
+	grant, err := e.Grants.Grant(r.Context(), claims.Grant)
 	if errors.Is(err, iam.ErrNotFound) || err == nil && !grant.Revoked.IsZero() {
-		return wanted, oauth.InvalidToken("the authorization behind the token has ended").Because(iam.ErrRevoked)
+		return iam.Wanted{}, oauth.InvalidToken("the authorization behind the token has ended").Because(iam.ErrRevoked)
 	}
 	if err != nil || grant.Claims == "" {
-		return wanted, err
+		return iam.Wanted{}, err
 	}
-	return wanted, json.Unmarshal([]byte(grant.Claims), &wanted)
+	client, err := e.Clients.Client(r.Context(), claims.ClientID)
+	if errors.Is(err, iam.ErrNotFound) {
+		return iam.Wanted{}, oauth.InvalidToken("the application no longer stands").Because(iam.ErrRevoked)
+	}
+	if err != nil {
+		return iam.Wanted{}, err
+	}
+	wanted, err := iam.ReadWanted(grant.Claims)
+	return wanted.Within(client.Scope), err
 }

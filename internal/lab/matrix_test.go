@@ -127,6 +127,13 @@ func controls() map[string]control {
 				c[r.client] = less
 			}))
 		}, []string{"refresh", "client credentials"}, asItWas, false},
+		"C28 the client loses its redirect URI by a new recipe": {func(_ *testing.T, n *lab.Node, r *rights) {
+			n.Change(clients(func(c map[string]recipe.Client) {
+				moved := c[r.client]
+				moved.RedirectURIs = []string{"https://moved.example/cb"}
+				c[r.client] = moved
+			}))
+		}, []string{"redeem a code"}, asItWas, false},
 		"T08 the client gets another way to prove itself": {func(_ *testing.T, n *lab.Node, r *rights) {
 			n.Change(clients(func(c map[string]recipe.Client) {
 				other := c[r.client]

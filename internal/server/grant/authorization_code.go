@@ -11,6 +11,7 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/issue"
 	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/token"
 )
 
@@ -38,6 +39,9 @@ func (g authorizationCode) Redeem(ctx context.Context, r Request) (token.Order, 
 	code, err := g.codes.Try(ctx, proof, g.now())
 	if err != nil {
 		return token.Order{}, issue.Spoken(err)
+	}
+	if !request.Registered(r.Client, code.RedirectURI) { // the recipe took the address away meanwhile (C28)
+		return token.Order{}, issue.Refused(iam.ErrRevoked)
 	}
 	order := token.Order{
 		GrantType: oauth.AuthorizationCode, Client: r.Client, Subject: code.Grant.User, Grant: code.Grant, Code: &proof,

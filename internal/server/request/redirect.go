@@ -1,9 +1,21 @@
 package request
 
 import (
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/recipe"
 )
+
+// Registered tells whether codes of client may go to uri now: byte for byte, but for the port of a native client's
+// loopback address.
+func Registered(client iam.Client, uri string) bool {
+	return slices.ContainsFunc(client.RedirectURIs, func(registered string) bool {
+		return uri == registered || client.Kind == recipe.Native && sameButPort(registered, uri)
+	})
+}
 
 // sameButPort tells whether uri is the registered loopback URI with another port. It works on the bytes: parsing first
 // and comparing parts is how other servers were fooled (R16).

@@ -16,7 +16,6 @@ import (
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
-	"github.com/gardeauth/garde/recipe"
 )
 
 // Door is where a request comes in; doors are bits, so that a step can name several.
@@ -188,13 +187,11 @@ func registeredRedirect(_ context.Context, _ *Parser, form web.Form, request *Re
 	if uri == "" {
 		return oauth.InvalidRequest("redirect_uri is missing")
 	}
-	for _, registered := range request.Client.RedirectURIs {
-		if uri == registered || request.Client.Kind == recipe.Native && sameButPort(registered, uri) {
-			request.RedirectURI = uri
-			return nil
-		}
+	if !Registered(request.Client, uri) {
+		return oauth.InvalidRequest("redirect_uri is not registered for this client, byte for byte")
 	}
-	return oauth.InvalidRequest("redirect_uri is not registered for this client, byte for byte")
+	request.RedirectURI = uri
+	return nil
 }
 
 // Location gives the redirect that carries parameters back, by query or fragment. A fragment is always there, so that a

@@ -284,3 +284,6 @@ func checkRenames(r *reading) {
 		owners[was] = name
 	}
 }
+
+// IDTokenAlgs lists the signatures that a client's ID tokens may have, for discovery.
+func IDTokenAlgs() []string { return slices.Clone(idTokenAlgs) }

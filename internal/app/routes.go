@@ -19,6 +19,7 @@ import (
 	"github.com/gardeauth/garde/internal/server/signals"
 	"github.com/gardeauth/garde/internal/server/userinfo"
 	"github.com/gardeauth/garde/internal/web"
+	"github.com/gardeauth/garde/recipe"
 )
 
 // routes hangs every door into its frame.
@@ -69,7 +70,7 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	about := &discovery.Endpoint{
 		Issuer: s.Node.Issuer, Places: discovery.Standard, Keys: s.Keys, Policy: s.Policy, Grants: grant.Types(grants),
 		ResponseTypes: request.ResponseTypes, Modes: request.Modes, Prompts: request.Prompts,
-		Auth: clientauth.Names(s.prover.Methods), AuthAlgs: clientauth.Algs(), Locales: page.Locales(),
+		Auth: clientauth.Names(s.prover.Methods), AuthAlgs: clientauth.Algs(), IDTokenAlgs: recipe.IDTokenAlgs(), Locales: page.Locales(),
 	}
 	at := discovery.Standard
 	doors.Handle(at.Token, scripts.Wrap(plain.Handle(token.Token)))

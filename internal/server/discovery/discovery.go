@@ -26,7 +26,6 @@ var Standard = Places{
 
 // Keys is what the server signs with.
 type Keys interface {
-	Algs() []jose.Alg
 	Published() []byte
 }
 
@@ -42,6 +41,7 @@ type Endpoint struct {
 	Prompts       []string
 	Auth          []oauth.AuthMethod
 	AuthAlgs      []jose.Alg // of client assertions
+	IDTokenAlgs   []string   // that a client may be registered for: a key is made when the first one needs it
 	Locales       []string
 }
 
@@ -61,7 +61,7 @@ type metadata struct {
 	Grants              []oauth.GrantType    `json:"grant_types_supported"`
 	ACRs                []string             `json:"acr_values_supported"`
 	Subjects            []string             `json:"subject_types_supported"`
-	IDTokenAlgs         []jose.Alg           `json:"id_token_signing_alg_values_supported"`
+	IDTokenAlgs         []string             `json:"id_token_signing_alg_values_supported"`
 	Auth                []oauth.AuthMethod   `json:"token_endpoint_auth_methods_supported"`
 	AuthAlgs            []jose.Alg           `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectAuth      []oauth.AuthMethod   `json:"introspection_endpoint_auth_methods_supported"`
@@ -106,7 +106,7 @@ func (e *Endpoint) document() metadata {
 		UserInfo: e.Issuer + e.Places.UserInfo, JWKS: e.Issuer + e.Places.JWKS,
 		Introspect: e.Issuer + e.Places.Introspect, Revoke: e.Issuer + e.Places.Revoke, Logout: e.Issuer + e.Places.Logout,
 		Scopes: policy.Scopes(), ResponseTypes: e.ResponseTypes, Modes: e.Modes, Grants: e.Grants, ACRs: acrs,
-		Subjects: []string{"public"}, IDTokenAlgs: e.Keys.Algs(),
+		Subjects: []string{"public"}, IDTokenAlgs: e.IDTokenAlgs,
 		Auth: e.Auth, AuthAlgs: e.AuthAlgs, IntrospectAuth: proven, IntrospectAuthAlgs: e.AuthAlgs,
 		RevokeAuth: e.Auth, RevokeAuthAlgs: e.AuthAlgs,
 		Displays: []string{"page", "popup", "touch"}, Prompts: e.Prompts, ClaimTypes: []string{"normal"},

@@ -19,12 +19,13 @@ import (
 	"github.com/gardeauth/garde/internal/seal"
 )
 
-// Ring holds the keys in memory. All fields but Now and Schedule are required. What is published and found is as of the
+// Ring holds the keys in memory. All fields but Vault, Schedule and Now are required. What is published and found is as of the
 // last Load; Run loads every minute, because times pass.
 type Ring struct {
 	Store    iam.Keys
 	Sealer   seal.Sealer
 	Tenant   iam.Tenant
+	Vault    Vault // nil: private keys are sealed by Sealer into their rows
 	Schedule Schedule
 	Now      func() time.Time // nil: time.Now
 
@@ -69,10 +70,6 @@ func (r *Ring) now() time.Time {
 	return time.Now().UTC()
 }
 
-func (r *Ring) place(kid string) seal.AD {
-	return seal.AD{Tenant: string(r.Tenant), Table: "keys", Row: kid}
-}
-
 // Load reads the keys from storage and opens them. What was held before stays when it fails.
 func (r *Ring) Load(ctx context.Context) error {
 	rows, err := r.Store.ListKeys(ctx)
@@ -114,11 +111,7 @@ func (r *Ring) open(row iam.Key) (*jose.Signer, error) {
 			}
 		}
 	}
-	der, err := r.Sealer.Open(r.place(row.ID), row.Sealed)
-	if err != nil {
-		return nil, err
-	}
-	private, err := jose.ParsePrivate(der)
+	private, err := r.vault().Open(row.ID, jose.Alg(row.Alg), row.Sealed)
 	if err != nil {
 		return nil, err
 	}
@@ -170,18 +163,12 @@ func (r *Ring) Find(kid string) (jose.PublicKey, bool) {
 
 // make seals a new key of alg that signs from then on.
 func (r *Ring) make(alg jose.Alg, activates time.Time) (iam.Key, error) {
-	private, err := jose.GenerateKey(alg)
-	if err != nil {
-		return iam.Key{}, err
-	}
-	der, err := jose.MarshalPrivate(private)
-	if err != nil {
-		return iam.Key{}, err
-	}
 	key := iam.Key{ID: uuid.NewString(), Alg: string(alg), Created: r.now(), Activates: activates}
-	if key.Sealed, err = r.Sealer.Seal(r.place(key.ID), der); err != nil {
+	private, kept, err := r.vault().Make(key.ID, alg)
+	if err != nil {
 		return iam.Key{}, err
 	}
+	key.Sealed = kept
 	signer := jose.Signer{KeyID: key.ID, Alg: alg, Key: private}
 	set, err := jose.NewSet(signer.Public())
 	if err != nil {

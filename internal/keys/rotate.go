@@ -143,9 +143,9 @@ func (r *Ring) Rewrap(ctx context.Context) (int, error) {
 	}
 	count := 0
 	for _, row := range rows {
-		sealed, err := r.Sealer.Rewrap(r.place(row.ID), row.Sealed)
+		sealed, err := r.vault().Rewrap(row.ID, row.Sealed)
 		if err != nil {
-			return count, fmt.Errorf("rewrap signing key %s: %w", row.ID, err)
+			return count, err
 		}
 		if sealed == row.Sealed {
 			continue

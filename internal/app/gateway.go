@@ -78,7 +78,7 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger, lab Lab)
 	}
 	if g.Gate, err = proxy.New(proxy.Config{
 		Issuer: node.Issuer, Keys: keySet, Revocations: revoked, Fresh: g.feed.Fresh, Peers: peers, Log: g.Log,
-		Introspect: server, Now: lab.Now, Steps: lab.Gate, TokenSteps: lab.Verify,
+		Upstream: transport.TLSClientConfig, Introspect: server, Now: lab.Now, Steps: lab.Gate, TokenSteps: lab.Verify,
 	}); err != nil {
 		return nil, err
 	}

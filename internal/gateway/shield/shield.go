@@ -6,6 +6,7 @@ package shield
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/gardeauth/garde/internal/oauth"
@@ -87,6 +88,10 @@ func framing(r *http.Request) error {
 		return &oauth.Error{Code: "invalid_request", Status: http.StatusNotImplemented, Description: "no transfer coding but chunked is understood"}
 	case len(r.Header["Transfer-Encoding"]) > 0, len(r.TransferEncoding) > 0 && len(r.Header["Content-Length"]) > 0:
 		return oauth.InvalidRequest("the length of the body was given in two ways")
+	case len(r.Header["Content-Length"]) == 1 && r.Header["Content-Length"][0] != strconv.FormatInt(r.ContentLength, 10):
+		// Over HTTP/2 net/http believes the end of the stream and says nothing of a length that is not true, or is no
+		// number (RFC 9113 section 8.1.1).
+		return oauth.InvalidRequest("the length of the body is not the one that was announced")
 	case len(r.TransferEncoding) > 0 && r.ProtoMajor == 1 && r.ProtoMinor == 0:
 		return oauth.InvalidRequest("HTTP/1.0 has no transfer codings")
 	}

@@ -22,21 +22,22 @@ import (
 
 // house is a Server and a Gate as an operator runs them: two processes, a folder, an API behind.
 type house struct {
-	t       testing.TB
-	dir     string
-	issuer  string
-	gateURL string
-	health  string // of the Server: base URL
-	gates   string // of the Gate: base URL of its health
-	storage string
-	more    string // further lines of node.yaml
-	level   string // of the log
-	limit   string // words before the command of the Server, such as prlimit
-	secrets map[string]string
-	api     *httptest.Server
-	server  *process
-	gate    *process
-	client  *http.Client
+	t        testing.TB
+	dir      string
+	issuer   string
+	gateURL  string
+	health   string // of the Server: base URL
+	gates    string // of the Gate: base URL of its health
+	storage  string
+	more     string // further lines of node.yaml
+	moreGate string // further settings of its part gate
+	level    string // of the log
+	limit    string // words before the command of the Server, such as prlimit
+	secrets  map[string]string
+	api      *httptest.Server
+	server   *process
+	gate     *process
+	client   *http.Client
 }
 
 const (
@@ -125,10 +126,10 @@ master_key: file:master.key
 recipe: recipe.yaml
 seed: people.yaml
 mail: {folder: mails}
-gate: {listen: %s, metrics: %s, client: gate, secret: "file:gate.secret", silence: 3s}
+gate: {listen: %s, metrics: %s, client: gate, secret: "file:gate.secret", silence: 3s%s}
 trusted_proxies: [127.0.0.1/32]
 %s
-`, h.issuer, host(h.issuer), host(h.health), h.storage, host(h.gateURL), host(h.gates), h.more))
+`, h.issuer, host(h.issuer), host(h.health), h.storage, host(h.gateURL), host(h.gates), h.moreGate, h.more))
 	return filepath.Join(h.dir, "node.yaml")
 }
 

@@ -118,7 +118,10 @@ func TestL06AStormOfSignInsStarvesNobody(t *testing.T) {
 	visits, many := h.signers(20), newClient(t, 400)
 	token := h.mustToken("accounts.read")
 	tokens := func(int, int) reply { time.Sleep(5 * time.Millisecond); return h.token("ledger.post") }
-	calls := func(int, int) reply { time.Sleep(5 * time.Millisecond); return h.call("GET", "/accounts/balance", token) }
+	calls := func(int, int) reply {
+		time.Sleep(5 * time.Millisecond)
+		return h.call("GET", "/accounts/balance", token)
+	}
 	quiet := storm(2, tokens)
 	time.Sleep(time.Second)
 	quiet.stop()
@@ -187,7 +190,10 @@ func TestL05AFloodOfFiveHundredConnectionsIsBounded(t *testing.T) {
 		return guess(caller, turn)
 	})
 	time.Sleep(500 * time.Millisecond)
-	called := storm(2, func(int, int) reply { time.Sleep(5 * time.Millisecond); return h.call("GET", "/accounts/balance", token) })
+	called := storm(2, func(int, int) reply {
+		time.Sleep(5 * time.Millisecond)
+		return h.call("GET", "/accounts/balance", token)
+	})
 	alive := storm(1, func(int, int) reply {
 		time.Sleep(20 * time.Millisecond)
 		return do(h.client, request("GET", h.health+"/readyz", ""))

@@ -27,6 +27,7 @@ const (
 	waitAtMost   = 250 * time.Millisecond // a hint may be lost; the outbox is the truth
 	writerCache  = "-8192"                // KiB
 	readerCache  = "-2048"
+	provenFor    = 2 * time.Second        // after a commit the storage counts as sound
 	lockSuffix   = ".lock"
 	keyedAs      = "WITHOUT ROWID"
 	maxStatement = 512 // prepared statements kept by a connection
@@ -43,6 +44,7 @@ type Engine struct {
 	closing sync.RWMutex // held for reading while a deed is put in the queue
 	closed  bool
 	fault   atomic.Pointer[error] // why the last commit failed; nil when it did not
+	proved  atomic.Int64          // when the last commit succeeded
 	news    broadcast
 }
 
@@ -100,7 +102,10 @@ func migrate(ctx context.Context, path string) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	return sqlstore.Migrate(ctx, goose.DialectSQLite3, db, keyedAs)
+	if err := sqlstore.Migrate(ctx, goose.DialectSQLite3, db, keyedAs); err != nil {
+		return err
+	}
+	return tellPlanner(ctx, db)
 }
 
 // address spells a path so that no character of it is read as an option.
@@ -209,9 +214,10 @@ func (e *Engine) Straight(context.Context, func() ([]sqlstore.Statement, error))
 // Wait returns when a deed with a hint was committed, or soon in any case.
 func (e *Engine) Wait(ctx context.Context) error { return e.news.wait(ctx, waitAtMost) }
 
-// Ready is nil while deeds can be done. After a fault it tries one, so a mended storage is ready again by itself.
+// Ready is nil while deeds can be done. When none was done of late, or the last one failed, it tries one: a storage that
+// breaks while nobody asks anything of it is seen to be broken, and one that is mended is ready again by itself.
 func (e *Engine) Ready(ctx context.Context) error {
-	if e.fault.Load() == nil && !e.isClosed() {
+	if e.fault.Load() == nil && time.Since(time.Unix(0, e.proved.Load())) < provenFor && !e.isClosed() {
 		return nil
 	}
 	_, err := e.Together(ctx, sqlstore.Statement{Query: `INSERT INTO house (tenant, name, value) VALUES ('', 'probe', $1)

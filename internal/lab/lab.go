@@ -206,6 +206,13 @@ func (n *Node) start() {
 		}
 		return server.Close()
 	}, func(error) bool { return n.broken })
+	h.Within(5*time.Second, "the node listens", func() bool { // after a restart its listener is opened anew
+		knock, err := net.Dial("tcp", n.address)
+		if err != nil {
+			return false
+		}
+		return knock.Close() == nil
+	})
 }
 
 // Break takes the storage away from under the node: nothing can be kept or read any more.

@@ -12,11 +12,12 @@ import (
 // hundred times a second and spend a fifth of its processor on it. While it is busy it may hold breath bytes of garbage
 // instead; when it has been quiet for a while the usual pace returns, and memory with it.
 const (
-	breath     = 32 << 20
-	busyCycles = 5  // collections in a second
-	quietFor   = 30 // seconds without any
+	breath     = 24 << 20
+	ceiling    = 64 << 20 // of all that Go holds, as long as what lives leaves that much room
+	busyCycles = 5        // collections in a second
+	quietFor   = 30       // seconds without any
 	usualPace  = 100
-	slowest    = 800
+	slowest    = 400
 )
 
 // pace watches how often the collector runs and gives it room. It leaves everything to an operator who has set GOGC or
@@ -30,10 +31,12 @@ func pace(ctx context.Context) error {
 	before, quiet := samples[0].Value.Uint64(), 0
 	return every(time.Second, func(context.Context) {
 		runtimemetrics.Read(samples)
-		cycles := samples[0].Value.Uint64()
+		cycles, live := samples[0].Value.Uint64(), samples[1].Value.Uint64()
+		// What lives may grow many times over before this looks again: the limit holds it meanwhile.
+		debug.SetMemoryLimit(int64(max(ceiling, 2*live+breath))) //nolint:gosec // far below the largest
 		switch ran := cycles - before; {
 		case ran > busyCycles:
-			debug.SetGCPercent(roomFor(samples[1].Value.Uint64()))
+			debug.SetGCPercent(roomFor(live))
 			quiet = 0
 		case ran > 0:
 			quiet = 0

@@ -27,7 +27,7 @@ const (
 	waitAtMost   = 250 * time.Millisecond // a hint may be lost; the outbox is the truth
 	writerCache  = "-8192"                // KiB
 	readerCache  = "-2048"
-	provenFor    = 2 * time.Second        // after a commit the storage counts as sound
+	provenFor    = 2 * time.Second // after a commit the storage counts as sound
 	lockSuffix   = ".lock"
 	keyedAs      = "WITHOUT ROWID"
 	maxStatement = 512 // prepared statements kept by a connection

@@ -90,6 +90,7 @@ func (e *Engine) settle(c *conn, batch []*request) *conn {
 	}
 	if err == nil {
 		e.fault.Store(nil)
+		e.proved.Store(time.Now().UnixNano())
 		if hint {
 			e.news.tell()
 		}

@@ -42,7 +42,7 @@ func (s *Store) CopyTo(ctx context.Context, to Engine) error {
 		// Read after the snapshot was taken would be too late: what is older than the backup has to end at its restore.
 		made := micro(s.now())
 		for _, table := range tables() {
-			if err := copyTable(from, table, func(insert []Statement) error {
+			if err := copyTable(from, table, 0, func(insert []Statement) error {
 				_, err := to.Together(ctx, insert...)
 				return err
 			}); err != nil {
@@ -57,11 +57,12 @@ func (s *Store) CopyTo(ctx context.Context, to Engine) error {
 	})
 }
 
-// copyTable reads a table and hands its rows on as inserts, some at a time.
-func copyTable(from Tx, table string, put func([]Statement) error) error {
+// copyTable reads a table and hands its rows on as inserts, some at a time, each so many eras later.
+func copyTable(from Tx, table string, eras int64, put func([]Statement) error) error {
 	var batch []Statement
 	var query string
 	var truth []bool
+	era := -1
 	err := from.Query("SELECT * FROM "+table, nil, func(row Row) error { // the names are ours
 		values, err := row.Values()
 		if err != nil {
@@ -69,10 +70,15 @@ func copyTable(from Tx, table string, put func([]Statement) error) error {
 		}
 		if query == "" {
 			query, truth = insertAll(table, row.Columns())
+			era = slices.Index(row.Columns(), "era")
 		}
 		for i := range values {
-			if n, ok := values[i].(int64); ok && truth[i] {
+			n, ok := values[i].(int64)
+			switch {
+			case ok && truth[i]:
 				values[i] = n != 0
+			case ok && i == era:
+				values[i] = n + eras
 			}
 		}
 		batch = append(batch, Statement{Query: query, Args: values})
@@ -151,7 +157,8 @@ func (d *deed) takeOver(from Tx, restored Restored) error {
 		if err := d.Later("DELETE FROM " + table); err != nil { // the names are ours
 			return err
 		}
-		if err := copyTable(from, table, func(rows []Statement) error { return d.do(rows...) }); err != nil {
+		// A new era for everyone as they come: to update them all at once would take as much memory as they do.
+		if err := copyTable(from, table, 1, func(rows []Statement) error { return d.do(rows...) }); err != nil {
 			return fmt.Errorf("restore %s: %w", table, err)
 		}
 	}
@@ -162,8 +169,6 @@ func (d *deed) takeOver(from Tx, restored Restored) error {
 	}
 	if err := d.do(
 		stmt(`DELETE FROM house WHERE tenant = $1`, houseTenant),
-		stmt(`UPDATE users SET era = era + 1`),
-		stmt(`UPDATE clients SET era = era + 1`),
 		stmt(`UPDATE signing_keys SET retires = $1 WHERE retires = 0 OR retires > $1`, micro(d.now)),
 		stmt(`UPDATE signing_keys SET removed = $1 WHERE removed = 0 OR removed > $1`, micro(d.now)),
 	); err != nil {

@@ -51,7 +51,7 @@ func benchEngines(b *testing.B, bench func(*testing.B, *sqlstore.Tenant)) {
 
 func benchEvent() []journal.Event {
 	event := journal.New(time.Now(), journal.TokenIssued{GrantType: "client_credentials", Scope: "a.read", Audience: "https://api.example", TokenID: "t"})
-	event.Client, event.Actor, event.Trace = "c-svc", "client:c-svc", "trace-1"
+	event.Client, event.Actor, event.Trace = "c-svc", "client:c-svc", iam.NewSecret("t")
 	return []journal.Event{event}
 }
 

@@ -56,6 +56,10 @@ func beChild(role, address string) error {
 		load(tenant)
 	case "slow":
 		return slow(tenant)
+	case "restore":
+		return restoreHere(s)
+	case "idle":
+		return breakIdle(s)
 	case "full":
 		return fillDisk(s, tenant)
 	}
@@ -134,9 +138,9 @@ func TestKilledUnderLoad(t *testing.T) {
 	}
 }
 
-// soaking is how many times something is tried: a soak (GARDE_SOAK=1) has time for more.
+// soaking is how many times something is tried: a soak (GARDE_SOAK) has time for more.
 func soaking(usually, soak int) int {
-	if os.Getenv("GARDE_SOAK") == "1" {
+	if os.Getenv("GARDE_SOAK") != "" {
 		return soak
 	}
 	return usually
@@ -275,6 +279,25 @@ func TestSyncPrecedesAnswer(t *testing.T) {
 	if answers != 20 {
 		t.Fatalf("saw %d answers:\n%s", answers, text)
 	}
+}
+
+// breakIdle lets no file grow while nothing is asked of the store.
+func breakIdle(s *store.Store) error {
+	signal.Ignore(syscall.SIGXFSZ)
+	ctx := context.Background()
+	limit := syscall.Rlimit{Cur: 1, Max: ^uint64(0)}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	time.Sleep(2100 * time.Millisecond) // a storage counts as sound for two seconds
+	if err := s.Ready(ctx); !errors.Is(err, iam.ErrUnavailable) {
+		return fmt.Errorf("a broken storage is ready: %w", err)
+	}
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	return s.Ready(ctx)
 }
 
 // fillDisk lets no file grow beyond a little more than it has, and sees what happens.

@@ -244,3 +244,68 @@ func TestF13LostDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestPostgresOverload: what waits behind one locked row is bounded, the rest is refused at once, and all is well afterwards.
+func TestPostgresOverload(t *testing.T) {
+	t.Parallel()
+	s := openAt(t, pgtest.New(t), nil)
+	tenant := s.Tenant(iam.DefaultTenant)
+	if err := furnish(tenant); err != nil {
+		t.Fatal(err)
+	}
+	const lock = "UPDATE users SET era = era WHERE id = 'u-ada'"
+	hold, held := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		err := s.Engine.Deed(context.Background(), func(tx sqlstore.Tx) error {
+			if _, err := tx.Exec(lock); err != nil {
+				return err
+			}
+			close(held)
+			<-hold
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-held
+	const many = 1100
+	answers := make(chan error, many)
+	for range many {
+		wg.Go(func() {
+			_, err := s.Engine.Together(context.Background(), sqlstore.Statement{Query: lock})
+			answers <- err
+		})
+	}
+	if err := <-answers; !errors.Is(err, iam.ErrUnavailable) {
+		t.Errorf("one too many answers %v", err)
+	}
+	close(hold)
+	begun := time.Now()
+	wg.Wait()
+	close(answers)
+	done := 0
+	for err := range answers {
+		switch {
+		case err == nil:
+			done++
+		case !errors.Is(err, iam.ErrUnavailable):
+			t.Error(err)
+		}
+	}
+	if done < 1000 || time.Since(begun) > 10*time.Second {
+		t.Errorf("%d were done in %v", done, time.Since(begun))
+	}
+	if err := s.Ready(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReadinessSeesAFaultThatNobodyMet: the storage breaks while nothing is asked of it.
+func TestReadinessSeesAFaultThatNobodyMet(t *testing.T) {
+	t.Parallel()
+	if out, err := child("idle", "sqlite:"+t.TempDir()+"/garde.db").Output(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/store"
+	"github.com/gardeauth/garde/internal/store/sqlstore"
 	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 )
 
@@ -180,6 +181,9 @@ func backUpAndRestore(t *testing.T, from, into string) {
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Fatal(diff)
 	}
+	if was, is := eraOf(t, source, "u-ada"), eraOf(t, target, "u-ada"); is != was+1 {
+		t.Fatalf("the era was %d and is %d", was, is)
+	}
 	_, err = tenant.Password(ctx, "u-ada")
 	check(err)
 	_, err = tenant.Consent(ctx, "u-ada", "c-app")
@@ -212,4 +216,15 @@ func backUpAndRestore(t *testing.T, from, into string) {
 	if _, err := target.Restore(ctx, filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Fatal("nothing was restored from nothing")
 	}
+}
+
+func eraOf(t *testing.T, s *store.Store, user string) (era int64) {
+	t.Helper()
+	err := s.Engine.Read(context.Background(), func(tx sqlstore.Tx) error {
+		return tx.Query("SELECT era FROM users WHERE id = $1", []any{user}, func(row sqlstore.Row) error { return row.Scan(&era) })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return era
 }

@@ -18,7 +18,7 @@ import (
 func (p *program) clientCommand() *cobra.Command {
 	return p.noun("client", "Applications that may ask for tokens",
 		p.clientList(), p.clientShow(), p.clientAdd(), p.clientSet(), p.clientSwitch("disable", true), p.clientSwitch("enable", false),
-		p.clientRemove(), p.noun("secret", "Generated secrets of a client, at most two", p.secretAdd(), p.secretRemove()))
+		p.clientRemove(), p.clientToken(), p.noun("secret", "Generated secrets of a client, at most two", p.secretAdd(), p.secretRemove()))
 }
 
 func clientPath(client string) string { return "/clients/" + url.PathEscape(client) }

@@ -70,9 +70,6 @@ func firstFiles(issuer, listen string) ([]written, error) {
 	values := map[string]string{
 		"Issuer": issuer, "Listen": listen, "Gate": next(host, 1), "GateURL": "http://" + next("localhost", 1), "Metrics": next("127.0.0.1", 2),
 	}
-	if host != "localhost" {
-		values["GateURL"] = "http://" + next("127.0.0.1", 1)
-	}
 	node, err := filled(firstNode, values)
 	if err != nil {
 		return nil, err
@@ -137,6 +134,9 @@ func (p *program) sayWritten(dir string, files []written) error {
 		}
 	})
 	config := filepath.Join(dir, "node.yaml")
-	p.say("\nNext:\n  garde serve --config %s\n  garde user add --admin NAME --config %s", config, config)
+	p.say("\nNext, each in a terminal of its own:\n"+
+		"  garde serve --config %[1]s              the Server\n"+
+		"  garde gate --config %[1]s               the Gate\n"+
+		"  garde user add --admin NAME --config %[1]s", config)
 	return err
 }

@@ -31,7 +31,7 @@ func ParseDuration(text string) (Duration, error) {
 		if u.letter != text[last] {
 			continue
 		}
-		if number > uint64(maxDuration/u.unit) {
+		if time.Duration(number) > maxDuration/u.unit {
 			return 0, refuse("the longest is 3650d", "%s is too long", show(text))
 		}
 		return Duration(time.Duration(number) * u.unit), nil

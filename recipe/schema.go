@@ -44,7 +44,7 @@ const (
 	namePattern      = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
 	operationKey     = "^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /[^ ?#%;*]*$"
 	durationPattern  = "^[1-9][0-9]*[smhd]$"
-	secretPattern    = "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"
+	secretPattern    = "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$" //nolint:gosec // the shape of a reference, and no secret
 	colourPattern    = "^#[0-9a-fA-F]{6}$"
 	scopeNamePattern = "^[A-Za-z][A-Za-z0-9._:/*~+@-]{0,127}$"
 )

@@ -82,7 +82,7 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger, lab Lab)
 	}); err != nil {
 		return nil, err
 	}
-	name, _ := os.Hostname() //nolint:errcheck // a node without a name is told by its id
+	name, _ := os.Hostname() // a node without a name is told by its id
 	g.recipes = &signals.Recipes{
 		Issuer: node.Issuer, Node: uuid.NewString(), Name: name, Client: node.Gate.Client, Authorize: server.Authorize,
 		Keys: keySet, HTTP: &http.Client{Timeout: 40 * time.Second, Transport: transport},

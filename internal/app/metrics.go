@@ -79,5 +79,5 @@ func writeLine(w http.ResponseWriter, status int, line string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(line + "\n")) //nolint:errcheck // the prober has gone: nobody is left to tell
+	_, _ = w.Write([]byte(line + "\n")) // the prober has gone: nobody is left to tell
 }

@@ -174,7 +174,7 @@ func (s *secrets) digest(ref string) (iam.Digest, error) {
 	now := time.Now()
 	var held resolvedSecret
 	if value, ok := s.known.Load(ref); ok {
-		held, _ = value.(resolvedSecret) //nolint:errcheck // the map holds nothing else
+		held, _ = value.(resolvedSecret) // the map holds nothing else
 	}
 	if now.Sub(held.looked) < time.Second && now.Sub(held.read) < time.Minute {
 		return held.hash, nil

@@ -101,7 +101,7 @@ func every(pause time.Duration, do func(context.Context)) func(context.Context) 
 
 // beat tells the other nodes, and garde apply, how far this one is.
 func (s *Server) beat(ctx context.Context) {
-	name, _ := os.Hostname() //nolint:errcheck // a node without a name is told by its id
+	name, _ := os.Hostname() // a node without a name is told by its id
 	node := iam.Node{
 		ID: s.ID, Name: name, Role: "server", Revision: s.revision(), Ready: s.problem(nil) == "",
 		Problem: s.Force.Problem(), Seen: s.now().UTC(),

@@ -80,8 +80,9 @@ func (a Alg) hash() crypto.Hash {
 		return crypto.SHA384
 	case ES512, PS512:
 		return crypto.SHA512
+	default:
+		return 0
 	}
-	return 0
 }
 
 func (a Alg) curve() elliptic.Curve {
@@ -92,8 +93,9 @@ func (a Alg) curve() elliptic.Curve {
 		return elliptic.P384()
 	case ES512:
 		return elliptic.P521()
+	default:
+		return nil
 	}
-	return nil
 }
 
 // Valid tells whether a is one of the house's algorithms, in exact spelling.

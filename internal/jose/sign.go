@@ -103,6 +103,7 @@ func (s *Signer) signature(message []byte) ([]byte, error) {
 	case pssFamily:
 		// RFC 7518 section 3.5: the salt is as long as the digest.
 		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: s.Alg.hash()}
+	case ecdsaFamily, pkcs1Family: // the hash alone tells them what to do
 	}
 	signature, err := s.Key.Sign(rand.Reader, digest(s.Alg, message), opts)
 	if err != nil || s.Alg.family() != ecdsaFamily {

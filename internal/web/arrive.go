@@ -18,7 +18,7 @@ type arrived struct {
 
 func (a *arrived) Read(into []byte) (int, error) {
 	n, err := a.Reader.Read(into)
-	if err == io.EOF && a.err != nil { //nolint:errorlint // bytes.Reader wraps nothing
+	if err == io.EOF && a.err != nil { // bytes.Reader wraps nothing
 		err = a.err
 	}
 	return n, err

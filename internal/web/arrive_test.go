@@ -50,8 +50,8 @@ func TestL04SlowBodiesKeepNobodyOut(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			time.Sleep(50 * time.Millisecond)                                           // they are all in
-			answer, err := http.Post(server.URL, form, strings.NewReader("name=alice")) //nolint:gosec,noctx // ours
+			time.Sleep(50 * time.Millisecond) // they are all in
+			answer, err := http.Post(server.URL, form, strings.NewReader("name=alice"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,7 +79,7 @@ func TestBodiesArriveWhole(t *testing.T) {
 			if chunked {
 				body = io.MultiReader(body)
 			}
-			answer, err := http.Post(server.URL, "application/x-www-form-urlencoded", body) //nolint:gosec,noctx // ours
+			answer, err := http.Post(server.URL, "application/x-www-form-urlencoded", body)
 			if err != nil {
 				t.Fatal(err)
 			}

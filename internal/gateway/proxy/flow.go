@@ -113,7 +113,7 @@ func (b *body) Read(into []byte) (int, error) {
 	b.left -= int64(n)
 	if err != nil {
 		b.pace.doneReading()
-		if err != io.EOF { //nolint:errorlint // io.Reader's contract: the bare value
+		if err != io.EOF { // io.Reader's contract: the bare value
 			b.err.CompareAndSwap(nil, &err)
 		}
 	}

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -27,8 +28,8 @@ func speak(t testing.TB, address, text string) (statuses []int, closed bool) {
 	for {
 		response, err := http.ReadResponse(reader, nil)
 		if err != nil {
-			timeout, ok := err.(net.Error)
-			return statuses, !ok || !timeout.Timeout()
+			var timeout net.Error
+			return statuses, !errors.As(err, &timeout) || !timeout.Timeout()
 		}
 		_, _ = io.Copy(io.Discard, response.Body)
 		response.Body.Close()

@@ -111,8 +111,9 @@ func (f *framer) take(line []byte) bool {
 		name, _, ok := cutField(text)
 		// A field that frames or routes has no business behind the body (RFC 9110 section 6.5.1).
 		return ok && !is(name, "content-length") && !is(name, "transfer-encoding") && !is(name, "host")
+	default: // within a body there are no lines
+		return false
 	}
-	return false
 }
 
 // request judges the request line: method, one space, target, one space, version (RFC 9112 section 3).

@@ -3,6 +3,7 @@ package shield_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -145,8 +146,8 @@ func exchange(t testing.TB, address, text string, size int) (bodies []string, cl
 	for {
 		response, err := http.ReadResponse(reader, nil)
 		if err != nil {
-			timeout, ok := err.(net.Error)
-			return bodies, !ok || !timeout.Timeout()
+			var timeout net.Error
+			return bodies, !errors.As(err, &timeout) || !timeout.Timeout()
 		}
 		content, _ := io.ReadAll(response.Body)
 		response.Body.Close()

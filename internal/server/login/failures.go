@@ -32,7 +32,7 @@ func (f *Failures) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case event := <-f.queue:
-			_ = f.journal.Record(ctx, event) //nolint:errcheck // the refusal itself was logged; storage says elsewhere that it is down
+			_ = f.journal.Record(ctx, event) // the refusal itself was logged; storage says elsewhere that it is down
 		}
 	}
 }

@@ -46,5 +46,5 @@ func (p passwords) rehash(ctx context.Context, kept iam.Password, typed string) 
 	if err != nil {
 		return
 	}
-	_ = p.Passwords.Rehash(ctx, kept.User, kept.PHC, fresh) //nolint:errcheck // see above: nothing is lost
+	_ = p.Passwords.Rehash(ctx, kept.User, kept.PHC, fresh) // see above: nothing is lost
 }

@@ -55,5 +55,5 @@ func roomFor(live uint64) int {
 	if live == 0 {
 		return usualPace
 	}
-	return int(min(max(uint64(breath)*usualPace/live, usualPace), slowest)) //nolint:gosec // between the two
+	return int(min(max(uint64(breath)*usualPace/live, usualPace), slowest)) // between the two
 }

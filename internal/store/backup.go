@@ -14,9 +14,6 @@ import (
 // Restored says what a restore began with.
 type Restored = sqlstore.Restored
 
-// ErrNoBackup: the file is not a backup of garde.
-var ErrNoBackup = sqlstore.ErrNoBackup
-
 // Backup writes all rows, as they are at one moment, to a new file, while the store is in use. The file is SQLite's,
 // whatever the engine, mode 0600, and can be restored into either engine. What is in it is hashed or sealed as in the
 // store; the master key is not. It never replaces a file, and a backup that did not end well leaves none.
@@ -38,7 +35,7 @@ func (s *Store) Backup(ctx context.Context, path string) (err error) {
 		return fmt.Errorf("make the backup: %w", err)
 	}
 	// Closing brings everything from the log into the one file.
-	if err := errors.Join(s.CopyTo(ctx, to), to.Close(), sqlite.RemoveLock(path)); err != nil {
+	if err := errors.Join(s.copyTo(ctx, to), to.Close(), sqlite.RemoveLock(path)); err != nil {
 		return fmt.Errorf("write the backup: %w", err)
 	}
 	return syncFile(path)
@@ -68,6 +65,14 @@ func (s *Store) Restore(ctx context.Context, path string) (Restored, error) {
 	if err != nil {
 		return Restored{}, fmt.Errorf("read the backup: %w", err)
 	}
-	restored, err := s.TakeOver(ctx, from)
+	var restored Restored
+	err = from.Snapshot(ctx, func(rows sqlstore.Tx) error {
+		made, err := backupAt(rows)
+		if err != nil {
+			return err
+		}
+		restored, err = s.TakeOver(ctx, made, func(tx sqlstore.Tx) error { return refill(rows, tx) })
+		return err
+	})
 	return restored, errors.Join(err, from.Close())
 }

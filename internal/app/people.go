@@ -62,7 +62,7 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 	own := &account.Endpoint{
 		Keeping: s.House, Access: s.House, Clients: s.clients, Sessions: s.sessions, Devices: signing.Devices,
 		Hasher: s.hasher, Throttle: signing.Throttle, Network: s.network, Judge: signing.Judge,
-		Changed: signing.TellChanged, Say: s.say, Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
+		Changed: signing.TellChanged, Failed: signing.Fail, Locked: signing.Locked, Say: s.say, Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
 	}
 	handle("/account", own.Account)
 	handle("/account/password", own.Password)

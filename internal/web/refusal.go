@@ -34,8 +34,16 @@ func WithHeader(err error, name, value string) error {
 
 // RetryAfter returns err with a Retry-After header of at least one second (RFC 9110 section 10.2.3).
 func RetryAfter(err error, wait time.Duration) error {
-	seconds := max(1, int64((wait+time.Second-1)/time.Second))
-	return WithHeader(err, "Retry-After", strconv.FormatInt(seconds, 10))
+	return WithHeader(err, "Retry-After", seconds(wait))
+}
+
+// SetRetryAfter is RetryAfter for a handler that answers by a page of its own.
+func SetRetryAfter(w http.ResponseWriter, wait time.Duration) {
+	w.Header().Set("Retry-After", seconds(wait))
+}
+
+func seconds(wait time.Duration) string {
+	return strconv.FormatInt(max(1, int64((wait+time.Second-1)/time.Second)), 10)
 }
 
 // MethodNotAllowed answers 405 and names what is allowed (RFC 9110 section 15.5.6).

@@ -46,6 +46,8 @@ type Endpoint struct {
 	Network  func(*http.Request) string
 	Judge    func(password string, names ...string) (page.Fault, error) // what is wrong with a new password, or ""
 	Changed  func(r *http.Request, user iam.User) error                 // tells the person by mail
+	Failed   func(r *http.Request, user iam.User, client, factor, reason string)
+	Locked   func(w http.ResponseWriter, r *http.Request, locales []string, wait time.Duration, forgot string) error // answers who must wait
 	Say      func(scope string) map[string]string
 	Pages    func() *page.Pages
 	Face     web.Face

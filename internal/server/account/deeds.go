@@ -4,8 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
-	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
@@ -117,7 +115,7 @@ func (e *Endpoint) Password(w http.ResponseWriter, r *http.Request) error {
 		Account: "user " + here.user.ID, Network: e.Network(r), Device: e.Devices.Known(r, here.user.ID),
 	}
 	if ok, wait := e.Throttle.Allow(attempt); !ok {
-		return e.locked(w, r, wait)
+		return e.Locked(w, r, nil, wait, "")
 	}
 	kept, err := e.Keeping.Password(r.Context(), here.user.ID)
 	if err != nil && !errors.Is(err, iam.ErrNotFound) {
@@ -128,6 +126,8 @@ func (e *Endpoint) Password(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !result.OK {
+		// Who sits at another person's browser may guess here too: the person must be able to see it.
+		e.Failed(r, here.user, "", "password", "wrong")
 		e.Face.Note(r, oauth.AccessDenied("the current password is not right"))
 		return e.show(w, r, here, "", []page.Problem{{Field: page.FieldCurrentPassword, Fault: page.FaultCurrent}})
 	}
@@ -168,12 +168,4 @@ func (e *Endpoint) faults(form web.Form, here presence) ([]page.Problem, error) 
 		problems = append(problems, page.Problem{Field: page.FieldNewPasswordAgain, Fault: page.FaultDiffer})
 	}
 	return problems, nil
-}
-
-func (e *Endpoint) locked(w http.ResponseWriter, r *http.Request, wait time.Duration) error {
-	e.Face.Note(r, oauth.TooManyRequests("too many tries; wait %s", wait.Round(time.Second)))
-	w.Header().Set("Retry-After", strconv.FormatInt(max(1, int64((wait+time.Second-1)/time.Second)), 10))
-	return e.Pages().Render(w, r, http.StatusTooManyRequests, page.Locked{
-		Common: page.Common{Trace: web.Trace(r.Context())}, Wait: wait,
-	})
 }

@@ -1,10 +1,13 @@
 package login_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
 )
 
 func TestTheAccountPageTellsAPersonTheirOwn(t *testing.T) {
@@ -146,4 +149,23 @@ func TestN15ConsentIsTakenBack(t *testing.T) {
 	b.post("/account/consents", "csrf", page.hidden("csrf"), "consent", "budget").to("/account")
 	b.post("/account/consents", "csrf", page.hidden("csrf")).is(400)
 	b.follow(b.get(ask("budget"))).is(200, `id="consent-allow"`)
+}
+
+func TestS08GuessesAtTheAccountPageAreSeen(t *testing.T) {
+	h := open(t)
+	h.person("u-alice", "alice", "alice@bank.example", right)
+	b := h.browser()
+	b.enter("alice")
+	b.post("/account/password", "csrf", b.get("/account").hidden("csrf"), "current_password", "a wrong password",
+		"new_password", "nine green boats at dawn", "new_password_again", "nine green boats at dawn").is(422)
+	for range 100 {
+		events, err := h.tenant.Events(t.Context(), iam.JournalQuery{User: "u-alice", Limit: 10})
+		h.must(err)
+		if slices.ContainsFunc(events, func(e journal.Event) bool { return e.Kind == "user.signin_failed" }) {
+			b.get("/account").is(200, "wrong password")
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Error("the person can't see that somebody guesses")
 }

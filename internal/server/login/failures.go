@@ -3,12 +3,13 @@ package login
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/limit"
+	"github.com/gardeauth/garde/internal/session"
+	"github.com/gardeauth/garde/internal/web"
 )
 
 // Failures journals wrong proofs against accounts that exist: a few per account and hour, and after the answer, so that
@@ -48,8 +49,10 @@ func (f *Failures) note(event journal.Event) {
 	}
 }
 
-// retryAfter sets the header of RFC 9110 section 10.2.3, of at least one second.
-func retryAfter(w http.ResponseWriter, wait time.Duration) {
-	seconds := max(1, int64((wait+time.Second-1)/time.Second))
-	w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+// Fail notes that somebody could not prove to be user, by which factor and why; client is the application that waited, or "".
+func (e *Endpoint) Fail(r *http.Request, user iam.User, client, factor, reason string) {
+	event := journal.New(e.now(), journal.SignInFailed{Factor: factor, Reason: reason})
+	event.User, event.Client, event.Trace = user.ID, client, web.Trace(r.Context())
+	event.Personal = map[string]string{"address": e.Network(r), "agent": session.Agent(r)}
+	e.Failures.note(event)
 }

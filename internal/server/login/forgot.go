@@ -58,7 +58,7 @@ func (e *Endpoint) takeForgot(w http.ResponseWriter, r *http.Request) error {
 		return e.showForgot(w, r, at, typed, []page.Problem{{Field: page.FieldEmail, Fault: page.FaultEmail}})
 	}
 	if ok, wait := e.Mails.Allow(e.Network(r), 1); !ok {
-		return e.locked(w, r, at.wishes.Locales, wait, "")
+		return e.Locked(w, r, at.wishes.Locales, wait, "")
 	}
 	locale := localeOf(r)
 	if len(at.wishes.Locales) > 0 {

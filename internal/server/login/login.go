@@ -139,10 +139,10 @@ func status(problems []page.Problem) int {
 	return http.StatusOK
 }
 
-// locked answers who must wait. It is the same page for every account, known or not.
-func (e *Endpoint) locked(w http.ResponseWriter, r *http.Request, locales []string, wait time.Duration, forgot string) error {
+// Locked answers who must wait. It is the same page for every account, known or not.
+func (e *Endpoint) Locked(w http.ResponseWriter, r *http.Request, locales []string, wait time.Duration, forgot string) error {
 	e.Face.Note(r, oauth.TooManyRequests("too many tries; wait %s", wait.Round(time.Second)))
-	retryAfter(w, wait)
+	web.SetRetryAfter(w, wait)
 	return e.Pages().Render(w, r, http.StatusTooManyRequests, page.Locked{
 		Common: page.Common{Locales: locales, Trace: web.Trace(r.Context())}, Wait: wait, Forgot: forgot,
 	})

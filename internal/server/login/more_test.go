@@ -57,6 +57,7 @@ func (h *house) more() {
 	mine := &account.Endpoint{
 		Keeping: h.tenant, Access: h.tenant, Clients: h.tenant, Sessions: h.sessions, Devices: h.login.Devices, Hasher: h.hasher,
 		Throttle: h.login.Throttle, Network: network, Judge: h.login.Judge, Changed: h.login.TellChanged, Say: say,
+		Failed: h.login.Fail, Locked: h.login.Locked,
 		Pages: h.pages, Face: h.face, Now: h.clock.now,
 	}
 	out := &logout.Endpoint{

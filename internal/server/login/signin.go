@@ -6,7 +6,6 @@ import (
 	"net/url"
 
 	"github.com/gardeauth/garde/internal/iam"
-	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/page"
@@ -103,7 +102,7 @@ func (e *Endpoint) proveSignIn(w http.ResponseWriter, r *http.Request) error {
 		if e.Offers().Reset {
 			forgot = "/forgot?flow=" + url.QueryEscape(at.key)
 		}
-		return e.locked(w, r, at.wishes.Locales, wait, forgot)
+		return e.Locked(w, r, at.wishes.Locales, wait, forgot)
 	}
 	who := user
 	if user.Disabled {
@@ -171,10 +170,7 @@ func (e *Endpoint) refuse(w http.ResponseWriter, r *http.Request, at step, view 
 	if user.ID == "" {
 		reason = "unknown"
 	} else {
-		event := journal.New(e.now(), journal.SignInFailed{Factor: factor.Name(), Reason: reason})
-		event.User, event.Client, event.Trace = user.ID, at.flow.Client, web.Trace(r.Context())
-		event.Personal = map[string]string{"address": e.Network(r), "agent": session.Agent(r)}
-		e.Failures.note(event)
+		e.Fail(r, user, at.flow.Client, factor.Name(), reason)
 	}
 	e.Face.Note(r, oauth.AccessDenied("the sign-in was refused").Because(errors.New(factor.Name()+" "+reason)))
 	return e.showSignIn(w, r, at, view, []page.Problem{{Fault: page.FaultCredentials}})

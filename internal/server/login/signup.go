@@ -71,7 +71,7 @@ func (e *Endpoint) takeSignUp(w http.ResponseWriter, r *http.Request) error {
 	}
 	// Before the password is judged, which takes a while, and once more before the account is made.
 	if ok, wait := e.Mails.Allow(e.Network(r), tryPrice); !ok {
-		return e.locked(w, r, at.wishes.Locales, wait, "")
+		return e.Locked(w, r, at.wishes.Locales, wait, "")
 	}
 	view := page.SignUp{Username: form.Value(page.FieldUsername), Email: form.Value(page.FieldEmail)}
 	user, problems, err := e.newcomer(form)
@@ -82,7 +82,7 @@ func (e *Endpoint) takeSignUp(w http.ResponseWriter, r *http.Request) error {
 		return e.showSignUp(w, r, at, view, problems)
 	}
 	if ok, wait := e.Mails.Allow(e.Network(r), lifePrice); !ok {
-		return e.locked(w, r, at.wishes.Locales, wait, "")
+		return e.Locked(w, r, at.wishes.Locales, wait, "")
 	}
 	user.Locale = localeOf(r)
 	if len(at.wishes.Locales) > 0 {

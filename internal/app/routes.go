@@ -60,11 +60,11 @@ func (s *Server) protocol(doors *http.ServeMux) {
 		steps = issue.Standard
 	}
 	token := &grant.Endpoint{Clients: s.prover, Grants: grants, Issuer: &issue.Desk{
-		Issuer: s.Node.Issuer, Deeds: s.House, Users: s.House, Consents: s.House,
+		Issuer: s.Node.Issuer, Deeds: s.House, Users: s.users, Consents: s.House,
 		Keys: onDemand{s.Keys, &singleflight.Group{}}, Policy: s.Policy,
 		Confined: s.confined.Load, Steps: steps, Now: s.Lab.Now,
 	}}
-	info := &userinfo.Endpoint{Tokens: s.tokens, Users: s.House, Grants: s.House, Clients: s.clients}
+	info := &userinfo.Endpoint{Tokens: s.tokens, Users: s.users, Grants: s.House, Clients: s.clients}
 	introspection := &introspect.Endpoint{Clients: s.prover, Tokens: s.tokens, Policy: s.Policy}
 	revocation := &revoke.Endpoint{Clients: s.prover, Tokens: s.tokens, Refreshes: s.House, Grants: s.House, Now: s.now}
 	about := &discovery.Endpoint{

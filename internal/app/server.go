@@ -69,6 +69,7 @@ type Server struct {
 	Handler  http.Handler
 
 	clients  *follow.Clients
+	users    *follow.Users
 	revoked  *verify.Revocations
 	fetcher  *fetch.Fetcher
 	tokens   *inspect.Inspector
@@ -210,9 +211,12 @@ func (s *Server) openDoors(context.Context) error {
 	if s.clients, err = follow.NewClients(s.House, 10_000); err != nil {
 		return err
 	}
+	if s.users, err = follow.NewUsers(s.House, 10_000); err != nil {
+		return err
+	}
 	s.revoked = &verify.Revocations{Now: s.Lab.Now}
 	s.Follower = &follow.Follower{Changes: s.House, Log: s.Log, Now: s.Lab.Now}
-	s.Follower.Listeners = []func(context.Context, iam.Change){s.clients.Hear, s.hearRevocation, s.hearRecipe, s.hearKeys}
+	s.Follower.Listeners = []func(context.Context, iam.Change){s.clients.Hear, s.users.Hear, s.hearRevocation, s.hearRecipe, s.hearKeys}
 	if s.tokens, err = inspect.New(inspect.Config{
 		Issuer: s.Node.Issuer, Keys: ownKeys{s.Keys}, Audience: s.audience, Opaque: s.House, Revocations: s.revoked,
 		Fresh: s.Follower.Fresh, Remember: 50_000, Now: s.Lab.Now,

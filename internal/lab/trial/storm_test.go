@@ -135,7 +135,7 @@ func TestL06AStormOfSignInsStarvesNobody(t *testing.T) {
 		v.from = "203.0.113.7"
 		return do(h.client, request("GET", h.issuer+h.ask("openid"), "", v.headers()...))
 	})
-	time.Sleep(3 * time.Second)
+	time.Sleep(2 * time.Second)
 	issued.stop()
 	called.stop()
 	honest.stop()
@@ -198,7 +198,7 @@ func TestL05AFloodOfFiveHundredConnectionsIsBounded(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		return do(h.client, request("GET", h.health+"/readyz", ""))
 	})
-	time.Sleep(3 * time.Second)
+	time.Sleep(2 * time.Second)
 	called.stop()
 	alive.stop()
 	flood.stop()

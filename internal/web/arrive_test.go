@@ -119,3 +119,39 @@ func TestBodiesThatBreakOffAreRefused(t *testing.T) {
 type cutOff struct{}
 
 func (cutOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestL04SlowReadersKeepNobodyOut(t *testing.T) {
+	const size = 8 << 20 // more than the buffers of a connection take
+	handler := web.Overload{Running: 2, Waiting: 1, Patience: 50 * time.Millisecond, Face: quiet}.Wrap(quiet.Handle(
+		func(w http.ResponseWriter, _ *http.Request) error {
+			_, _ = io.WriteString(w, "begin")
+			_, _ = w.Write(make([]byte, size))
+			return nil
+		}))
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	var dialer net.Dialer
+	for range 4 {
+		conn, err := dialer.DialContext(context.Background(), "tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		// Its answer has begun: it had its place.
+		if _, err := bufio.NewReaderSize(conn, 16).ReadByte(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK || len(body) != size+len("begin") {
+		t.Errorf("%d, %d bytes, %v", answer.StatusCode, len(body), err)
+	}
+}

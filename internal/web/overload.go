@@ -9,8 +9,9 @@ import (
 
 // Overload bounds how many requests run at once and how many wait for their turn; whoever comes beyond, or waits longer
 // than Patience, gets 503 with Retry-After at once. A server that refuses early stays quick for those it serves. A request
-// takes its place when its body has come: a sender that is slow keeps nobody out. It is for doors that read forms: of a
-// body longer than MaxForm, nothing can be relied on.
+// takes its place when its body has come, and leaves it before its answer goes: a client that sends or reads slowly keeps
+// nobody out. It is for doors that read forms and answer pages: of a body longer than MaxForm nothing can be relied on,
+// and an answer is held in memory until it is whole.
 type Overload struct {
 	Running  int           // at once; 0 means 256
 	Waiting  int           // in the queue; 0 means 1024
@@ -43,8 +44,12 @@ func (o Overload) Wrap(next http.Handler) http.Handler {
 				return
 			}
 		}
-		defer func() { <-running }()
-		next.ServeHTTP(w, r)
+		answer := departing{ResponseWriter: w}
+		func() {
+			defer func() { <-running }()
+			next.ServeHTTP(&answer, r)
+		}()
+		answer.leave()
 	})
 }
 

@@ -23,7 +23,7 @@ RACE := internal/store internal/keys internal/once internal/limit internal/passw
 TESTSUM = $(GO) run ./scripts/testsum
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check static test test-run bench fuzz soak mutants fmt promises vuln deps npm clean
+.PHONY: help demo build check static test test-run bench fuzz soak mutants fmt docs promises vuln deps npm clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ mutants: ## the house without each named step must turn a named test red
 
 fmt: ## format all Go files
 	gofmt -w .
+
+docs: promises ## write the reference: recipe.md, node.md, cli.md, admin-openapi.json, recipe.schema.json
+	$(GO) run ./scripts/docs
 
 promises: ## write docs/promises.md from docs/promises.yaml
 	$(GO) run ./scripts/promises

@@ -49,6 +49,7 @@ var edges = []edge{
 	{"cli", "demo", "garde demo"},
 	{"lab", "lab/browser", "labs are driven as a person would"},
 	{"/cmd/garde", "cli", "main is ten lines"},
+	{"/scripts/*", "cli", "the verbs themselves tell of their flags, for docs/cli.md"},
 	{"/bench", "lab", "the reference of a figure may be the house less one step"},
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -100,10 +101,18 @@ func (p *program) restore(ctx context.Context, file, journal string) error {
 	return p.sayRestored(result)
 }
 
+// nodeForgotten is how long after its last sign of life a node counts as running.
+const nodeForgotten = 15 * time.Second
+
 func (p *program) restoreInto(ctx context.Context, opened *store.Store, file string, later []manage.Later, hasJournal bool) (restored, error) {
 	house := opened.Tenant(iam.DefaultTenant)
-	if running, err := house.ListNodes(ctx, time.Now().UTC().Add(-15*time.Second)); err == nil && len(running) > 0 {
-		return restored{}, fmt.Errorf("%s running on this storage: stop every node first", counted(len(running), "node is still"))
+	if running, err := house.ListNodes(ctx, time.Now().UTC().Add(-nodeForgotten)); err == nil {
+		// A Gate has no storage: its row is only what the Server, which has stopped, last heard of it.
+		running = slices.DeleteFunc(running, func(node iam.Node) bool { return node.Role == "gate" })
+		if len(running) > 0 {
+			return restored{}, fmt.Errorf("%s running on this storage: stop every node first (one that was killed counts for %s)",
+				counted(len(running), "node is still"), nodeForgotten)
+		}
 	}
 	done, err := opened.Restore(ctx, file)
 	if err != nil {

@@ -80,6 +80,7 @@ func (p *program) root() *cobra.Command {
 		p.userCommand(), p.groupCommand(), p.clientCommand(), p.keyCommand(), p.sessionCommand(),
 		p.applyCommand(), p.journalCommand(), p.explainCommand(), p.statusCommand(),
 		p.backupCommand(), p.restoreCommand(), p.doctorCommand())
+	exemplify(root)
 	root.Long = "Garde is an authorization server (garde serve), a gate before your APIs (garde gate), and the tools to run both.\n" +
 		"Start with garde init DIR, or look at garde demo."
 	root.SilenceErrors, root.SilenceUsage = true, true

@@ -32,6 +32,9 @@ func (p *program) demoCommand() *cobra.Command {
 func (p *program) demoCLICommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "cli [balance | token | sign-out]", Short: "Be the bank's command-line client", DisableFlagParsing: true,
+		Long: "Signs in through the system browser, as RFC 8252 wants it, and prints the balance (the default) or an access token\n" +
+			"for curl. Keeps its tokens until sign-out. --at HOST:PORT names the demonstration, --dir where the tokens are kept,\n" +
+			"--no-browser only prints the address, --wait says for how long, --json prints JSON.",
 		RunE: func(command *cobra.Command, args []string) error {
 			err := demo.CLI(command.Context(), args, p.stdout, p.stderr, nil)
 			if errors.Is(err, demo.ErrUsage) {

@@ -26,8 +26,7 @@ func (p *program) explainCommand() *cobra.Command {
 		Long: "Tells what the Server or the Gate of this machine remembers of a trace id, and what the journal holds of it. Every\n" +
 			"refusal shows its trace id: in the header Garde-Trace, in its JSON, or at the foot of the page. Each process remembers\n" +
 			"its latest 20000 refusals until it ends; its log (records of \"msg\":\"refused\") holds older ones.",
-		Example: "  garde explain DAYT3PSMDJD65GTB3DIMFHW2J7",
-		RunE:    p.explain,
+		RunE: p.explain,
 	}
 }
 

@@ -22,7 +22,6 @@ func (p *program) gateCommand() *cobra.Command {
 		Use: "gate", Short: "Run the Gate of this node", Args: words(0, 0, ""),
 		Long: "Runs the Gate: it stands before the APIs of the recipe, checks each request and its token, and passes on what may pass.\n" +
 			"It asks the Server for the recipe in force and for what is revoked; without either it refuses.",
-		Example: "  garde gate --config my/node.yaml",
 		RunE: func(command *cobra.Command, _ []string) error {
 			node, err := p.node()
 			if err != nil {

@@ -37,8 +37,6 @@ func (p *program) clientToken() *cobra.Command {
 		Use: "token CLIENT", Short: "Sign in as a native client and print an access token, to try an API with", Args: words(1, 1, "a CLIENT"),
 		Long: "Signs somebody in through the browser in the name of a native client that has a loopback redirect URI, and prints\n" +
 			"the access token: nothing else goes to stdout, and nothing is kept. Does what any command-line application would do.",
-		Example: "  garde client token my-app\n" +
-			"  curl -H \"Authorization: Bearer $(garde client token my-app)\" http://localhost:8081/hello/greeting",
 	}
 	command.RunE = func(command *cobra.Command, args []string) error {
 		node, err := p.node()

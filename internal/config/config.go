@@ -43,17 +43,17 @@ type Node struct {
 
 // TLS is a certificate with its key, read again when the files change.
 type TLS struct {
-	Cert string `yaml:"cert"`
-	Key  string `yaml:"key"`
+	Cert string `yaml:"cert"` // file with the certificate and what lies between it and its authority, PEM
+	Key  string `yaml:"key"`  // file with the private key, PEM
 }
 
 // Mail says how mails leave. Without a server they are written to a folder.
 type Mail struct {
-	SMTP     string `yaml:"smtp,omitempty"` // host:port; STARTTLS is required except on loopback
-	User     string `yaml:"user,omitempty"`
-	Password string `yaml:"password,omitempty"` // reference
-	From     string `yaml:"from,omitempty"`
-	Folder   string `yaml:"folder,omitempty"` // write mails here instead of sending, for test set-ups
+	SMTP     string `yaml:"smtp,omitempty"`     // host:port; STARTTLS is required except on loopback
+	User     string `yaml:"user,omitempty"`     // name at the mail server
+	Password string `yaml:"password,omitempty"` // reference to the password there: file:PATH or env:NAME
+	From     string `yaml:"from,omitempty"`     // address that mails come from; needed with smtp
+	Folder   string `yaml:"folder,omitempty"`   // write mails here instead of sending, for test set-ups
 }
 
 // Fetch widens what the safe fetcher may reach.
@@ -64,9 +64,9 @@ type Fetch struct {
 
 // Gate is what `garde gate` needs.
 type Gate struct {
-	Listen  string        `yaml:"listen"`
-	TLS     TLS           `yaml:"tls,omitempty"`
-	Metrics string        `yaml:"metrics,omitempty"`
+	Listen  string        `yaml:"listen"`            // address of the Gate
+	TLS     TLS           `yaml:"tls,omitempty"`     // own certificate of the Gate; empty: plain, behind a proxy or on loopback
+	Metrics string        `yaml:"metrics,omitempty"` // address of the Gate's /metrics, /healthz and /readyz; empty: none
 	Client  string        `yaml:"client"`            // client of type service, by which the Gate asks the Server
 	Secret  string        `yaml:"secret"`            // reference to its secret
 	Silence time.Duration `yaml:"silence,omitempty"` // how long the revocation feed may be silent (default 10s)

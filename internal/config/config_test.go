@@ -47,6 +47,13 @@ func TestPathsStartAtTheFile(t *testing.T) {
 	}
 }
 
+// TestEveryKeyHasAnExample holds the file from which docs/node.md takes its examples.
+func TestEveryKeyHasAnExample(t *testing.T) {
+	if _, err := config.Load("testdata/node.yaml"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestEachFaultHasItsSentence(t *testing.T) {
 	swap := func(old, with string) string {
 		if !strings.Contains(good, old) {

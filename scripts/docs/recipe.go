@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gardeauth/garde/recipe"
+)
+
+const recipeHead = `# The recipe
+
+Made by ` + "`make docs`" + ` from the types of the package recipe. For editors: [recipe.schema.json](recipe.schema.json), or
+` + "`garde recipe schema`" + `.
+
+Whatever is a map is named by its keys: lower-case letters, digits and hyphens (scopes may hold . _ : / too). Durations are
+written 90s, 5m, 12h or 30d. Unknown and doubled keys are refused, and ` + "`garde recipe check FILE`" + ` tells all faults at once.
+An overlay, recipe.ENV.yaml beside the file, may change addresses, keys, branding and lifetimes of the journal, and no rule.
+`
+
+// recipePage tells of every key of a recipe; each example is what stands at its place in a recipe that has all keys.
+func recipePage(example string) ([]byte, error) {
+	sample, err := sampleOf(example)
+	if err != nil {
+		return nil, err
+	}
+	b := bytes.NewBufferString(recipeHead)
+	recipeSection(b, reflect.TypeFor[recipe.Recipe](), "", sample)
+	return b.Bytes(), nil
+}
+
+// recipeSection writes one structure, then those beneath it.
+func recipeSection(b *bytes.Buffer, t reflect.Type, at string, sample *yaml.Node) {
+	title := "The whole file"
+	if at != "" {
+		title = "`" + strings.ReplaceAll(at, "operations.NAME", "operations.METHOD /path") + "`"
+	}
+	fmt.Fprintf(b, "\n## %s\n\n", title)
+	var rows []row
+	var below []func()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		key, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		path := strings.TrimPrefix(at+"."+key, ".")
+		r := row{key: key, kind: kindOf(f.Type), what: f.Tag.Get("doc"), fallback: fallback(f.Tag.Get("doc"))}
+		if !strings.Contains(options, "omitempty") {
+			r.fallback = "must be there"
+		}
+		part, where := beneath(f.Type, path)
+		if part == nil {
+			r.example = found(sample, strings.Split(path, "."))
+		} else {
+			below = append(below, func() { recipeSection(b, part, where, sample) })
+		}
+		rows = append(rows, r)
+	}
+	writeRows(b, rows)
+	for _, next := range below {
+		next()
+	}
+}
+
+// beneath gives the structure that a key holds, and how its place is written; nil for a plain value.
+func beneath(t reflect.Type, path string) (reflect.Type, string) {
+	switch t.Kind() { //nolint:exhaustive // all others are plain
+	case reflect.Struct:
+		return t, path
+	case reflect.Map:
+		if t.Elem().Kind() == reflect.Struct {
+			return t.Elem(), path + ".NAME"
+		}
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Struct {
+			return t.Elem(), path + ".[]"
+		}
+	}
+	return nil, ""
+}
+
+func kindOf(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[recipe.Duration]():
+		return "duration"
+	case t == reflect.TypeFor[recipe.Text]():
+		return "texts by language"
+	case t.Kind() == reflect.Pointer:
+		return kindOf(t.Elem())
+	case t.Kind() == reflect.Slice:
+		return "list"
+	case t.Kind() == reflect.Map, t.Kind() == reflect.Struct:
+		return "map"
+	case t.Kind() == reflect.Bool:
+		return "yes or no"
+	case t.Kind() == reflect.String:
+		return "text"
+	}
+	return "number"
+}
+
+var fallbacks = []*regexp.Regexp{
+	regexp.MustCompile(`\(default(?: and most)? ([^,)]+)`), regexp.MustCompile(`(\w+) \(default\)`),
+	regexp.MustCompile(`(\w+) by default`), regexp.MustCompile(`default is (.+)$`), regexp.MustCompile(`default (by type)`),
+}
+
+// fallback finds in what is said of a key its default.
+func fallback(doc string) string {
+	for _, pattern := range fallbacks {
+		if match := pattern.FindStringSubmatch(doc); match != nil {
+			return match[1]
+		}
+	}
+	return ""
+}
+
+func sampleOf(path string) (*yaml.Node, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(raw, &document); err != nil {
+		return nil, err
+	}
+	return document.Content[0], nil
+}
+
+// found gives the first value at a path, on one line. NAME stands for every key, [] for every member.
+func found(n *yaml.Node, path []string) string {
+	if len(path) == 0 {
+		return oneLine(n)
+	}
+	for i := 0; i < len(n.Content); i++ {
+		switch {
+		case n.Kind == yaml.MappingNode && i+1 < len(n.Content):
+			if path[0] == "NAME" || n.Content[i].Value == path[0] {
+				if text := found(n.Content[i+1], path[1:]); text != "" {
+					return text
+				}
+			}
+			i++
+		case n.Kind == yaml.SequenceNode && path[0] == "[]":
+			if text := found(n.Content[i], path[1:]); text != "" {
+				return text
+			}
+		}
+	}
+	return ""
+}
+
+func oneLine(n *yaml.Node) string {
+	flow := *n
+	flow.Style |= yaml.FlowStyle
+	flow.HeadComment, flow.LineComment, flow.FootComment = "", "", ""
+	if n.Kind == yaml.ScalarNode {
+		flow.Style = n.Style
+	}
+	text, err := yaml.Marshal(&flow)
+	if err != nil {
+		return ""
+	}
+	return strings.Join(strings.Fields(string(text)), " ")
+}

@@ -301,6 +301,9 @@ func newUpstream(t testing.TB) *Upstream {
 	return u
 }
 
+// URL is where it listens, to be named where the house must not go.
+func (u *Upstream) URL() string { return u.server.URL }
+
 // Seen gives the headers of all requests that reached the API, in their order.
 func (u *Upstream) Seen() []http.Header {
 	u.mu.Lock()

@@ -5,8 +5,10 @@ package web
 
 import (
 	"context"
-	"crypto/rand"
 	"net/http"
+	"time"
+
+	"github.com/gardeauth/garde/internal/journal"
 )
 
 // Handler answers one request, or returns the error that its Face will log once and answer once. A handler that returns
@@ -24,7 +26,7 @@ func Trace(ctx context.Context) string {
 	return id
 }
 
-// Traced gives each request a fresh trace id of 128 bits, in its context and in the response header. What the caller
+// Traced gives each request a fresh trace id (see journal.NewTrace), in its context and in the response header. What the caller
 // sends under that name is never honoured: else it could make two requests look like one in the log.
 func Traced(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -37,7 +39,7 @@ func traced(w http.ResponseWriter, r *http.Request) *http.Request {
 	if Trace(r.Context()) != "" {
 		return r
 	}
-	id := rand.Text()
+	id := journal.NewTrace(time.Now())
 	w.Header().Set(TraceHeader, id)
 	return r.WithContext(context.WithValue(r.Context(), traceKey{}, id))
 }

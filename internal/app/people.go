@@ -28,14 +28,15 @@ import (
 func (s *Server) people(doors *http.ServeMux) {
 	face := s.pageFace()
 	handle := func(path string, door func(http.ResponseWriter, *http.Request) error) {
-		doors.Handle(path, face.Handle(door))
+		doors.Handle(path, s.named(face.Handle(door)))
 	}
+	kept := s.newCrowd()
 	front := &authorize.Endpoint{
-		Issuer: s.Node.Issuer, Parser: s.parser(), Sessions: s.sessions, Flows: s.House, Codes: s.House,
+		Issuer: s.Node.Issuer, Parser: s.parser(), Sessions: s.sessions, Flows: kept, Codes: s.House,
 		Consents: s.House, Policy: s.Policy, Pages: s.pages.get, Face: face, Now: s.Lab.Now,
 	}
 	handle(discovery.Standard.Authorize, front.Authorize)
-	signing := s.login()
+	signing := s.login(kept)
 	// Each proof of a password is work that anybody can ask for. Those who wait for it wait where they cost nothing: a
 	// thousand of them, each with a little work, would keep /token from its own.
 	proofs := http.NewServeMux()
@@ -47,20 +48,20 @@ func (s *Server) people(doors *http.ServeMux) {
 	} {
 		handle(path, door)
 		doors.Handle("POST "+path, limited)
-		proofs.Handle(path, face.Handle(door))
+		proofs.Handle(path, s.named(face.Handle(door)))
 	}
 	asking := &consent.Endpoint{
-		Sessions: s.sessions, Flows: s.House, Users: s.House, Clients: s.clients, Consents: s.House,
+		Sessions: s.sessions, Flows: kept, Users: s.House, Clients: s.clients, Consents: s.House,
 		Say: s.say, Pages: s.pages.get, Now: s.Lab.Now,
 	}
 	handle("/consent", asking.Consent)
-	s.own(handle, signing)
+	s.own(handle, signing, kept)
 }
 
 // own are the pages about the person who is signed in, and the way out.
-func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request) error), signing *login.Endpoint) {
+func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request) error), signing *login.Endpoint, kept crowd) {
 	own := &account.Endpoint{
-		Keeping: s.House, Access: s.House, Clients: s.clients, Sessions: s.sessions, Devices: signing.Devices,
+		Keeping: kept, Access: s.House, Clients: s.clients, Sessions: s.sessions, Devices: signing.Devices,
 		Hasher: s.hasher, Throttle: signing.Throttle, Network: s.network, Judge: signing.Judge,
 		Changed: signing.TellChanged, Failed: signing.Fail, Locked: signing.Locked, Say: s.say, Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
 	}
@@ -71,7 +72,7 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 	handle("/account/everywhere", own.Everywhere)
 	handle("/account/signout", own.SignOut)
 	out := &logout.Endpoint{
-		Hints: s.parser(), Flows: s.House, Sessions: s.sessions, Living: s.House, Users: s.House, Clients: s.clients,
+		Hints: s.parser(), Flows: kept, Sessions: s.sessions, Living: s.House, Users: s.House, Clients: s.clients,
 		Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
 	}
 	handle(discovery.Standard.Logout, out.Logout)
@@ -83,10 +84,10 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 func (s *Server) say(scope string) map[string]string { return s.Policy().Recipe.Scopes[scope].Say }
 
 // login puts the sign-in pages together.
-func (s *Server) login() *login.Endpoint {
+func (s *Server) login(kept crowd) *login.Endpoint {
 	s.failures = login.NewFailures(s.House, s.Lab.Now)
 	pages := &login.Endpoint{
-		Issuer: s.Node.Issuer, People: s.House, Clients: s.clients, Sessions: s.sessions,
+		Issuer: s.Node.Issuer, People: kept, Clients: s.clients, Sessions: s.sessions,
 		Devices:  &session.Devices{Keeper: s.sessions, Sealer: s.Seal, Tenant: iam.DefaultTenant},
 		Factors:  login.All(login.Needs{Passwords: s.House, Hasher: s.hasher}),
 		Hasher:   s.hasher,

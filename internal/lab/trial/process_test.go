@@ -20,25 +20,27 @@ import (
 	"time"
 )
 
+// folder is where the program is built; TestMain removes it.
+var folder string
+
 // build makes the program once for all tests of this package.
 var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "garde-trial")
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "garde")
-	out, err := exec.Command("go", "build", "-o", program, "github.com/gardeauth/garde/cmd/garde").CombinedOutput()
+	path := filepath.Join(folder, "garde")
+	out, err := exec.Command("go", "build", "-o", path, "github.com/gardeauth/garde/cmd/garde").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
-	return program, nil
+	return path, nil
 })
 
 func TestMain(m *testing.M) {
-	status := m.Run()
-	if program, err := build(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(program))
+	var err error
+	if folder, err = os.MkdirTemp("", "garde-trial"); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	status := m.Run()
+	_ = os.RemoveAll(folder)
 	os.Exit(status)
 }
 

@@ -135,9 +135,12 @@ func (s *soak) opaque() {
 		s.broken("/revoke says %d", got.status)
 		return
 	}
+	answered := time.Now()
 	s.dies("an opaque token", "/vault/secrets", token)
+	// The Gate may hear of it a moment before the caches of the Server do; within the same second both have.
+	time.Sleep(time.Until(answered.Add(time.Second)))
 	if got := s.h.as("vault-svc", "/introspect", lab.Form("token", token)); strings.Contains(got.body, `"active":true`) {
-		s.broken("introspection: alive after it was revoked")
+		s.broken("introspection: alive a second after it was revoked")
 	}
 	s.did("opaque")
 }
@@ -288,7 +291,11 @@ func (o *outline) flat(t *testing.T) {
 	for name := range o.samples[0] {
 		early, late := median(name, o.samples[quarter:2*quarter]), median(name, o.samples[3*quarter:])
 		t.Logf("%s: %d, then %d", name, early, late)
-		if float64(late) > math.Max(1.25*float64(early), float64(early)+20) {
+		chance := 20.0
+		if strings.HasSuffix(name, "MiB") {
+			chance = 40 // a busy node may hold that much garbage, and fills its caches for a while
+		}
+		if float64(late) > math.Max(1.25*float64(early), float64(early)+chance) {
 			t.Errorf("%s grew from %d to %d", name, early, late)
 		}
 	}

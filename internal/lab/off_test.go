@@ -5,7 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/lab"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/recipe"
 )
 
 // TestWhatIsNotThereDoesNotAnswer knocks at the doors of what is off or not built: nothing answers there, nothing in the
@@ -255,6 +259,39 @@ func TestAnIDTokenIsForOneClient(t *testing.T) {
 				if _, claims := peek(t, value); claims["aud"] != client || claims["azp"] != nil {
 					t.Errorf("aud %v, azp %v", claims["aud"], claims["azp"])
 				}
+			}
+		})
+	}
+}
+
+// TestAnRSAKeySignsByPSSOnly takes a client whose key is an RSA one: the same key under RS256 is no proof (FAPI 2.0 section
+// 5.4.1).
+func TestAnRSAKeySignsByPSSOnly(t *testing.T) {
+	h := lab.New(t, lab.Options{})
+	private, err := jose.GenerateKey(jose.PS256)
+	must(t, err)
+	signer := jose.Signer{KeyID: "rsa-1", Alg: jose.PS256, Key: private}
+	public := signer.Public()
+	public.Alg = "" // the set says nothing of the algorithm, so that only the rule can
+	set, err := jose.NewSet(public)
+	must(t, err)
+	raw, err := set.MarshalJSON()
+	must(t, err)
+	must(t, h.Store().PutClient(t.Context(), iam.Client{
+		ID: "c-rsa", Kind: recipe.Service, Auth: oauth.AuthPrivateKey, JWKS: string(raw), Scope: oauth.Scope{"ledger.post"},
+		Grants: []oauth.GrantType{oauth.ClientCredentials},
+	}))
+	for alg, good := range map[jose.Alg]bool{jose.PS256: true, jose.PS512: true, jose.RS256: false} {
+		t.Run("J34 "+string(alg), func(t *testing.T) {
+			by := signer
+			by.Alg = alg
+			assertion, err := by.Sign("JWT", claimsOf(h, "c-rsa"))
+			must(t, err)
+			reply := h.Post("/token", asserted(assertion, "grant_type", "client_credentials", "scope", "ledger.post"))
+			if good {
+				granted(t, reply)
+			} else {
+				refused(t, reply, 401, "invalid_client")
 			}
 		})
 	}

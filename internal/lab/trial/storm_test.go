@@ -204,7 +204,7 @@ func TestL05AFloodOfFiveHundredConnectionsIsBounded(t *testing.T) {
 	flood.stop()
 	over := time.Now()
 	t.Logf("flood: %s; calls: %s; readyz: %s; peak %d MiB, Gate %d MiB; quiet: %s", flood, called, alive, h.server.peak(), h.gate.peak(), quiet)
-	flood.only(t, "the flood", 200, 303, 422, 503)
+	flood.only(t, "the flood", 200, 303, 422, 429, 503)
 	called.only(t, "the Gate in the flood", 200)
 	alive.only(t, "readyz in the flood", 200)
 	if peak := h.server.peak(); peak > 256 {

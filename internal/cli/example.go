@@ -29,6 +29,7 @@ func examples() map[string][]string {
 		"client token":    {"garde client token my-app", "curl -H \"Authorization: Bearer $(garde client token my-app)\" http://localhost:8081/hello/greeting"},
 		"session list":    {"garde session list bob"},
 		"key rotate":      {"garde key rotate", "garde key rotate --now"},
+		"key master":      {"garde key master new.key"},
 		"key rewrap":      {"garde key rewrap"},
 		"journal tail":    {"garde journal tail --follow"},
 		"journal search":  {"garde journal search --kind token.issued --user bob"},

@@ -8,10 +8,26 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gardeauth/garde/internal/admin"
+	"github.com/gardeauth/garde/internal/seal"
 )
 
 func (p *program) keyCommand() *cobra.Command {
-	return p.noun("key", "Keys that sign tokens", p.keyList(), p.keyShow(), p.keyRotate(), p.keyRemove(), p.keyRewrap())
+	return p.noun("key", "Keys that sign tokens", p.keyList(), p.keyShow(), p.keyRotate(), p.keyRemove(), p.keyRewrap(), p.keyMaster())
+}
+
+func (p *program) keyMaster() *cobra.Command {
+	return &cobra.Command{
+		Use: "master FILE", Short: "Write a new master key to a new file", Args: words(1, 1, "the FILE to write"),
+		Long: "Writes a new master key, readable by this user alone; it overwrites nothing. To put it in force, name it as master_key in\n" +
+			"node.yaml and the old one under previous_master_keys, restart every node, and run garde key rewrap.",
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := writeOnce(args[0], 0o600, []byte(seal.GenerateMaster().Reveal()+"\n")); err != nil {
+				return err
+			}
+			p.say("Wrote %s. Keep a copy where the backups are not.", printable(args[0]))
+			return nil
+		},
+	}
 }
 
 func (p *program) keyList() *cobra.Command {

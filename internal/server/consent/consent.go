@@ -119,8 +119,8 @@ func (e *Endpoint) find(r *http.Request, key string) (asked, error) {
 		return at, err
 	}
 	at.client, err = e.Clients.Client(r.Context(), at.flow.Client)
-	if errors.Is(err, iam.ErrNotFound) {
-		return at, session.Expired(err)
+	if errors.Is(err, iam.ErrNotFound) || err == nil && at.client.Disabled { // removed or disabled meanwhile
+		return at, session.Expired(errors.Join(iam.ErrRevoked, err))
 	}
 	return at, err
 }

@@ -126,6 +126,18 @@ func TestS30DisablingEndsASignInThatIsUnderWay(t *testing.T) {
 	b.get("/account").to("/signin")
 }
 
+func TestNothingIsAllowedToAnApplicationThatWasDisabled(t *testing.T) {
+	h := open(t)
+	h.person("u-alice", "alice", "", right)
+	b := h.browser()
+	page := b.asked("alice", "budget")
+	h.must(h.tenant.SetClientDisabled(t.Context(), "budget", true))
+	b.post("/consent", "flow", page.hidden("flow"), "csrf", page.hidden("csrf"), "decision", "allow").is(400)
+	if given, err := h.tenant.UserConsents(t.Context(), "u-alice"); err != nil || len(given) > 0 {
+		t.Errorf("%v %v", given, err)
+	}
+}
+
 func TestAnAnswerOfAnotherSessionIsForgotten(t *testing.T) {
 	h := open(t)
 	h.person("u-alice", "alice", "", right)

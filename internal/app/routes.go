@@ -66,7 +66,8 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	}}
 	info := &userinfo.Endpoint{Tokens: s.tokens, Users: s.users, Grants: s.House, Clients: s.clients}
 	introspection := &introspect.Endpoint{Clients: s.prover, Tokens: s.tokens, Policy: s.Policy}
-	revocation := &revoke.Endpoint{Clients: s.prover, Tokens: s.tokens, Refreshes: s.House, Grants: s.House, Now: s.now}
+	revocation := &revoke.Endpoint{Clients: s.prover, Tokens: s.tokens, Refreshes: s.House, Grants: s.House,
+		Settle: s.Follower.Catch, Now: s.now}
 	about := &discovery.Endpoint{
 		Issuer: s.Node.Issuer, Places: discovery.Standard, Keys: s.Keys, Policy: s.Policy, Grants: grant.Types(grants),
 		ResponseTypes: request.ResponseTypes, Modes: request.Modes, Prompts: request.Prompts,

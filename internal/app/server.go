@@ -156,7 +156,7 @@ func (s *Server) openStore(ctx context.Context) error {
 
 func (s *Server) openRecipe(ctx context.Context) error {
 	s.Force = &enact.Enactor{
-		Revisions: s.House, Issuer: s.Node.Issuer,
+		Revisions: s.House, Issuer: s.Node.Issuer, Log: s.Log,
 		Parts: []enact.Part{s.themePart, s.originsPart, s.offersPart},
 	}
 	pages, err := page.New(page.Theme{})
@@ -192,7 +192,7 @@ func (s *Server) firstRecipe(ctx context.Context) error {
 }
 
 func (s *Server) openKeys(ctx context.Context) error {
-	s.Keys = &keys.Ring{Store: s.House, Sealer: s.Seal, Tenant: iam.DefaultTenant, Now: s.Lab.Now}
+	s.Keys = &keys.Ring{Log: s.Log, Store: s.House, Sealer: s.Seal, Tenant: iam.DefaultTenant, Now: s.Lab.Now}
 	return s.Keys.Ensure(ctx, keys.Defaults[0]) // the others take long to make: Run does it
 }
 

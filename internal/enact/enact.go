@@ -34,10 +34,18 @@ type Enactor struct {
 	Revisions iam.Revisions
 	Issuer    string
 	Parts     []Part
+	Log       *slog.Logger // nil: slog.Default
 
 	mu      sync.Mutex // one adoption at a time
 	current atomic.Pointer[Force]
 	problem atomic.Pointer[string]
+}
+
+func (e *Enactor) log() *slog.Logger {
+	if e.Log != nil {
+		return e.Log
+	}
+	return slog.Default()
 }
 
 // InForce gives what this node obeys, or nil before the first adoption.
@@ -72,7 +80,7 @@ func (e *Enactor) Run(ctx context.Context) error {
 		}
 		if before := e.Problem(); before != "" {
 			if err := e.Adopt(ctx); err != nil && ctx.Err() == nil && err.Error() != before {
-				slog.Error("the newest recipe still can't be adopted", "error", err)
+				e.log().Error("the newest recipe still can't be adopted", "error", err)
 			}
 		}
 	}

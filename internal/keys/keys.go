@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,7 @@ import (
 	"github.com/gardeauth/garde/internal/seal"
 )
 
-// Ring holds the keys in memory. All fields but Vault, Schedule and Now are required. What is published and found is as of the
+// Ring holds the keys in memory. All fields but Vault, Schedule, Log and Now are required. What is published and found is as of the
 // last Load; Run loads every minute, because times pass.
 type Ring struct {
 	Store    iam.Keys
@@ -27,6 +28,7 @@ type Ring struct {
 	Tenant   iam.Tenant
 	Vault    Vault // nil: private keys are sealed by Sealer into their rows
 	Schedule Schedule
+	Log      *slog.Logger     // nil: slog.Default
 	Now      func() time.Time // nil: time.Now
 
 	held atomic.Pointer[held]
@@ -61,6 +63,13 @@ type held struct {
 type dated struct {
 	iam.Key
 	signer *jose.Signer
+}
+
+func (r *Ring) log() *slog.Logger {
+	if r.Log != nil {
+		return r.Log
+	}
+	return slog.Default()
 }
 
 func (r *Ring) now() time.Time {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -171,7 +170,7 @@ func (r *Ring) Run(ctx context.Context, lease func(context.Context) (bool, error
 		case <-tick.C:
 		}
 		if err := r.Turn(ctx, lease); err != nil && ctx.Err() == nil {
-			slog.Error("rotate signing keys", "error", err)
+			r.log().Error("rotate signing keys", "error", err)
 		}
 	}
 }

@@ -32,6 +32,7 @@ type Endpoint struct {
 	Tokens    Tokens
 	Refreshes iam.Refreshes
 	Grants    iam.Grants
+	Settle    func(context.Context) error // lets this node hear what it just ended, so that its next answer knows; may be nil
 	Now       func() time.Time
 }
 
@@ -57,6 +58,9 @@ func (e *Endpoint) Revoke(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		return err
+	}
+	if e.Settle != nil {
+		_ = e.Settle(r.Context()) //nolint:errcheck // the end is durable; a node that can't hear says so by itself
 	}
 	web.NoStore(w)
 	w.WriteHeader(http.StatusOK)

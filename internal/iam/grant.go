@@ -38,8 +38,11 @@ type Code struct {
 	RedirectURI string
 	Challenge   string // S256 challenge of RFC 7636
 	Grant       Grant
-	Created     time.Time
-	Expires     time.Time
+	// From is the session in which the code is given, also when its grant is to outlive it; empty: Grant.Session. Only
+	// AddCode asks for it, and nobody keeps it.
+	From    string
+	Created time.Time
+	Expires time.Time
 }
 
 // MaxCodeTries is how many wrong clients, redirect URIs or verifiers a code survives; the next kills it.
@@ -56,7 +59,8 @@ type CodeProof struct {
 // Codes keeps authorization codes until they are redeemed through Issuing.
 type Codes interface {
 	// AddCode keeps a code, ends the flow it came from (zero: none) and gives consent (nil: none), at once. ErrRevoked if
-	// the user, the client or the session no longer stands; ErrNotFound if the flow has ended, so that it gives one code.
+	// the user, the client or the session in which it is given no longer stands, so that a sign-out that was faster leaves
+	// no code; ErrNotFound if the flow has ended, so that it gives one code.
 	AddCode(ctx context.Context, code Code, flow FlowHash, consent *Consent, events ...journal.Event) error
 	// Try compares a proof like Issue does, but spends nothing: a wrong proof is counted and answered ErrMismatch, a code
 	// that is spent comes back as ErrSpent after its grant has ended (only by the right proof), too late is ErrExpired. The

@@ -161,7 +161,7 @@ func (e *Endpoint) issue(w http.ResponseWriter, r *http.Request, at position) er
 	}
 	code := iam.Code{
 		Hash: iam.HashCode(value), RedirectURI: at.request.RedirectURI, Challenge: at.request.Challenge,
-		Grant: grant, Created: now, Expires: now.Add(lives.Code),
+		Grant: grant, From: at.session.ID, Created: now, Expires: now.Add(lives.Code),
 	}
 	event := journal.New(now, journal.TokenIssued{
 		GrantType: "authorization_code", Scope: grant.Scope.String(), Gave: []string{"code"},

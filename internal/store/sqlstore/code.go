@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -54,10 +55,10 @@ func codeSteps(tenant string, code iam.Code, body string, flow iam.FlowHash) []S
 			CAST($9 AS TEXT), CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS BIGINT)
 		FROM clients c JOIN users u ON u.tenant = c.tenant AND u.id = $4 AND NOT u.disabled AND NOT u.removed
 		WHERE c.tenant = $1 AND c.id = $3 AND NOT c.disabled AND NOT c.removed
-		AND ($5 = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = $1 AND s.id = $5 AND s.user_id = u.id AND s.user_era = u.era
+		AND ($14 = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = $1 AND s.id = $14 AND s.user_id = u.id AND s.user_era = u.era
 			AND s.expires > $12))`,
 		tenant, hash(code.Hash), grant.Client, grant.User, grant.Session, code.RedirectURI, code.Challenge,
-		grant.ID, body, micro(grant.Created), micro(grant.Expires), micro(code.Created), micro(code.Expires)))
+		grant.ID, body, micro(grant.Created), micro(grant.Expires), micro(code.Created), micro(code.Expires), cmp.Or(code.From, grant.Session)))
 }
 
 // Try compares a proof as Issue does, without spending. Only a proof that is not right costs a deed.

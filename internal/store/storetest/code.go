@@ -75,6 +75,69 @@ func codes(t *testing.T, open Opener) {
 	})
 }
 
+// codesOfSessions: a code is given within a session, also if its grant is to outlive it.
+func codesOfSessions(t *testing.T, open Opener) {
+	// begun gives a session and a code with offline_access that is about to be given in it.
+	begun := func(h *house) (iam.Session, iam.Code) {
+		session := h.session()
+		code := newCode(h.clock.Now(), "")
+		code.From = session.ID
+		return session, code
+	}
+	for name, end := range map[string]func(*house, iam.Session) error{
+		"was ended":              func(h *house, s iam.Session) error { return h.EndSession(h.ctx, s.ID) },
+		"ended with all":         func(h *house, _ iam.Session) error { return h.EndUserSessions(h.ctx, "u-ada", "") },
+		"ended with all but one": func(h *house, _ iam.Session) error { return h.EndUserSessions(h.ctx, "u-ada", h.session().ID) },
+		"is over": func(h *house, s iam.Session) error {
+			h.clock.Pass(s.Expires.Sub(h.clock.Now()))
+			return nil
+		},
+	} {
+		t.Run("none in a session that "+name, func(t *testing.T) {
+			h := newHouse(t, open)
+			session, code := begun(h)
+			h.must(end(h, session))
+			code.Created, code.Expires = h.clock.Now(), h.clock.Now().Add(time.Minute)
+			for _, consent := range []*iam.Consent{nil, {User: "u-ada", Client: "c-app", Scope: code.Grant.Scope}} {
+				h.want(h.AddCode(h.ctx, code, iam.FlowHash{}, consent), iam.ErrRevoked)
+			}
+			h.want(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", Code: proofOf(code)}), iam.ErrNotFound)
+		})
+	}
+	t.Run("none in the session of another", func(t *testing.T) {
+		h := newHouse(t, open)
+		h.user("bob")
+		_, code := begun(h)
+		code.Grant.User = "u-bob"
+		h.want(h.AddCode(h.ctx, code, iam.FlowHash{}, nil), iam.ErrRevoked)
+	})
+	t.Run("a grant that outlives its session does so from the code on", func(t *testing.T) {
+		h := newHouse(t, open)
+		session, code := begun(h)
+		h.must(h.AddCode(h.ctx, code, iam.FlowHash{}, nil))
+		h.must(h.EndSession(h.ctx, session.ID))
+		h.must(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", User: "u-ada", Code: proofOf(code)}))
+		grant, err := h.Grant(h.ctx, code.Grant.ID)
+		h.must(err)
+		h.same(grant.Session, "")
+	})
+	t.Run("a sign-out everywhere beside it leaves no code that works", func(t *testing.T) {
+		h := newHouse(t, open)
+		for i := range often(40, 1000) {
+			_, code := begun(h)
+			keep := ""
+			if i%2 == 1 {
+				keep = h.session().ID
+			}
+			h.both(func() error { return h.AddCode(h.ctx, code, iam.FlowHash{}, nil) },
+				func() error { return h.EndUserSessions(h.ctx, "u-ada", keep) })
+			if err := h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", Code: proofOf(code)}); err == nil {
+				t.Fatal("a code outlived the sign-out")
+			}
+		}
+	})
+}
+
 func tries(t *testing.T, open Opener) {
 	h := newHouse(t, open)
 	code := h.code("")

@@ -3,13 +3,16 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v3"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gardeauth/garde/internal/app"
@@ -64,7 +67,7 @@ func (options bank) run(ctx context.Context) error {
 	if err := server.Obey(ctx, node.Recipe); err != nil {
 		return err
 	}
-	gateway, err := app.NewGateway(ctx, node, options.Log, app.Lab{})
+	gateway, err := newGate(ctx, node, options.Log)
 	if err != nil {
 		return err
 	}
@@ -74,14 +77,18 @@ func (options bank) run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx) })
-	group.Go(func() error { return gateway.Run(ctx) })
+	group.Go(func() error { return gateway.run(ctx) })
 	group.Go(func() error { return (&demo.AccountsAPI{}).Run(ctx, accounts) })
 	group.Go(func() error {
 		return (&demo.Bank{Site: site, Dir: options.Data, Web: webKey, Nightly: nightly, Program: os.Args[0], Log: options.Log}).Run(ctx, bank)
 	})
 	group.Go(func() error {
-		awaitGate(ctx, gateway)
-		return demo.Guide(options.Out, demo.Tour{Site: site, People: people, Dir: options.Data, Program: os.Args[0], Colour: options.Colour})
+		awaitGate(ctx, gateway.Gateway)
+		if err := demo.Guide(options.Out, demo.Tour{Site: site, People: people, Dir: options.Data, Program: os.Args[0], Colour: options.Colour}); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(options.Out, "  Why was something refused?  %s explain TRACE-ID --config %s\n\n", os.Args[0], filepath.Join(options.Data, "node.yaml"))
+		return err
 	})
 	return group.Wait()
 }
@@ -119,6 +126,22 @@ func demoNode(site demo.Site, dir string) (*config.Node, []demo.Person, error) {
 		Admin: filepath.Join(dir, "admin.sock"), Mail: config.Mail{Folder: filepath.Join(dir, "mail")}, Dir: dir,
 		Gate: config.Gate{Listen: site.GateListen, Client: "gate", Secret: "file:gate.secret"},
 	}
+	if err := os.WriteFile(filepath.Join(dir, "node.yaml"), settings(*node), 0o600); err != nil {
+		return nil, nil, err
+	}
 	people, err := demo.PeopleIn(dir)
 	return node, people, err
+}
+
+// settings is the demonstration's node.yaml, by which all other verbs find it. Its paths start at its folder.
+func settings(node config.Node) []byte {
+	node.Storage = "sqlite:" + filepath.Base(strings.TrimPrefix(node.Storage, "sqlite:"))
+	for _, path := range []*string{&node.Recipe, &node.Seed, &node.Admin, &node.Mail.Folder} {
+		*path = filepath.Base(*path)
+	}
+	text, err := yaml.Marshal(node)
+	if err != nil {
+		panic("cli: settings are texts and numbers: " + err.Error())
+	}
+	return append([]byte("# Written by garde demo at each start, so that the other verbs find it.\n"), text...)
 }

@@ -27,22 +27,37 @@ func (p *program) gateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			refusals := app.NewRefusals()
-			gateway, err := app.NewGateway(command.Context(), node, slog.New(refusals.Tee(p.log().Handler())), app.Lab{})
+			gate, err := newGate(command.Context(), node, p.log())
 			if err != nil {
 				return err
 			}
-			socket := admin.Socket{Path: gateSocket(node), Log: gateway.Log, Handler: refusalsDoor(refusals)}
-			listener, err := socket.Listen()
-			if err != nil {
-				return err
-			}
-			group, ctx := errgroup.WithContext(command.Context())
-			group.Go(func() error { return gateway.Run(ctx) })
-			group.Go(func() error { return socket.Serve(ctx, listener) })
-			return group.Wait()
+			return gate.run(command.Context())
 		},
 	}
+}
+
+// gate is a Gate that remembers what it refused, for garde explain.
+type gate struct {
+	*app.Gateway
+	refusals *app.Refusals
+}
+
+func newGate(ctx context.Context, node *config.Node, log *slog.Logger) (gate, error) {
+	refusals := app.NewRefusals()
+	gateway, err := app.NewGateway(ctx, node, slog.New(refusals.Tee(log.Handler())), app.Lab{})
+	return gate{gateway, refusals}, err
+}
+
+func (g gate) run(ctx context.Context) error {
+	socket := admin.Socket{Path: gateSocket(g.Node), Log: g.Log, Handler: refusalsDoor(g.refusals)}
+	listener, err := socket.Listen()
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return g.Run(ctx) })
+	group.Go(func() error { return socket.Serve(ctx, listener) })
+	return group.Wait()
 }
 
 // gateSocket is where a Gate tells what it refused: beside the admin socket, since both may run by one node.yaml.

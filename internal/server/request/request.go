@@ -150,9 +150,15 @@ var parameters = []string{
 func kept(form web.Form, request *Request) url.Values {
 	values := form.Map()
 	maps.DeleteFunc(values, func(name string, _ []string) bool { return !slices.Contains(parameters, name) })
-	delete(values, "claims")
-	if claims := request.Wanted.String(); claims != "" {
-		values.Set("claims", claims)
+	// Of what may be long, only what was understood is kept: whoever has proved nothing must not fill the disk.
+	for name, understood := range map[string]string{
+		"claims": request.Wanted.String(), "scope": request.Scope.String(), "prompt": strings.Join(request.Prompt, " "),
+		"login_hint": request.LoginHint, "acr_values": strings.Join(request.ACRValues, " "),
+		"ui_locales": strings.Join(request.Locales, " "),
+	} {
+		if delete(values, name); understood != "" {
+			values.Set(name, understood)
+		}
 	}
 	return values
 }

@@ -165,7 +165,11 @@ func boundedNonce(_ context.Context, _ *Parser, form web.Form, request *Request)
 }
 
 func knownPrompt(_ context.Context, _ *Parser, form web.Form, request *Request) error {
-	request.Prompt = strings.Fields(form.Value("prompt"))
+	for value := range strings.FieldsSeq(form.Value("prompt")) {
+		if !request.Prompted(value) {
+			request.Prompt = append(request.Prompt, value)
+		}
+	}
 	for _, value := range request.Prompt {
 		if !slices.Contains(Prompts, value) {
 			return oauth.InvalidRequest("prompt must be of: %s", strings.Join(Prompts, ", "))

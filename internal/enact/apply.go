@@ -95,7 +95,7 @@ func Declared(bundle *recipe.Bundle) []iam.Client {
 	for _, id := range slices.Sorted(maps.Keys(bundle.Recipe.Clients)) {
 		said := bundle.Recipe.Clients[id]
 		client := iam.Client{
-			ID: id, Source: iam.FromRecipe, Kind: said.Type, Name: said.Name, Auth: oauth.AuthMethod(said.AuthMethod()),
+			ID: id, Was: said.Was, Source: iam.FromRecipe, Kind: said.Type, Name: said.Name, Auth: oauth.AuthMethod(said.AuthMethod()),
 			SecretRefs: said.Secrets, JWKSURI: said.JWKSURI, Scope: said.Scopes, RedirectURIs: said.RedirectURIs,
 			LogoutURIs: said.LogoutURIs, Origins: said.Origins, Consent: said.Consent, Rotate: said.Rotate,
 			IDTokenAlg: said.IDTokenAlg,

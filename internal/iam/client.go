@@ -41,6 +41,9 @@ type Client struct {
 	Rotate       bool              `json:"rotate,omitempty"`
 	IDTokenAlg   string            `json:"id_token_alg,omitempty"`
 
+	// Was is the id that a declared client had until now. Only Revisions.Apply asks for it, and nobody keeps it.
+	Was string `json:"-"`
+
 	// State that storage keeps beside the declaration.
 	Secrets  []ClientSecret `json:"-"` // generated secrets that live, at most two
 	Disabled bool           `json:"-"`

@@ -49,6 +49,9 @@ type Revisions interface {
 	// Apply makes revision the newest if expect is the number in force (0: none yet), else ErrRaced. In the same deed the
 	// declared clients take the place of those declared before, keeping their state and generated secrets, and those no
 	// longer declared end with their grants. It returns the revision's number.
+	//
+	// A new client that Was one no longer declared goes on in its place: it is disabled if that one was, and has its
+	// generated secrets, consents, grants and refresh tokens. Codes and access tokens name the old id: they end with it.
 	Apply(ctx context.Context, expect int64, revision Revision, declared []Client, events ...journal.Event) (int64, error)
 }
 

@@ -148,17 +148,22 @@ func (t *Tenant) RemoveClient(ctx context.Context, id string, events ...journal.
 }
 
 func (d *deed) removeClient(id string, source iam.Source) error {
-	err := d.must(iam.ErrNotFound, `UPDATE clients SET removed = TRUE, era = era + 1, body = '', changed = $4
-		WHERE tenant = $1 AND id = $2 AND source = $3 AND NOT removed`, d.tenant, id, string(source), micro(d.now))
-	if err != nil {
+	if err := d.buryClient(id, source); err != nil {
 		return err
 	}
-	d.endClient(id)
-	d.change(iam.ChangedClient, id)
 	return d.do(
 		stmt(`DELETE FROM client_secrets WHERE tenant = $1 AND client = $2`, d.tenant, id),
 		stmt(`DELETE FROM consents WHERE tenant = $1 AND client = $2`, d.tenant, id),
 	)
+}
+
+// buryClient makes a client a tombstone in its next era.
+func (d *deed) buryClient(id string, source iam.Source) error {
+	d.change(iam.ChangedClient, id)
+	err := d.must(iam.ErrNotFound, `UPDATE clients SET removed = TRUE, era = era + 1, body = '', changed = $4
+		WHERE tenant = $1 AND id = $2 AND source = $3 AND NOT removed`, d.tenant, id, string(source), micro(d.now))
+	d.endClient(id)
+	return err
 }
 
 // AddClientSecret keeps one more secret of a client of any source; ErrExists when two live.

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
@@ -113,6 +114,12 @@ func (d *deed) declare(declared []iam.Client) error {
 				return fmt.Errorf("client %s: %w", client.ID, err)
 			}
 		}
+		if _, kept := before[client.ID]; !kept && renames(client, before, declared) {
+			if err := d.rename(client.Was, client.ID); err != nil {
+				return err
+			}
+			delete(before, client.Was)
+		}
 		delete(before, client.ID)
 	}
 	for id := range before {
@@ -121,6 +128,30 @@ func (d *deed) declare(declared []iam.Client) error {
 		}
 	}
 	return nil
+}
+
+// renames tells whether a new client takes the place of one that was declared before and is no longer.
+func renames(client iam.Client, before map[string]string, declared []iam.Client) bool {
+	_, stood := before[client.Was]
+	return stood && !slices.ContainsFunc(declared, func(other iam.Client) bool { return other.ID == client.Was })
+}
+
+// rename moves to a new client all that was given to an old one and does not name it.
+func (d *deed) rename(old, id string) error {
+	// First the end of the old one: whoever switches it, or adds a secret, waits, and then finds that it is gone.
+	if err := d.buryClient(old, iam.FromRecipe); err != nil {
+		return err
+	}
+	return d.do(
+		stmt(`UPDATE clients SET disabled = (SELECT disabled FROM clients WHERE tenant = $1 AND id = $2) WHERE tenant = $1 AND id = $3`,
+			d.tenant, old, id),
+		// What ended in an earlier era of the old one stays behind.
+		stmt(`UPDATE grants SET client = $3, client_era = (SELECT era FROM clients WHERE tenant = $1 AND id = $3)
+			WHERE tenant = $1 AND client = $2 AND client_era = (SELECT era - 1 FROM clients WHERE tenant = $1 AND id = $2)`, d.tenant, old, id),
+		stmt(`UPDATE client_secrets SET client = $3 WHERE tenant = $1 AND client = $2`, d.tenant, old, id),
+		stmt(`DELETE FROM consents WHERE tenant = $1 AND client = $2`, d.tenant, id), // given while the id stood for nobody
+		stmt(`UPDATE consents SET client = $3 WHERE tenant = $1 AND client = $2`, d.tenant, old, id),
+	)
 }
 
 func (d *deed) declaredBefore() (map[string]string, error) {

@@ -230,8 +230,8 @@ func TestWhatIsRead(t *testing.T) {
 	for _, display := range []string{"page", "popup", "wap", ""} {
 		read("display", display)
 	}
-	long := read("login_hint", strings.Repeat("x", 20_000), "prompt", strings.Repeat("login ", 3000),
-		"acr_values", strings.Repeat("a ", 5000), "ui_locales", strings.Repeat("fr ", 5000), "scope", strings.Repeat("openid ", 500))
+	long := read("login_hint", strings.Repeat("x", 8000), "prompt", strings.Repeat("login ", 1000),
+		"acr_values", strings.Repeat("a ", 2000), "ui_locales", strings.Repeat("fr ", 2000), "scope", strings.Repeat("openid ", 500))
 	if size := len(long.Query()); size > 1000 {
 		t.Errorf("L05 %d bytes are kept of a request that says next to nothing", size)
 	}

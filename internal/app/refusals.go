@@ -108,17 +108,23 @@ func cleanAttr(attr slog.Attr) slog.Attr {
 	switch value := attr.Value.Resolve(); value.Kind() {
 	case slog.KindString, slog.KindAny:
 		return slog.String(attr.Key, redact(value.String()))
+	case slog.KindGroup:
+		return slog.Attr{Key: attr.Key, Value: slog.GroupValue(cleanAttrs(value.Group())...)}
 	default:
 		return attr
 	}
 }
 
-func (h redactor) WithAttrs(attrs []slog.Attr) slog.Handler {
+func cleanAttrs(attrs []slog.Attr) []slog.Attr {
 	clean := make([]slog.Attr, len(attrs))
 	for i, attr := range attrs {
 		clean[i] = cleanAttr(attr)
 	}
-	return redactor{h.Handler.WithAttrs(clean)}
+	return clean
+}
+
+func (h redactor) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return redactor{h.Handler.WithAttrs(cleanAttrs(attrs))}
 }
 
 func (h redactor) WithGroup(name string) slog.Handler { return redactor{h.Handler.WithGroup(name)} }

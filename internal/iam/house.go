@@ -122,13 +122,6 @@ type JournalQuery struct {
 	Limit                                     int
 }
 
-// Leaf is an event's place in the Merkle tree.
-type Leaf struct {
-	Index int64
-	Event string
-	Hash  [32]byte
-}
-
 // Journal reads the journal; writing happens within the deeds.
 type Journal interface {
 	Events(ctx context.Context, query JournalQuery) ([]journal.Event, error)
@@ -138,22 +131,51 @@ type Journal interface {
 	ErasePersonal(ctx context.Context, user string, before time.Time) (int64, error)
 }
 
-// Tree is what the notary needs: rows that are not yet leaves, and the tree's own bytes.
-type Tree interface {
-	// Unlisted gives committed events that are not yet leaves, oldest first, with their leaf bytes (canonical encoding
-	// with the salted commitment of the personal part).
-	Unlisted(ctx context.Context, limit int) ([]Unlisted, error)
-	// Append adds leaves and tree hashes if size is the tree's size, else ErrRaced.
-	Append(ctx context.Context, size int64, leaves []Leaf, hashes map[int64][32]byte, checkpoint string) error
-	Size(ctx context.Context) (int64, error)
-	Hashes(ctx context.Context, indexes []int64) ([][32]byte, error)
-	Checkpoint(ctx context.Context) (string, error)
-	// LeafData gives the leaf bytes of the events at [from, to), recomputed from the rows, beside the hashes kept.
-	LeafData(ctx context.Context, from, to int64) ([]Unlisted, []Leaf, error)
+// TileSize is how many hashes a full tile holds.
+const TileSize = 256
+
+// Tile is a part of the Merkle tree: TileSize hashes of a level that stand side by side, fewer while it grows. Those of
+// level 0 are leaves, with the event of each; one of a higher level is the root of a full tile of the level below.
+type Tile struct {
+	Level  int
+	Number int64
+	Hashes [][32]byte
+	Events []string
 }
 
-// Unlisted is an event with the bytes that its leaf commits to.
-type Unlisted struct {
+// TreeHead says how far the tree has come, at one moment.
+type TreeHead struct {
+	Size       int64
+	Checkpoint string // empty before the first
+	Newest     string // the greatest event that is a leaf
+}
+
+// Tree keeps what the notary makes of the journal.
+type Tree interface {
+	Leaves
+	Head(ctx context.Context) (TreeHead, error)
+	// Append keeps tiles, in the place of those that have grown, and makes the tree so many leaves larger, if size is its
+	// size, else ErrRaced.
+	Append(ctx context.Context, size, more int64, tiles []Tile, checkpoint string) error
+	// Tiles gives the tiles of a level with numbers in [from, to), in order; those that are not there are left out.
+	Tiles(ctx context.Context, level int, from, to int64) ([]Tile, error)
+	// Listed calls each for every event after, up to and with upto, that is a leaf; in no order.
+	Listed(ctx context.Context, after, upto string, each func(event string)) error
+}
+
+// Leaves reads committed events as bytes for the tree.
+type Leaves interface {
+	// LeavesAfter gives at most limit events after, up to and with upto (empty: without end), in the order of their ids.
+	LeavesAfter(ctx context.Context, after, upto string, limit int) ([]Leaf, error)
+	// LeavesOf gives events by their ids, in any order, without those that are not there.
+	LeavesOf(ctx context.Context, events []string) ([]Leaf, error)
+	// Count tells how many events there are after, up to and with upto (empty: without end).
+	Count(ctx context.Context, after, upto string) (int64, error)
+}
+
+// Leaf is an event with the bytes that the tree commits to: a canonical encoding with the salted commitment of its
+// personal part.
+type Leaf struct {
 	Event string
 	Data  []byte
 }

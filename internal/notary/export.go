@@ -33,7 +33,11 @@ type exportRow struct {
 // Export writes the journal from a row on as JSON lines: the signed head, then each leaf with its proof of inclusion.
 // Personal fields are not in it: leaves only commit to them.
 func (n *Notary) Export(ctx context.Context, from int64, out io.Writer) error {
-	kept, err := n.load(ctx)
+	tree, err := n.Tree.Head(ctx)
+	if err != nil {
+		return err
+	}
+	kept, err := n.load(tree.Checkpoint)
 	if err != nil {
 		return err
 	}
@@ -46,26 +50,55 @@ func (n *Notary) Export(ctx context.Context, from int64, out io.Writer) error {
 	if err != nil {
 		return errors.Join(ErrAltered, err)
 	}
-	for ; from < head.N; from += verifyStep {
-		rows, leaves, err := n.Tree.LeafData(ctx, from, min(from+verifyStep, head.N))
-		if err != nil {
+	hashes := newForest(ctx, n.Tree)
+	for ; from < head.N; from = (from/tileSize + 1) * tileSize {
+		if err := n.exportTile(ctx, hashes, head, from, encoder); err != nil {
 			return err
-		}
-		for i, leaf := range leaves {
-			proof, err := tlog.ProveRecord(head.N, leaf.Index, stored(ctx, n.Tree))
-			if err != nil {
-				return fmt.Errorf("prove row %d: %w", leaf.Index, err)
-			}
-			fields, err := Decode(rows[i].Data)
-			if err != nil {
-				return errors.Join(ErrAltered, fmt.Errorf("row %d: %w", leaf.Index, err))
-			}
-			if err := encoder.Encode(exportRow{leaf.Index, fields, string(rows[i].Data), proof}); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
+}
+
+// exportTile writes the rest of a tile, from a row on.
+func (n *Notary) exportTile(ctx context.Context, hashes *forest, head tlog.Tree, from int64, encoder *json.Encoder) error {
+	tile, err := hashes.tile(place{0, from / tileSize})
+	if err != nil {
+		return err
+	}
+	end := min(head.N, (from/tileSize+1)*tileSize)
+	if tile == nil || int64(len(tile.Events)) < end-tile.Number*tileSize {
+		return errors.Join(ErrAltered, fmt.Errorf("rows %d to %d: their tile is gone or too short", from, end-1))
+	}
+	events := tile.Events[from%tileSize : end-tile.Number*tileSize]
+	rows, err := n.rows(ctx, events)
+	if err != nil {
+		return err
+	}
+	for i, event := range events {
+		index := from + int64(i)
+		proof, err := tlog.ProveRecord(head.N, index, hashes)
+		if err != nil {
+			return fmt.Errorf("prove row %d: %w", index, err)
+		}
+		fields, err := Decode(rows[event])
+		if err != nil {
+			return errors.Join(ErrAltered, fmt.Errorf("row %d: %w", index, err))
+		}
+		if err := encoder.Encode(exportRow{index, fields, string(rows[event]), proof}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rows gives the bytes of events.
+func (n *Notary) rows(ctx context.Context, events []string) (map[string][]byte, error) {
+	leaves, err := n.Tree.LeavesOf(ctx, events)
+	rows := make(map[string][]byte, len(leaves))
+	for _, leaf := range leaves {
+		rows[leaf.Event] = leaf.Data
+	}
+	return rows, err
 }
 
 // maxLine bounds a line of an export.

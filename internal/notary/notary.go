@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -29,11 +30,19 @@ type Notary struct {
 	Origin string
 	// Lease tells whether this node may write now; nil says yes. It is asked only when there is something to write.
 	Lease func(context.Context) (bool, error)
+	// Now is the clock; nil is time.Now. Ids of events tell the time of the nodes that made them.
+	Now func() time.Time
+
+	turn  sync.Mutex
+	known *known // nil when it has to be read anew
 }
 
 const (
 	pace  = 400 * time.Millisecond // rows are leaves within a second
-	batch = 256                    // rows in one deed: a larger one would keep others waiting
+	batch = 4096                   // rows in one deed: some twenty tiles, written in two milliseconds
+	// Deeds of many callers are not committed in the order of their events' ids. Most of that is over after a moment, and
+	// whoever waits for it has not to look for late rows.
+	settle = 100 * time.Millisecond
 )
 
 // ErrAltered says that the tree in storage is not the one whose head was signed: nothing is added to it.
@@ -45,6 +54,14 @@ type state struct {
 	Checkpoint string `json:"checkpoint"`
 	Verifier   string `json:"verifier"`
 	Signer     string `json:"signer"` // sealed
+	Whole      int64  `json:"whole"`  // rows of slots before this one are leaves, all of them
+}
+
+func (n *Notary) now() time.Time {
+	if n.Now != nil {
+		return n.Now()
+	}
+	return time.Now()
 }
 
 // Run adds rows until ctx ends.
@@ -58,7 +75,7 @@ func (n *Notary) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		err := n.CatchUp(ctx)
+		err := n.catchUp(ctx, n.now().Add(-settle))
 		switch {
 		case err == nil:
 			told = ""
@@ -70,68 +87,115 @@ func (n *Notary) Run(ctx context.Context) error {
 }
 
 // CatchUp adds all rows that are not yet leaves.
-func (n *Notary) CatchUp(ctx context.Context) error {
-	for {
-		rows, err := n.Tree.Unlisted(ctx, batch)
-		if err != nil || len(rows) == 0 {
+func (n *Notary) CatchUp(ctx context.Context) error { return n.catchUp(ctx, time.Time{}) }
+
+// catchUp adds rows made before then; the zero time says all, and to look again for late ones.
+func (n *Notary) catchUp(ctx context.Context, before time.Time) error {
+	n.turn.Lock()
+	defer n.turn.Unlock()
+	for more := true; more; {
+		var err error
+		if more, err = n.once(ctx, before); err != nil {
+			n.known = nil
 			return err
-		}
-		if n.Lease != nil {
-			mine, err := n.Lease(ctx)
-			if err != nil || !mine {
-				return err
-			}
-		}
-		if err := n.add(ctx, rows); err != nil && !errors.Is(err, iam.ErrRaced) {
-			return err
-		}
-		if len(rows) < batch {
-			return nil
 		}
 	}
+	return nil
 }
 
-func (n *Notary) add(ctx context.Context, rows []iam.Unlisted) error {
-	size, err := n.Tree.Size(ctx)
-	if err != nil {
-		return err
-	}
-	kept, err := n.load(ctx)
-	if err != nil {
-		return err
-	}
-	hashes := &overlay{below: stored(ctx, n.Tree), added: map[int64][32]byte{}}
-	if err := n.unaltered(kept, size, hashes); err != nil {
-		return err
-	}
-	leaves := make([]iam.Leaf, len(rows))
-	for i, row := range rows {
-		index := size + int64(i)
-		leaf := tlog.RecordHash(row.Data)
-		more, err := tlog.StoredHashesForRecordHash(index, leaf, hashes)
-		if err != nil {
-			return err
+// once adds at most a batch, and tells whether there may be more.
+func (n *Notary) once(ctx context.Context, before time.Time) (bool, error) {
+	if n.known == nil {
+		if waits, err := n.waits(ctx); err != nil || !waits {
+			return false, err
 		}
-		leaves[i] = iam.Leaf{Index: index, Event: row.Event, Hash: leaf}
-		at := tlog.StoredHashIndex(0, index)
-		for j, hash := range more {
-			hashes.added[at+int64(j)] = hash
+		if err := n.recall(ctx); err != nil {
+			return false, err
 		}
 	}
-	grown := size + int64(len(rows))
-	root, err := tlog.TreeHash(grown, hashes)
+	found, err := n.gather(ctx, before)
+	if err != nil || len(found.rows) == 0 {
+		return false, err
+	}
+	if mine, err := n.mine(ctx); err != nil || !mine {
+		n.known = nil
+		return false, err
+	}
+	switch err := n.add(ctx, found); {
+	case errors.Is(err, iam.ErrRaced): // another node has added: see how far it came
+		n.known = nil
+		return true, nil
+	case err != nil:
+		return false, err
+	}
+	n.known.listed(found)
+	return found.more, nil
+}
+
+func (n *Notary) mine(ctx context.Context) (bool, error) {
+	if n.Lease == nil {
+		return true, nil
+	}
+	return n.Lease(ctx)
+}
+
+// waits tells whether this node has something to do that does not know the tree yet.
+func (n *Notary) waits(ctx context.Context) (bool, error) {
+	if n.Lease == nil {
+		return true, nil
+	}
+	head, err := n.Tree.Head(ctx)
+	if err != nil {
+		return false, err
+	}
+	rows, err := n.Tree.LeavesAfter(ctx, head.Newest, "", 1)
+	if err != nil || len(rows) == 0 {
+		return false, err
+	}
+	return n.mine(ctx)
+}
+
+func (n *Notary) add(ctx context.Context, found found) error {
+	head, err := n.Tree.Head(ctx)
 	if err != nil {
 		return err
 	}
-	text, err := n.sign(kept, tlog.Tree{N: grown, Hash: root})
+	if head.Size != n.known.size {
+		return iam.ErrRaced
+	}
+	kept, err := n.load(head.Checkpoint)
 	if err != nil {
 		return err
 	}
-	return n.Tree.Append(ctx, size, leaves, hashes.added, text)
+	grown, err := openFrontier(ctx, n.Tree, head.Size)
+	if err == nil {
+		err = unaltered(kept, head.Size, grown)
+	}
+	if errors.Is(err, ErrAltered) {
+		if now, err := n.Tree.Head(ctx); err == nil && now.Size != head.Size {
+			return iam.ErrRaced // it grew between the two looks
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, row := range found.rows {
+		grown.add(row.Event, tlog.RecordHash(row.Data))
+	}
+	root, err := tlog.TreeHash(grown.size, grown)
+	if err != nil {
+		return err
+	}
+	kept.Whole = found.whole
+	text, err := n.sign(kept, tlog.Tree{N: grown.size, Hash: root})
+	if err != nil {
+		return err
+	}
+	return n.Tree.Append(ctx, head.Size, int64(len(found.rows)), grown.changed(), text)
 }
 
 // unaltered compares the tree in storage with the head that was signed last: a forged tree never gets a signature.
-func (n *Notary) unaltered(kept *state, size int64, hashes tlog.HashReader) error {
+func unaltered(kept *state, size int64, hashes tlog.HashReader) error {
 	if kept.Checkpoint == "" {
 		if size == 0 {
 			return nil
@@ -143,9 +207,6 @@ func (n *Notary) unaltered(kept *state, size int64, hashes tlog.HashReader) erro
 		return errors.Join(ErrAltered, err)
 	}
 	root, err := tlog.TreeHash(size, hashes)
-	if err != nil && !errors.Is(err, iam.ErrNotFound) {
-		return err
-	}
 	if err != nil || head.N != size || head.Hash != root {
 		return ErrAltered
 	}
@@ -158,11 +219,7 @@ func (n *Notary) place() seal.AD {
 
 // load reads the state, or makes a signer where there is none. The verifier is the signer's own: one that was put beside
 // it counts for nothing.
-func (n *Notary) load(ctx context.Context) (*state, error) {
-	text, err := n.Tree.Checkpoint(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (n *Notary) load(text string) (*state, error) {
 	if text == "" {
 		return n.begin()
 	}
@@ -223,11 +280,11 @@ func (n *Notary) sign(kept *state, head tlog.Tree) (string, error) {
 
 // Head gives the last signed head and the key that verifies it; both empty before the first row.
 func (n *Notary) Head(ctx context.Context) (checkpoint, verifier string, err error) {
-	text, err := n.Tree.Checkpoint(ctx)
-	if err != nil || text == "" {
+	head, err := n.Tree.Head(ctx)
+	if err != nil || head.Checkpoint == "" {
 		return "", "", err
 	}
-	kept, err := n.load(ctx)
+	kept, err := n.load(head.Checkpoint)
 	if err != nil {
 		return "", "", err
 	}
@@ -236,11 +293,11 @@ func (n *Notary) Head(ctx context.Context) (checkpoint, verifier string, err err
 
 // Rewrap puts the signing key under the current master key; it gives how many values were not.
 func (n *Notary) Rewrap(ctx context.Context) (int, error) {
-	text, err := n.Tree.Checkpoint(ctx)
-	if err != nil || text == "" {
+	tree, err := n.Tree.Head(ctx)
+	if err != nil || tree.Checkpoint == "" {
 		return 0, err
 	}
-	kept, err := n.load(ctx)
+	kept, err := n.load(tree.Checkpoint)
 	if err != nil {
 		return 0, err
 	}
@@ -257,47 +314,5 @@ func (n *Notary) Rewrap(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, errors.Join(ErrAltered, err)
 	}
-	return 1, n.Tree.Append(ctx, head.N, nil, nil, string(next))
-}
-
-// overlay reads hashes that are about to be kept before those that are.
-type overlay struct {
-	below tlog.HashReader
-	added map[int64][32]byte
-}
-
-func (o *overlay) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	hashes := make([]tlog.Hash, len(indexes))
-	var missing []int64
-	var places []int
-	for i, index := range indexes {
-		if hash, ok := o.added[index]; ok {
-			hashes[i] = hash
-			continue
-		}
-		missing, places = append(missing, index), append(places, i)
-	}
-	if len(missing) == 0 {
-		return hashes, nil
-	}
-	below, err := o.below.ReadHashes(missing)
-	for i := range below {
-		hashes[places[i]] = below[i]
-	}
-	return hashes, err
-}
-
-// stored reads hashes from storage.
-func stored(ctx context.Context, tree iam.Tree) tlog.HashReader {
-	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
-		raw, err := tree.Hashes(ctx, indexes)
-		if err != nil {
-			return nil, err
-		}
-		hashes := make([]tlog.Hash, len(raw))
-		for i := range raw {
-			hashes[i] = raw[i]
-		}
-		return hashes, nil
-	})
+	return 1, n.Tree.Append(ctx, head.N, 0, nil, string(next))
 }

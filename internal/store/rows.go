@@ -25,13 +25,13 @@ const (
 func tables() []string {
 	return []string{"house", "counters", "clients", "client_secrets", "users", "passwords", "links", "user_groups", "members", "sessions",
 		"flows", "consents", "codes", "grants", "refreshes", "accesses", "ended_tokens", "signing_keys", "revisions", "nodes", "leases",
-		"outbox", "journal", "journal_personal", "tree_leaves", "tree_hashes", "once", "deliveries"}
+		"outbox", "journal", "journal_personal", "tree_tiles", "once", "deliveries"}
 }
 
 // truths are the columns that hold true or false; an engine may spell these as numbers.
 func truths() []string {
 	return []string{"clients.disabled", "clients.removed", "users.email_verified", "users.admin", "users.disabled", "users.removed",
-		"nodes.ready", "journal.listed"}
+		"nodes.ready"}
 }
 
 // copyTo copies all rows, as they are at one moment, into an empty engine, and marks it as a backup of that moment.

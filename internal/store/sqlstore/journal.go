@@ -67,23 +67,6 @@ func commit(salt, personal string) string {
 	return encode(sum[:])
 }
 
-// leafFormat begins every leaf; another encoding would get another name.
-const leafFormat = "garde-journal-1"
-
-// leafBytes is the canonical encoding of an event for the Merkle tree: leafFormat, then id, time in microseconds, kind,
-// actor, client, user, session, grant, trace, detail and commitment, each written as its length in bytes in decimal, a
-// colon, its bytes and a comma. No two events have the same encoding.
-func leafBytes(fields ...string) []byte {
-	var leaf strings.Builder
-	for _, field := range append([]string{leafFormat}, fields...) {
-		leaf.WriteString(strconv.Itoa(len(field)))
-		leaf.WriteByte(':')
-		leaf.WriteString(field)
-		leaf.WriteByte(',')
-	}
-	return []byte(leaf.String())
-}
-
 func (d *deed) journal(events []journal.Event) error {
 	rows, err := journalRows(nil, d.tenant, events)
 	if err != nil {

@@ -2,63 +2,118 @@ package sqlstore
 
 import (
 	"context"
-	"fmt"
-	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gardeauth/garde/internal/iam"
 )
 
-const leafColumns = `j.id, j.made, j.kind, j.actor, j.client, j.user_id, j.session, j.grant_id, j.trace, j.detail, j.commitment`
+// leafFormat begins every leaf; another encoding would get another name.
+const leafFormat = "15:garde-journal-1,"
 
-func scanLeaf(row Row, more ...any) (iam.Unlisted, error) {
-	var fields [11]string
-	var made int64
-	dest := []any{&fields[0], &made}
-	for i := 2; i < len(fields); i++ {
-		dest = append(dest, &fields[i])
-	}
-	err := row.Scan(append(dest, more...)...)
-	fields[1] = strconv.FormatInt(made, 10)
-	return iam.Unlisted{Event: fields[0], Data: leafBytes(fields[:]...)}, err
-}
+// selectLeaf reads events as leaves: leafFormat, then id, time in microseconds, kind, actor, client, user, session, grant,
+// trace, detail and commitment, each written as its length in bytes in decimal, a colon, its bytes and a comma. No two
+// events have the same encoding. The engine makes it: to read the columns one by one would cost more than all the rest.
+const selectLeaf = `SELECT j.id, concat('` + leafFormat + `', octet_length(j.id), ':', j.id, ',',
+	length(CAST(j.made AS TEXT)), ':', j.made, ',', octet_length(j.kind), ':', j.kind, ',', octet_length(j.actor), ':', j.actor, ',',
+	octet_length(j.client), ':', j.client, ',', octet_length(j.user_id), ':', j.user_id, ',', octet_length(j.session), ':', j.session, ',',
+	octet_length(j.grant_id), ':', j.grant_id, ',', octet_length(j.trace), ':', j.trace, ',', octet_length(j.detail), ':', j.detail, ',',
+	octet_length(j.commitment), ':', j.commitment, ',') FROM journal j WHERE j.tenant = $1`
 
-// Unlisted gives committed events that are not yet leaves, in the order of their ids.
-func (t *Tenant) Unlisted(ctx context.Context, most int) ([]iam.Unlisted, error) {
-	var events []iam.Unlisted
+func (t *Tenant) leaves(ctx context.Context, query string, args []any) ([]iam.Leaf, error) {
+	var leaves []iam.Leaf
 	err := t.read(ctx, func(tx Tx) error {
-		return tx.Query(`SELECT `+leafColumns+` FROM journal j WHERE j.tenant = $1 AND NOT j.listed ORDER BY j.id LIMIT $2`,
-			[]any{t.id, limit(most, 1000, 10000)}, func(row Row) error {
-				event, err := scanLeaf(row)
-				events = append(events, event)
-				return err
-			})
+		leaves = nil
+		return tx.Query(query, args, func(row Row) error {
+			var event, data string
+			err := row.Scan(&event, &data)
+			leaves = append(leaves, iam.Leaf{Event: event, Data: []byte(data)})
+			return err
+		})
 	})
-	return events, err
+	return leaves, err
 }
 
-// Append adds leaves and tree hashes if size is the tree's size, else ErrRaced. An event becomes a leaf once.
-func (t *Tenant) Append(ctx context.Context, size int64, leaves []iam.Leaf, hashes map[int64][32]byte, checkpoint string) error {
-	return t.deed(ctx, nil, func(d *deed) error {
-		if err := d.grow(size, int64(len(leaves))); err != nil {
+// between is the condition for events after, up to and with upto (empty: without end).
+func (t *Tenant) between(after, upto string) (condition string, args []any) {
+	if upto == "" {
+		return ` AND j.id > $2`, []any{t.id, after}
+	}
+	return ` AND j.id > $2 AND j.id <= $3`, []any{t.id, after, upto}
+}
+
+// LeavesAfter gives events in the order of their ids.
+func (t *Tenant) LeavesAfter(ctx context.Context, after, upto string, most int) ([]iam.Leaf, error) {
+	condition, args := t.between(after, upto)
+	args = append(args, limit(most, 1000, 10000))
+	return t.leaves(ctx, selectLeaf+condition+` ORDER BY j.id LIMIT $`+strconv.Itoa(len(args)), args)
+}
+
+// LeavesOf gives events by their ids, in any order. It is one statement for any number of them.
+func (t *Tenant) LeavesOf(ctx context.Context, events []string) ([]iam.Leaf, error) {
+	var all []iam.Leaf
+	for some := range slices.Chunk(events, iam.TileSize) {
+		args := make([]any, iam.TileSize+1)
+		args[0] = t.id
+		places := make([]string, iam.TileSize)
+		for i := range places {
+			places[i], args[i+1] = "$"+strconv.Itoa(i+2), ""
+			if i < len(some) {
+				args[i+1] = some[i]
+			}
+		}
+		leaves, err := t.leaves(ctx, selectLeaf+` AND j.id IN (`+strings.Join(places, ", ")+`)`, args)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, leaves...)
+	}
+	return all, nil
+}
+
+// Count counts events.
+func (t *Tenant) Count(ctx context.Context, after, upto string) (int64, error) {
+	var count int64
+	condition, args := t.between(after, upto)
+	err := t.read(ctx, func(tx Tx) error {
+		_, err := one(tx, `SELECT count(*) FROM journal j WHERE j.tenant = $1`+condition, args, &count)
+		return err
+	})
+	return count, err
+}
+
+// Head says how far the tree has come.
+func (t *Tenant) Head(ctx context.Context) (iam.TreeHead, error) {
+	var head iam.TreeHead
+	err := t.store.Engine.Snapshot(ctx, func(tx Tx) error {
+		head = iam.TreeHead{}
+		if _, err := one(tx, `SELECT value FROM counters WHERE tenant = $1 AND name = 'tree'`, []any{t.id}, &head.Size); err != nil {
 			return err
 		}
-		for i, leaf := range leaves {
-			if leaf.Index != size+int64(i) {
-				return fmt.Errorf("leaf %d at the place of %d", leaf.Index, size+int64(i))
-			}
-			if err := d.must(iam.ErrRaced, `UPDATE journal SET listed = TRUE WHERE tenant = $1 AND id = $2 AND NOT listed`, d.tenant, leaf.Event); err != nil {
-				return err
-			}
-			if err := d.Later(`INSERT INTO tree_leaves (tenant, place, event, hash) VALUES ($1, $2, $3, $4)`,
-				d.tenant, leaf.Index, leaf.Event, encode(leaf.Hash[:])); err != nil {
+		if _, err := one(tx, `SELECT value FROM house WHERE tenant = $1 AND name = $2`, []any{t.id, wordCheckpoint}, &head.Checkpoint); err != nil {
+			return err
+		}
+		_, err := one(tx, `SELECT high FROM tree_tiles WHERE tenant = $1 AND level = 0 ORDER BY high DESC LIMIT 1`, []any{t.id}, &head.Newest)
+		return err
+	})
+	return head, err
+}
+
+// Append keeps tiles and makes the tree larger, if size is its size, else ErrRaced.
+func (t *Tenant) Append(ctx context.Context, size, more int64, tiles []iam.Tile, checkpoint string) error {
+	return t.deed(ctx, nil, func(d *deed) error {
+		if size == 0 {
+			if err := d.Later(`INSERT INTO counters (tenant, name, value) VALUES ($1, 'tree', 0) ON CONFLICT (tenant, name) DO NOTHING`, d.tenant); err != nil {
 				return err
 			}
 		}
-		for _, place := range slices.Sorted(maps.Keys(hashes)) {
-			sum := hashes[place]
-			if err := d.Later(`INSERT INTO tree_hashes (tenant, place, hash) VALUES ($1, $2, $3)`, d.tenant, place, encode(sum[:])); err != nil {
+		if err := d.must(iam.ErrRaced, `UPDATE counters SET value = value + $3 WHERE tenant = $1 AND name = 'tree' AND value = $2`,
+			d.tenant, size, more); err != nil {
+			return err
+		}
+		for _, tile := range tiles {
+			if err := d.keep(tile); err != nil {
 				return err
 			}
 		}
@@ -66,88 +121,59 @@ func (t *Tenant) Append(ctx context.Context, size int64, leaves []iam.Leaf, hash
 	})
 }
 
-// grow changes the tree's size, if it is what the caller thinks.
-func (d *deed) grow(size, by int64) error {
-	if size == 0 {
-		if err := d.Later(`INSERT INTO counters (tenant, name, value) VALUES ($1, 'tree', 0) ON CONFLICT (tenant, name) DO NOTHING`, d.tenant); err != nil {
-			return err
-		}
+func (d *deed) keep(tile iam.Tile) error {
+	packed := make([]byte, 0, len(tile.Hashes)*len(iam.Digest{}))
+	for _, hash := range tile.Hashes {
+		packed = append(packed, hash[:]...)
 	}
-	return d.must(iam.ErrRaced, `UPDATE counters SET value = value + $3 WHERE tenant = $1 AND name = 'tree' AND value = $2`, d.tenant, size, by)
+	var low, high string
+	if len(tile.Events) > 0 {
+		low, high = slices.Min(tile.Events), slices.Max(tile.Events)
+	}
+	return d.Later(`INSERT INTO tree_tiles (tenant, level, number, low, high, hashes, events) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (tenant, level, number) DO UPDATE SET low = excluded.low, high = excluded.high, hashes = excluded.hashes, events = excluded.events`,
+		d.tenant, int64(tile.Level), tile.Number, low, high, encode(packed), join(tile.Events))
 }
 
-// Size is the number of leaves.
-func (t *Tenant) Size(ctx context.Context) (int64, error) {
-	var size int64
+// Tiles gives the tiles of a level with numbers in [from, to).
+func (t *Tenant) Tiles(ctx context.Context, level int, from, to int64) ([]iam.Tile, error) {
+	var tiles []iam.Tile
 	err := t.read(ctx, func(tx Tx) error {
-		_, err := one(tx, `SELECT value FROM counters WHERE tenant = $1 AND name = 'tree'`, []any{t.id}, &size)
-		return err
-	})
-	return size, err
-}
-
-// Hashes gives the tree hashes at indexes, in their order. ErrNotFound if one is missing.
-func (t *Tenant) Hashes(ctx context.Context, indexes []int64) ([][32]byte, error) {
-	hashes := make([][32]byte, len(indexes))
-	err := t.read(ctx, func(tx Tx) error {
-		for i, index := range indexes {
-			var text string
-			found, err := one(tx, `SELECT hash FROM tree_hashes WHERE tenant = $1 AND place = $2`, []any{t.id, index}, &text)
-			if err != nil {
-				return err
-			}
-			if !found {
-				return iam.ErrNotFound
-			}
-			sum, err := digest(text)
-			if err != nil {
-				return err
-			}
-			hashes[i] = sum
-		}
-		return nil
-	})
-	return hashes, err
-}
-
-// Checkpoint is the last one that was kept; empty before the first.
-func (t *Tenant) Checkpoint(ctx context.Context) (string, error) {
-	checkpoint, _, err := t.word(ctx, wordCheckpoint)
-	return checkpoint, err
-}
-
-// LeafData gives the leaf bytes at [from, to), recomputed from the rows, beside the leaves as they were kept. A leaf whose
-// event is gone has no bytes.
-func (t *Tenant) LeafData(ctx context.Context, from, to int64) ([]iam.Unlisted, []iam.Leaf, error) {
-	var data []iam.Unlisted
-	var leaves []iam.Leaf
-	err := t.store.Engine.Snapshot(ctx, func(tx Tx) error {
-		data, leaves = nil, nil
-		if err := tx.Query(`SELECT place, event, hash FROM tree_leaves WHERE tenant = $1 AND place >= $2 AND place < $3 ORDER BY place`,
-			[]any{t.id, from, to}, func(row Row) error {
-				var leaf iam.Leaf
-				var text string
-				if err := row.Scan(&leaf.Index, &leaf.Event, &text); err != nil {
+		tiles = nil
+		return tx.Query(`SELECT number, hashes, events FROM tree_tiles WHERE tenant = $1 AND level = $2 AND number >= $3 AND number < $4 ORDER BY number`,
+			[]any{t.id, int64(level), from, to}, func(row Row) error {
+				tile := iam.Tile{Level: level}
+				var hashes, events string
+				if err := row.Scan(&tile.Number, &hashes, &events); err != nil {
 					return err
 				}
-				sum, err := digest(text)
-				leaf.Hash = sum
-				leaves = append(leaves, leaf)
-				return err
-			}); err != nil {
-			return err
-		}
-		rows := make(map[string]iam.Unlisted, len(leaves))
-		err := tx.Query(`SELECT `+leafColumns+` FROM tree_leaves l JOIN journal j ON j.tenant = l.tenant AND j.id = l.event
-			WHERE l.tenant = $1 AND l.place >= $2 AND l.place < $3`, []any{t.id, from, to}, func(row Row) error {
-			event, err := scanLeaf(row)
-			rows[event.Event] = event
+				packed, err := decode(hashes)
+				if err != nil || len(packed)%len(iam.Digest{}) != 0 {
+					packed = nil // a tile that can't be read has no hashes: the notary says so
+				}
+				for ; len(packed) >= len(iam.Digest{}); packed = packed[len(iam.Digest{}):] {
+					tile.Hashes = append(tile.Hashes, [32]byte(packed[:32]))
+				}
+				tile.Events = split(events)
+				tiles = append(tiles, tile)
+				return nil
+			})
+	})
+	return tiles, err
+}
+
+// Listed calls each for every event after, up to and with upto, that is a leaf; in no order.
+func (t *Tenant) Listed(ctx context.Context, after, upto string, each func(event string)) error {
+	return t.read(ctx, func(tx Tx) error {
+		return tx.Query(`SELECT events FROM tree_tiles WHERE tenant = $1 AND level = 0 AND high > $2 AND low <= $3`, []any{t.id, after, upto}, func(row Row) error {
+			var events string
+			err := row.Scan(&events)
+			for event := range strings.SplitSeq(events, " ") {
+				if event > after && event <= upto {
+					each(event)
+				}
+			}
 			return err
 		})
-		for _, leaf := range leaves {
-			data = append(data, iam.Unlisted{Event: leaf.Event, Data: rows[leaf.Event].Data})
-		}
-		return err
 	})
-	return data, leaves, err
 }

@@ -270,10 +270,10 @@ func journals(t *testing.T, open Opener) {
 
 func (h *house) leaves() []string {
 	h.t.Helper()
-	unlisted, err := h.Unlisted(h.ctx, 100)
+	all, err := h.LeavesAfter(h.ctx, "", "", 100)
 	h.must(err)
 	var leaves []string
-	for _, leaf := range unlisted {
+	for _, leaf := range all {
 		leaves = append(leaves, string(leaf.Data))
 	}
 	return leaves
@@ -281,37 +281,68 @@ func (h *house) leaves() []string {
 
 func trees(t *testing.T, open Opener) {
 	h := newHouse(t, open)
-	h.must(h.Record(h.ctx, h.event(), h.event(), h.event()))
-	unlisted, err := h.Unlisted(h.ctx, 2)
+	odd := h.event()
+	odd.Actor, odd.Trace, odd.Detail = "user:Zoë, 5:x,", "\x00\xff", nil // lengths are bytes, and what is no text is not kept
+	h.must(h.Record(h.ctx, h.event(), odd, h.event()))
+	all, err := h.LeavesAfter(h.ctx, "", "", 10)
 	h.must(err)
-	h.same(len(unlisted), 2)
-	var leaves []iam.Leaf
-	hashes := map[int64][32]byte{}
-	for i, u := range unlisted {
-		leaves = append(leaves, iam.Leaf{Index: int64(i), Event: u.Event, Hash: sha256.Sum256(u.Data)})
-		hashes[int64(i)] = sha256.Sum256(u.Data)
+	h.same(len(all), 3)
+	want := fmt.Sprintf("15:garde-journal-1,36:%s,16:%d,12:token.issued,15:user:Zoë, 5:x,,5:c-app,5:u-ada,0:,0:,6:\uFFFD\uFFFD,2:{},43:", odd.ID, odd.At.UnixMicro())
+	for _, leaf := range all {
+		if leaf.Event == odd.ID && !strings.HasPrefix(string(leaf.Data), want) {
+			t.Errorf("a leaf is\n%s, want\n%s…", leaf.Data, want)
+		}
 	}
-	wins := h.race(5, func() error { return h.Append(h.ctx, 0, leaves, hashes, "checkpoint") }, iam.ErrRaced)
+	middle := all[1].Event
+	for name, row := range map[string]struct {
+		after, upto string
+		want        []iam.Leaf
+	}{
+		"all":        {"", "", all},
+		"from one":   {middle, "", all[2:]},
+		"up to one":  {"", middle, all[:2]},
+		"only one":   {all[0].Event, middle, all[1:2]},
+		"none there": {all[2].Event, "", nil},
+	} {
+		t.Log(name)
+		got, err := h.LeavesAfter(h.ctx, row.after, row.upto, 10)
+		h.must(err)
+		h.same(got, row.want)
+		count, err := h.Count(h.ctx, row.after, row.upto)
+		h.must(err)
+		h.same(count, int64(len(row.want)))
+	}
+	few, err := h.LeavesAfter(h.ctx, "", "", 2)
+	h.must(err)
+	h.same(few, all[:2])
+	of, err := h.LeavesOf(h.ctx, []string{middle, "none"})
+	h.must(err)
+	h.same(of, all[1:2])
+
+	hashes := [][32]byte{sha256.Sum256(all[0].Data), sha256.Sum256(all[1].Data)}
+	tiles := []iam.Tile{{Hashes: hashes, Events: []string{middle, all[0].Event}}, {Level: 1, Number: 3, Hashes: hashes[:1]}}
+	wins := h.race(5, func() error { return h.Append(h.ctx, 0, 2, tiles, "checkpoint") }, iam.ErrRaced)
 	h.same(wins, 1)
-	size, err := h.Size(h.ctx)
+	h.treeIs(iam.TreeHead{Size: 2, Checkpoint: "checkpoint", Newest: middle}, tiles)
+	tiles[0].Hashes, tiles[0].Events = append(hashes, hashes[0]), append(tiles[0].Events, all[2].Event)
+	h.must(h.Append(h.ctx, 2, 1, tiles[:1], "next"))
+	h.want(h.Append(h.ctx, 2, 1, tiles[:1], "late"), iam.ErrRaced)
+	h.treeIs(iam.TreeHead{Size: 3, Checkpoint: "next", Newest: all[2].Event}, tiles)
+	var listed []string
+	h.must(h.Listed(h.ctx, all[0].Event, middle, func(event string) { listed = append(listed, event) }))
+	h.same(listed, []string{middle})
+}
+
+func (h *house) treeIs(head iam.TreeHead, tiles []iam.Tile) {
+	h.t.Helper()
+	got, err := h.Head(h.ctx)
 	h.must(err)
-	h.same(size, int64(2))
-	checkpoint, err := h.Checkpoint(h.ctx)
-	h.must(err)
-	h.same(checkpoint, "checkpoint")
-	rest, err := h.Unlisted(h.ctx, 10)
-	h.must(err)
-	h.same(len(rest), 1)
-	data, kept, err := h.LeafData(h.ctx, 0, 10)
-	h.must(err)
-	h.same(data, unlisted)
-	h.same(kept, leaves)
-	got, err := h.Hashes(h.ctx, []int64{1, 0})
-	h.must(err)
-	h.same(got, [][32]byte{hashes[1], hashes[0]})
-	_, err = h.Hashes(h.ctx, []int64{9})
-	h.want(err, iam.ErrNotFound)
-	h.want(h.Append(h.ctx, 2, leaves[:1], nil, ""), errAny)
+	h.same(got, head)
+	for _, tile := range tiles {
+		got, err := h.Tiles(h.ctx, tile.Level, 0, 10)
+		h.must(err)
+		h.same(got, []iam.Tile{tile})
+	}
 }
 
 func sweeps(t *testing.T, open Opener) {

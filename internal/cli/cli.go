@@ -75,11 +75,25 @@ func (p *program) run(ctx context.Context, args []string) int {
 }
 
 func (p *program) root() *cobra.Command {
-	root := p.noun("garde", "Secure your APIs by one recipe",
-		p.initCommand(), p.serveCommand(), p.gateCommand(), p.demoCommand(), p.recipeCommand(), p.versionCommand(),
-		p.userCommand(), p.groupCommand(), p.clientCommand(), p.keyCommand(), p.sessionCommand(),
-		p.applyCommand(), p.journalCommand(), p.explainCommand(), p.statusCommand(),
-		p.backupCommand(), p.restoreCommand(), p.doctorCommand())
+	root := p.noun("garde", "Secure your APIs by one recipe")
+	for _, group := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Run it:", []*cobra.Command{p.initCommand(), p.serveCommand(), p.gateCommand(), p.demoCommand()}},
+		{"The rules:", []*cobra.Command{p.recipeCommand(), p.applyCommand()}},
+		{"Who and what there is:", []*cobra.Command{p.userCommand(), p.groupCommand(), p.clientCommand(), p.sessionCommand(), p.keyCommand()}},
+		{"Look into it:", []*cobra.Command{p.statusCommand(), p.explainCommand(), p.doctorCommand(), p.journalCommand(), p.versionCommand()}},
+		{"Keep it:", []*cobra.Command{p.backupCommand(), p.restoreCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
+		for _, command := range group.commands {
+			command.GroupID = group.title
+			root.AddCommand(command)
+		}
+	}
+	// A noun alone does nothing, so its help does not offer it.
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", `{{if and .Runnable (not (index .Annotations "noun"))}}`, 1))
 	exemplify(root)
 	root.Long = "Garde is an authorization server (garde serve), a gate before your APIs (garde gate), and the tools to run both.\n" +
 		"Start with garde init DIR, or look at garde demo."
@@ -116,7 +130,7 @@ func wrong(command *cobra.Command, format string, args ...any) error {
 
 // noun is a command that only gathers others.
 func (p *program) noun(use, short string, commands ...*cobra.Command) *cobra.Command {
-	noun := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs}
+	noun := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, Annotations: map[string]string{"noun": use}}
 	noun.RunE = func(command *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			command.SetOut(p.stderr)

@@ -77,7 +77,7 @@ func refusalsDoor(refusals *app.Refusals) http.Handler {
 			http.NotFound(w, r)
 		default:
 			w.Header().Set("Content-Type", "application/json")
-			_ = json.NewEncoder(w).Encode(refusal) //nolint:errcheck // the asker has gone
+			_ = json.NewEncoder(w).Encode(refusal) // the asker has gone
 		}
 	})
 	return mux

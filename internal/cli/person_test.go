@@ -37,7 +37,7 @@ func settles(ts *testscript.TestScript, _ bool, args []string) {
 func person(ts *testscript.TestScript, _ bool, args []string) {
 	var address []byte
 	for deadline := time.Now().Add(20 * time.Second); len(address) == 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		address, _ = os.ReadFile(ts.MkAbs(args[0])) //nolint:errcheck // not there yet
+		address, _ = os.ReadFile(ts.MkAbs(args[0])) // not there yet
 	}
 	jar, err := cookiejar.New(nil)
 	ts.Check(err)

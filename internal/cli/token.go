@@ -137,7 +137,7 @@ func (t *tokenTry) hear(w http.ResponseWriter, r *http.Request) {
 	}
 	select {
 	case t.answer <- answer:
-		_, _ = io.WriteString(w, "Done. You can close this page and go back to the terminal.\n") //nolint:errcheck // the browser has gone
+		_, _ = io.WriteString(w, "Done. You can close this page and go back to the terminal.\n") // the browser has gone
 	default:
 		http.Error(w, "This was answered already.", http.StatusConflict)
 	}

@@ -91,7 +91,7 @@ func (f *Feed) Run(ctx context.Context) error {
 			pause = firstPause
 		}
 		if f.Log != nil {
-			f.Log.WarnContext(ctx, "the revocation feed broke off", "cause", err, "again_in", pause)
+			f.Log.WarnContext(ctx, "the revocation feed broke off", "cause", err, "again_in", pause.String())
 		}
 		wait := time.NewTimer(spread(pause))
 		select {

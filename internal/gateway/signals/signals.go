@@ -49,7 +49,7 @@ type Recipes struct {
 	Keys       verify.KeySource
 	Adopt      func(number int64, bundle *recipe.Bundle) error
 	Ready      func() bool
-	HTTP       *http.Client // its timeout must be longer than the Server's wait (20 s)
+	HTTP       *http.Client // its timeout must be longer than the Server's wait (8 s)
 	Log        *slog.Logger
 	Now        func() time.Time // nil: time.Now
 

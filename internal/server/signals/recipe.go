@@ -44,7 +44,7 @@ type Recipes struct {
 	Signer func(jose.Alg) (*jose.Signer, error)
 	Nodes  iam.Nodes
 	Epoch  func(context.Context) (string, error)
-	Hold   time.Duration    // how long to wait for a newer one (default 20s)
+	Hold   time.Duration    // how long to wait for a newer one (default 8s: shorter than a silent node counts as alive)
 	Now    func() time.Time // nil: time.Now
 }
 
@@ -131,7 +131,7 @@ func cut(text string, most int) string {
 func (e *Recipes) await(ctx context.Context, after int64) *enact.Force {
 	hold := e.Hold
 	if hold <= 0 {
-		hold = 20 * time.Second
+		hold = 8 * time.Second
 	}
 	over := time.NewTimer(hold)
 	defer over.Stop()

@@ -60,7 +60,7 @@ func (e *Endpoint) Revoke(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if e.Settle != nil {
-		_ = e.Settle(r.Context()) //nolint:errcheck // the end is durable; a node that can't hear says so by itself
+		_ = e.Settle(r.Context()) // the end is durable; a node that can't hear says so by itself
 	}
 	web.NoStore(w)
 	w.WriteHeader(http.StatusOK)

@@ -177,7 +177,7 @@ type Leaves interface {
 // personal part.
 type Leaf struct {
 	Event string
-	Data  []byte
+	Data  string
 }
 
 // Once remembers one-time identifiers across nodes.

@@ -80,11 +80,11 @@ func (n *Notary) exportTile(ctx context.Context, hashes *forest, head tlog.Tree,
 		if err != nil {
 			return fmt.Errorf("prove row %d: %w", index, err)
 		}
-		fields, err := Decode(rows[event])
+		fields, err := Decode([]byte(rows[event]))
 		if err != nil {
 			return errors.Join(ErrAltered, fmt.Errorf("row %d: %w", index, err))
 		}
-		if err := encoder.Encode(exportRow{index, fields, string(rows[event]), proof}); err != nil {
+		if err := encoder.Encode(exportRow{index, fields, rows[event], proof}); err != nil {
 			return err
 		}
 	}
@@ -92,9 +92,9 @@ func (n *Notary) exportTile(ctx context.Context, hashes *forest, head tlog.Tree,
 }
 
 // rows gives the bytes of events.
-func (n *Notary) rows(ctx context.Context, events []string) (map[string][]byte, error) {
+func (n *Notary) rows(ctx context.Context, events []string) (map[string]string, error) {
 	leaves, err := n.Tree.LeavesOf(ctx, events)
-	rows := make(map[string][]byte, len(leaves))
+	rows := make(map[string]string, len(leaves))
 	for _, leaf := range leaves {
 		rows[leaf.Event] = leaf.Data
 	}

@@ -123,15 +123,15 @@ func (v *verification) tile(number int64) error {
 	return nil
 }
 
-func (v *verification) leaf(tile *iam.Tile, i, index int64, event string, row []byte) error {
+func (v *verification) leaf(tile *iam.Tile, i, index int64, event string, row string) error {
 	kept := tlog.Hash(tile.Hashes[i])
 	hash := kept
 	switch {
 	case event == "": // told with its tile
-	case row == nil:
+	case row == "":
 		v.report.fault("leaf %d: the row of event %s is gone", index, event)
 	default:
-		if hash = tlog.RecordHash(row); hash != kept && len(v.differ) < maxFaults {
+		if hash = tlog.RecordHash([]byte(row)); hash != kept && len(v.differ) < maxFaults {
 			v.differ = append(v.differ, difference{index, event, slices.Contains(tile.Hashes, [32]byte(hash))})
 		}
 		if event <= begin(v.kept.Whole) {

@@ -15,7 +15,7 @@ const leafFormat = "15:garde-journal-1,"
 // selectLeaf reads events as leaves: leafFormat, then id, time in microseconds, kind, actor, client, user, session, grant,
 // trace, detail and commitment, each written as its length in bytes in decimal, a colon, its bytes and a comma. No two
 // events have the same encoding. The engine makes it: to read the columns one by one would cost more than all the rest.
-const selectLeaf = `SELECT j.id, concat('` + leafFormat + `', octet_length(j.id), ':', j.id, ',',
+const selectLeaf = `SELECT concat('` + leafFormat + `', octet_length(j.id), ':', j.id, ',',
 	length(CAST(j.made AS TEXT)), ':', j.made, ',', octet_length(j.kind), ':', j.kind, ',', octet_length(j.actor), ':', j.actor, ',',
 	octet_length(j.client), ':', j.client, ',', octet_length(j.user_id), ':', j.user_id, ',', octet_length(j.session), ':', j.session, ',',
 	octet_length(j.grant_id), ':', j.grant_id, ',', octet_length(j.trace), ':', j.trace, ',', octet_length(j.detail), ':', j.detail, ',',
@@ -26,9 +26,11 @@ func (t *Tenant) leaves(ctx context.Context, query string, args []any) ([]iam.Le
 	err := t.read(ctx, func(tx Tx) error {
 		leaves = nil
 		return tx.Query(query, args, func(row Row) error {
-			var event, data string
-			err := row.Scan(&event, &data)
-			leaves = append(leaves, iam.Leaf{Event: event, Data: []byte(data)})
+			var data string
+			err := row.Scan(&data)
+			length, rest, _ := strings.Cut(strings.TrimPrefix(data, leafFormat), ":")
+			id, _ := strconv.Atoi(length)
+			leaves = append(leaves, iam.Leaf{Event: rest[:min(id, len(rest))], Data: data})
 			return err
 		})
 	})
@@ -94,7 +96,7 @@ func (t *Tenant) Head(ctx context.Context) (iam.TreeHead, error) {
 		if _, err := one(tx, `SELECT value FROM house WHERE tenant = $1 AND name = $2`, []any{t.id, wordCheckpoint}, &head.Checkpoint); err != nil {
 			return err
 		}
-		_, err := one(tx, `SELECT high FROM tree_tiles WHERE tenant = $1 AND level = 0 ORDER BY high DESC LIMIT 1`, []any{t.id}, &head.Newest)
+		_, err := one(tx, `SELECT high FROM tree_tiles WHERE tenant = $1 ORDER BY high DESC LIMIT 1`, []any{t.id}, &head.Newest)
 		return err
 	})
 	return head, err
@@ -165,7 +167,7 @@ func (t *Tenant) Tiles(ctx context.Context, level int, from, to int64) ([]iam.Ti
 // Listed calls each for every event after, up to and with upto, that is a leaf; in no order.
 func (t *Tenant) Listed(ctx context.Context, after, upto string, each func(event string)) error {
 	return t.read(ctx, func(tx Tx) error {
-		return tx.Query(`SELECT events FROM tree_tiles WHERE tenant = $1 AND level = 0 AND high > $2 AND low <= $3`, []any{t.id, after, upto}, func(row Row) error {
+		return tx.Query(`SELECT events FROM tree_tiles WHERE tenant = $1 AND high > $2 AND low <= $3`, []any{t.id, after, upto}, func(row Row) error {
 			var events string
 			err := row.Scan(&events)
 			for event := range strings.SplitSeq(events, " ") {

@@ -274,7 +274,7 @@ func (h *house) leaves() []string {
 	h.must(err)
 	var leaves []string
 	for _, leaf := range all {
-		leaves = append(leaves, string(leaf.Data))
+		leaves = append(leaves, leaf.Data)
 	}
 	return leaves
 }
@@ -289,7 +289,7 @@ func trees(t *testing.T, open Opener) {
 	h.same(len(all), 3)
 	want := fmt.Sprintf("15:garde-journal-1,36:%s,16:%d,12:token.issued,15:user:Zoë, 5:x,,5:c-app,5:u-ada,0:,0:,6:\uFFFD\uFFFD,2:{},43:", odd.ID, odd.At.UnixMicro())
 	for _, leaf := range all {
-		if leaf.Event == odd.ID && !strings.HasPrefix(string(leaf.Data), want) {
+		if leaf.Event == odd.ID && !strings.HasPrefix(leaf.Data, want) {
 			t.Errorf("a leaf is\n%s, want\n%s…", leaf.Data, want)
 		}
 	}
@@ -319,7 +319,7 @@ func trees(t *testing.T, open Opener) {
 	h.must(err)
 	h.same(of, all[1:2])
 
-	hashes := [][32]byte{sha256.Sum256(all[0].Data), sha256.Sum256(all[1].Data)}
+	hashes := [][32]byte{sha256.Sum256([]byte(all[0].Data)), sha256.Sum256([]byte(all[1].Data))}
 	tiles := []iam.Tile{{Hashes: hashes, Events: []string{middle, all[0].Event}}, {Level: 1, Number: 3, Hashes: hashes[:1]}}
 	wins := h.race(5, func() error { return h.Append(h.ctx, 0, 2, tiles, "checkpoint") }, iam.ErrRaced)
 	h.same(wins, 1)

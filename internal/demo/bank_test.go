@@ -158,8 +158,8 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 func TestMetadataThatIsNotBelieved(t *testing.T) {
 	for name, twist := range map[string]func(map[string]any){
 		"K04 no S256":                        func(m map[string]any) { m["code_challenge_methods_supported"] = []string{"plain"} },
-		"K05 another issuer":                 func(m map[string]any) { m["issuer"] = "https://evil.example" },
-		"K18 a token endpoint elsewhere":     func(m map[string]any) { m["token_endpoint"] = "https://evil.example/token" },
+		"K05 G14 another issuer":             func(m map[string]any) { m["issuer"] = "https://evil.example" },
+		"K18 G18 a token endpoint elsewhere": func(m map[string]any) { m["token_endpoint"] = "https://evil.example/token" },
 		"K18 an authorize page elsewhere":    func(m map[string]any) { m["authorization_endpoint"] = "https://evil.example/authorize" },
 		"K22 keys elsewhere":                 func(m map[string]any) { m["jwks_uri"] = "http://evil.example/jwks" },
 		"K23 a document that is far too big": func(m map[string]any) { m["x"] = strings.Repeat("x", 2<<20) },

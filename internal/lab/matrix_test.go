@@ -113,7 +113,7 @@ func controls() map[string]control {
 		"X16 the client is removed from the recipe": {func(_ *testing.T, n *lab.Node, r *rights) {
 			n.Change(clients(func(c map[string]recipe.Client) { delete(c, r.client) }))
 		}, all, asItWas, false},
-		"X15 the client loses its scopes by a new recipe": {func(_ *testing.T, n *lab.Node, r *rights) {
+		"A14 X15 the client loses its scopes by a new recipe": {func(_ *testing.T, n *lab.Node, r *rights) {
 			n.Change(clients(func(c map[string]recipe.Client) {
 				less := c[r.client]
 				less.Scopes = []string{"openid", "profile", "ledger.read"}

@@ -296,3 +296,28 @@ func TestAnRSAKeySignsByPSSOnly(t *testing.T) {
 		})
 	}
 }
+
+// TestR21R22ErrorsBeforeSignIn: before anybody has signed in, an error goes to the address that the recipe or an
+// administrator wrote down for that client, letter by letter, or it is shown here.
+func TestR21R22ErrorsBeforeSignIn(t *testing.T) {
+	h := lab.New(t, lab.Options{})
+	for name, change := range map[string][2]string{
+		"R21 a bad scope": {"scope", "nothing"}, "R21 a bad response_type": {"response_type", "token"}, "R22 prompt=none": {"prompt", "none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, client := range []string{lab.WebA, lab.WebKey, lab.Browser} {
+				ask := lab.Ask(client)
+				ask.Set(change[0], change[1])
+				if sent, ok := h.Authorize(nil, ask).Sent(lab.Redirect(client)); !ok || sent.Get("error") == "" || sent.Get("iss") != h.Issuer {
+					t.Errorf("%s: it sent %v", client, sent)
+				}
+				for _, evil := range []string{"https://evil.example/cb", lab.Redirect(client) + ".evil.example", lab.Redirect(client) + "/", lab.Redirect(lab.WebB), ""} {
+					ask.Set("redirect_uri", evil)
+					if reply := h.Authorize(nil, ask); reply.Status != 400 || reply.Header.Get("Location") != "" {
+						t.Errorf("%s: %d to %q for %q", client, reply.Status, reply.Header.Get("Location"), evil)
+					}
+				}
+			}
+		})
+	}
+}

@@ -116,7 +116,7 @@ func TestS25LinksLeadToTheConfiguredAddress(t *testing.T) {
 	}
 }
 
-func TestS27LinksAreOfOneKindAndTime(t *testing.T) {
+func TestS26S27LinksAreOfOneKindAndTime(t *testing.T) {
 	h := open(t)
 	h.person("u-alice", "alice", "alice@bank.example", right)
 	b := h.browser()

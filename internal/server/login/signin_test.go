@@ -182,7 +182,7 @@ func TestN02FormsAreOurs(t *testing.T) {
 	post(page.hidden("flow"), page.hidden("csrf")).to("/authorize?flow=")
 }
 
-func TestS10NothingIsProvedByAnOddForm(t *testing.T) {
+func TestS05S10NothingIsProvedByAnOddForm(t *testing.T) {
 	h := open(t)
 	h.person("u-alice", "alice", "", right)
 	b := h.browser()
@@ -210,7 +210,7 @@ func TestS10NothingIsProvedByAnOddForm(t *testing.T) {
 	b.get("/consent?flow=" + page.hidden("flow")).to("/authorize?flow=") // S05: no page of a later step without the first
 }
 
-func TestS18ThrottleSparesTheOwner(t *testing.T) {
+func TestS17S18ThrottleSparesTheOwner(t *testing.T) {
 	h := open(t)
 	h.person("u-alice", "alice", "alice@bank.example", right)
 	owner := h.browser()

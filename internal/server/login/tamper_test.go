@@ -51,3 +51,24 @@ func TestS28NobodySetsMoreThanTheFormIsFor(t *testing.T) {
 		t.Errorf("it became %+v", after)
 	}
 }
+
+// Nothing of an address gets into a page as script, because the pages have none.
+func TestN10NoPageRunsWhatItsAddressSays(t *testing.T) {
+	h := open(t)
+	h.person("u-alice", "alice", "alice@bank.example", right)
+	b := h.browser()
+	const payload = "%3Cscript%3Ealert(1)%3C%2Fscript%3E"
+	at := b.get(ask("own", "state", "<script>alert(1)</script>", "login_hint", `"><script>alert(1)</script>`))
+	pages := []string{
+		at.location + "&returnUrl=javascript:alert(1)&x=" + payload, "/signup?x=" + payload, "/forgot?email=" + payload, "/link/reset?token=" + payload,
+		"/authorize?client_id=" + payload, "/account?" + payload, "/signin?flow=" + payload,
+	}
+	for _, path := range pages {
+		got := b.follow(b.get(path)).lacks("<script", "javascript:")
+		if got.header.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: no policy", path)
+		}
+	}
+	b.enter("alice")
+	b.get("/account#" + payload).lacks("<script")
+}

@@ -72,6 +72,9 @@ func (t *tx) Later(query string, args ...any) error {
 	return nil
 }
 
+// Alone: each connection is a writer.
+func (t *tx) Alone() bool { return false }
+
 func (t *tx) Hint() { t.hint = true }
 
 // waiting tells whether something has to be sent before the next statement.

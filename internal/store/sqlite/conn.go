@@ -233,6 +233,9 @@ func (t *tx) Later(query string, args ...any) error {
 	return err
 }
 
+// Alone: there is one writer.
+func (t *tx) Alone() bool { return true }
+
 func (t *tx) Hint() { t.hint = true }
 
 func (t *tx) seen(err error) error {

@@ -12,11 +12,11 @@ import (
 // So it is told, for every key there is: the tenant selects all, each further column few, and a whole unique key one row.
 // Indexes on a part of a table are told to be short. These figures are never measured, so plans never change by themselves.
 const figures = `INSERT INTO sqlite_stat1 (tbl, idx, stat)
-	SELECT m.name, CASE l.origin WHEN 'pk' THEN m.name ELSE l.name END,
+	SELECT m.name, CASE WHEN l.origin = 'pk' AND t.wr THEN m.name ELSE l.name END,
 		CASE WHEN l.partial THEN '1000 1000' ELSE '1000000 1000000' END || COALESCE((
 			SELECT group_concat(CASE WHEN l."unique" AND c.seqno = (SELECT max(seqno) FROM pragma_index_info(l.name)) THEN ' 1' ELSE ' 10' END, '')
 			FROM pragma_index_info(l.name) c WHERE c.seqno > 0), '')
-	FROM sqlite_schema m JOIN pragma_index_list(m.name) l
+	FROM sqlite_schema m JOIN pragma_table_list(m.name) t JOIN pragma_index_list(m.name) l
 	WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name NOT LIKE 'goose%'`
 
 // tellPlanner writes the figures anew: the schema may have grown.

@@ -54,9 +54,8 @@ func (t *Tenant) Epoch(ctx context.Context) (string, error) {
 		return epoch, err
 	}
 	err = t.deed(ctx, nil, func(d *deed) error {
-		err := d.Later(`INSERT INTO house (tenant, name, value) VALUES ($1, $2, $3) ON CONFLICT (tenant, name) DO NOTHING`,
+		return d.Later(`INSERT INTO house (tenant, name, value) VALUES ($1, $2, $3) ON CONFLICT (tenant, name) DO NOTHING`,
 			d.tenant, wordEpoch, rand.Text())
-		return err
 	})
 	if err != nil {
 		return "", err
@@ -81,9 +80,8 @@ func (t *Tenant) word(ctx context.Context, name string) (value string, found boo
 }
 
 func (d *deed) setWord(name, value string) error {
-	err := d.Later(`INSERT INTO house (tenant, name, value) VALUES ($1, $2, $3)
+	return d.Later(`INSERT INTO house (tenant, name, value) VALUES ($1, $2, $3)
 		ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value`, d.tenant, name, value)
-	return err
 }
 
 // Wait returns when a change may have come: a hint.

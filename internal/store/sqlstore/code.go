@@ -95,13 +95,10 @@ func readCode(tx Tx, tenant string, value iam.CodeHash) (code iam.Code, spent in
 	var client, user, session, id, body string
 	var grantCreated, grantExpires, created, expires int64
 	code.Hash = value
-	found, err := one(tx, `SELECT k.client, k.user_id, k.session, k.redirect_uri, k.challenge, k.grant_id, k.body, k.grant_created,
+	err = only(tx, iam.ErrNotFound, `SELECT k.client, k.user_id, k.session, k.redirect_uri, k.challenge, k.grant_id, k.body, k.grant_created,
 		k.grant_expires, k.created, k.expires, k.spent, (`+codeClientStands+` AND `+codeUserStands+`)
 		FROM codes k WHERE k.tenant = $1 AND k.hash = $2`, []any{tenant, hash(value)}, &client, &user, &session, &code.RedirectURI,
 		&code.Challenge, &id, &body, &grantCreated, &grantExpires, &created, &expires, &spent, &stands)
-	if err == nil && !found {
-		err = iam.ErrNotFound
-	}
 	if err != nil {
 		return iam.Code{}, 0, false, err
 	}
@@ -134,7 +131,11 @@ func codeSpending(tenant string, issue iam.Issue) []Statement {
 
 // spendCode spends a code or finds out why not. done is true when the deed is decided (a verdict).
 func (d *deed) spendCode(issue iam.Issue) (done bool, err error) {
-	for _, step := range codeSpending(d.tenant, issue) {
+	steps := codeSpending(d.tenant, issue)
+	if d.Alone() {
+		steps = steps[1:] // there is nobody to be held up
+	}
+	for _, step := range steps {
 		err := d.step(errUnmet, step)
 		if errors.Is(err, errUnmet) {
 			return true, d.whyNotCode(issue)

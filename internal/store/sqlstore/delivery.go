@@ -45,8 +45,7 @@ func (t *Tenant) Due(ctx context.Context, now, hold time.Time, most int) ([]iam.
 // Delivered forgets a message that was sent; it may be gone already.
 func (t *Tenant) Delivered(ctx context.Context, id string) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		err := d.Later(`DELETE FROM deliveries WHERE tenant = $1 AND id = $2`, d.tenant, id)
-		return err
+		return d.Later(`DELETE FROM deliveries WHERE tenant = $1 AND id = $2`, d.tenant, id)
 	})
 }
 

@@ -43,7 +43,7 @@ func (d *deed) endUser(user, keep string, entirely bool) error {
 		err = d.do(
 			stmt(`UPDATE sessions SET user_era = user_era + 1 WHERE tenant = $1 AND id = $2 AND user_id = $3`, d.tenant, keep, user),
 			stmt(`UPDATE grants SET user_era = user_era + 1 WHERE tenant = $1 AND user_id = $2 AND session = $3`, d.tenant, user, keep),
-			stmt(`UPDATE codes SET user_era = user_era + 1 WHERE tenant = $1 AND user_id = $2 AND session = $3`, d.tenant, user, keep),
+			stmt(`UPDATE codes SET user_era = user_era + 1 WHERE tenant = $1 AND user_id = $2 AND session = $3 AND spent = 0`, d.tenant, user, keep),
 		)
 	}
 	if err != nil {
@@ -67,12 +67,14 @@ func (d *deed) endUser(user, keep string, entirely bool) error {
 
 // endSession ends a session, its flows and the grants that were not to outlive it.
 func (d *deed) endSession(id string) error {
-	if id == "" {
-		return nil
+	var user string
+	found, err := one(d, `SELECT user_id FROM sessions WHERE tenant = $1 AND id = $2`, []any{d.tenant, id}, &user)
+	if err != nil || !found { // a session is kept until nothing that was born of it can live
+		return err
 	}
-	err := d.do(
+	err = d.do(
 		stmt(`DELETE FROM flows WHERE tenant = $1 AND session = $2 AND session <> ''`, d.tenant, id),
-		stmt(`DELETE FROM codes WHERE tenant = $1 AND session = $2 AND spent = 0`, d.tenant, id),
+		stmt(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND session = $3 AND spent = 0`, d.tenant, user, id),
 	)
 	if err != nil {
 		return err
@@ -80,8 +82,8 @@ func (d *deed) endSession(id string) error {
 	if err := d.ended(iam.ChangeSession, `DELETE FROM sessions WHERE tenant = $1 AND id = $2 RETURNING id`, d.tenant, id); err != nil {
 		return err
 	}
-	return d.ended(iam.ChangeGrant, `UPDATE grants SET revoked = $3 WHERE tenant = $1 AND session = $2 AND session <> '' AND revoked = 0
-		RETURNING id`, d.tenant, id, micro(d.now))
+	return d.ended(iam.ChangeGrant, `UPDATE grants SET revoked = $3 WHERE tenant = $1 AND user_id = $4 AND session = $2 AND revoked = 0
+		RETURNING id`, d.tenant, id, micro(d.now), user)
 }
 
 // endGrant ends a grant; it tells whether one stood. An ended one stays ended.

@@ -47,6 +47,8 @@ type Tx interface {
 	Later(query string, args ...any) error
 	// Query calls each for every row; an error of each ends it.
 	Query(query string, args []any, each func(Row) error) error
+	// Alone tells that no other deed runs beside this one: there is nobody to be kept from a row.
+	Alone() bool
 	// Hint wakes those who wait, once committed.
 	Hint()
 }

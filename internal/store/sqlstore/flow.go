@@ -12,10 +12,9 @@ import (
 // AddFlow keeps a login transaction.
 func (t *Tenant) AddFlow(ctx context.Context, flow iam.Flow) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		err := d.Later(`INSERT INTO flows (tenant, hash, browser, client, query, user_id, session, asked, created, expires)
+		return d.Later(`INSERT INTO flows (tenant, hash, browser, client, query, user_id, session, asked, created, expires)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, d.tenant, hash(flow.Hash), flow.Browser.String(), Clean(flow.Client),
 			Clean(flow.Query), flow.User, flow.Session, join(flow.Asked), micro(flow.Created), micro(flow.Expires))
-		return err
 	})
 }
 
@@ -25,14 +24,10 @@ func (t *Tenant) Flow(ctx context.Context, value iam.FlowHash, browser iam.Diges
 	err := t.read(ctx, func(tx Tx) error {
 		var kept, asked string
 		var created, expires int64
-		found, err := one(tx, `SELECT browser, client, query, user_id, session, asked, created, expires FROM flows
+		if err := only(tx, iam.ErrNotFound, `SELECT browser, client, query, user_id, session, asked, created, expires FROM flows
 			WHERE tenant = $1 AND hash = $2 AND expires > $3`, []any{t.id, hash(value), micro(now)},
-			&kept, &flow.Client, &flow.Query, &flow.User, &flow.Session, &asked, &created, &expires)
-		if err != nil {
+			&kept, &flow.Client, &flow.Query, &flow.User, &flow.Session, &asked, &created, &expires); err != nil {
 			return err
-		}
-		if !found {
-			return iam.ErrNotFound
 		}
 		sum, err := digest(kept)
 		if err != nil {
@@ -62,8 +57,7 @@ func (t *Tenant) SetFlow(ctx context.Context, flow iam.Flow) error {
 // EndFlow ends a flow; it may have ended already.
 func (t *Tenant) EndFlow(ctx context.Context, value iam.FlowHash) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		err := d.Later(`DELETE FROM flows WHERE tenant = $1 AND hash = $2`, d.tenant, hash(value))
-		return err
+		return d.Later(`DELETE FROM flows WHERE tenant = $1 AND hash = $2`, d.tenant, hash(value))
 	})
 }
 
@@ -114,8 +108,8 @@ func (t *Tenant) GiveConsent(ctx context.Context, consent iam.Consent, events ..
 }
 
 func (d *deed) giveConsent(consent iam.Consent) error {
-	// The update keeps two consents that come at once from forgetting each other's scopes.
-	if err := d.must(iam.ErrNotFound, `UPDATE users SET era = era WHERE tenant = $1 AND id = $2 AND NOT removed`, d.tenant, consent.User); err != nil {
+	// Holding the person keeps two consents that come at once from forgetting each other's scopes.
+	if err := d.hold(iam.ErrNotFound, consent.User, ` AND NOT removed`); err != nil {
 		return err
 	}
 	before, err := readConsents(d, `SELECT user_id, client, scope, given FROM consents WHERE tenant = $1 AND user_id = $2 AND client = $3`,
@@ -131,17 +125,16 @@ func (d *deed) giveConsent(consent iam.Consent) error {
 	if given == 0 {
 		given = micro(d.now)
 	}
-	err = d.Later(`INSERT INTO consents (tenant, user_id, client, scope, given) VALUES ($1, $2, $3, $4, $5)
+	return d.Later(`INSERT INTO consents (tenant, user_id, client, scope, given) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (tenant, user_id, client) DO UPDATE SET scope = excluded.scope, given = excluded.given`,
 		d.tenant, consent.User, consent.Client, scope.String(), given)
-	return err
 }
 
 // RevokeConsent forgets a consent and ends what the client holds for that person. ErrNotFound if there is neither.
 func (t *Tenant) RevokeConsent(ctx context.Context, user, client string, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
-		// The update waits for codes of this person that are just being redeemed.
-		if err := d.must(iam.ErrNotFound, `UPDATE users SET era = era WHERE tenant = $1 AND id = $2`, d.tenant, user); err != nil {
+		// It waits for codes of this person that are just being redeemed.
+		if err := d.hold(iam.ErrNotFound, user, ``); err != nil {
 			return err
 		}
 		forgot, err := d.Exec(`DELETE FROM consents WHERE tenant = $1 AND user_id = $2 AND client = $3`, d.tenant, user, client)

@@ -89,11 +89,7 @@ func (t *Tenant) RevokeGrant(ctx context.Context, id string, events ...journal.E
 			return err
 		}
 		d.events = nil
-		found, err := one(d, `SELECT id FROM grants WHERE tenant = $1 AND id = $2`, []any{d.tenant, id}, new(string))
-		if err == nil && !found {
-			return iam.ErrNotFound
-		}
-		return err
+		return only(d, iam.ErrNotFound, `SELECT id FROM grants WHERE tenant = $1 AND id = $2`, []any{d.tenant, id}, new(string))
 	})
 }
 
@@ -101,10 +97,9 @@ func (t *Tenant) RevokeGrant(ctx context.Context, id string, events ...journal.E
 func (t *Tenant) RevokeToken(ctx context.Context, id string, until time.Time, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
 		d.changes = append(d.changes, iam.Change{Kind: iam.ChangeToken, ID: id, Until: until})
-		err := d.Later(`INSERT INTO ended_tokens (tenant, id, until) VALUES ($1, $2, $3)
+		return d.Later(`INSERT INTO ended_tokens (tenant, id, until) VALUES ($1, $2, $3)
 			ON CONFLICT (tenant, id) DO UPDATE SET until = excluded.until WHERE ended_tokens.until < excluded.until`,
 			d.tenant, Clean(id), micro(until))
-		return err
 	})
 }
 

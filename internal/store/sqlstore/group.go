@@ -28,9 +28,8 @@ func (t *Tenant) ListGroups(ctx context.Context, page iam.Page) ([]iam.Group, er
 // PutGroup adds a group or changes what it says.
 func (t *Tenant) PutGroup(ctx context.Context, group iam.Group, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
-		err := d.Later(`INSERT INTO user_groups (tenant, name, say, created) VALUES ($1, $2, $3, $4)
+		return d.Later(`INSERT INTO user_groups (tenant, name, say, created) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (tenant, name) DO UPDATE SET say = excluded.say`, d.tenant, Clean(group.Name), Clean(group.Say), micro(d.now))
-		return err
 	})
 }
 
@@ -53,12 +52,9 @@ func (t *Tenant) RemoveGroup(ctx context.Context, name string, events ...journal
 func (t *Tenant) GroupMembers(ctx context.Context, name string, page iam.Page) ([]iam.User, error) {
 	var users []iam.User
 	err := t.read(ctx, func(tx Tx) error {
-		found, err := one(tx, `SELECT name FROM user_groups WHERE tenant = $1 AND name = $2`, []any{t.id, Clean(name)}, new(string))
+		err := only(tx, iam.ErrNotFound, `SELECT name FROM user_groups WHERE tenant = $1 AND name = $2`, []any{t.id, Clean(name)}, new(string))
 		if err != nil {
 			return err
-		}
-		if !found {
-			return iam.ErrNotFound
 		}
 		users, err = readUsers(tx, t.id, userColumns+` JOIN members m ON m.tenant = u.tenant AND m.user_id = u.id
 			WHERE u.tenant = $1 AND m.name = $2 AND u.id > $3 AND NOT u.removed ORDER BY u.id LIMIT $4`,
@@ -79,7 +75,6 @@ func (t *Tenant) SetMember(ctx context.Context, name, user string, member bool, 
 		if member {
 			return d.addMember(name, user)
 		}
-		err := d.Later(`DELETE FROM members WHERE tenant = $1 AND user_id = $2 AND name = $3`, d.tenant, user, name)
-		return err
+		return d.Later(`DELETE FROM members WHERE tenant = $1 AND user_id = $2 AND name = $3`, d.tenant, user, name)
 	})
 }

@@ -81,26 +81,20 @@ func (d *deed) prove(issue iam.Issue) (done bool, err error) {
 
 // stand asks whether client, user and session stand, when nothing is spent.
 func (d *deed) stand(issue iam.Issue) error {
-	found, err := one(d, `SELECT 1 FROM clients WHERE tenant = $1 AND id = $2 AND NOT disabled AND NOT removed`,
+	err := only(d, iam.ErrRevoked, `SELECT 1 FROM clients WHERE tenant = $1 AND id = $2`+standing,
 		[]any{d.tenant, issue.Client}, new(int64))
-	if err == nil && !found {
-		return iam.ErrRevoked
-	}
 	if err != nil || issue.User == "" && issue.Session == "" {
 		return err
 	}
-	if err := d.must(iam.ErrRevoked, `UPDATE users SET era = era WHERE tenant = $1 AND id = $2 AND NOT disabled AND NOT removed`,
-		d.tenant, issue.User); err != nil || issue.Session == "" {
+	if err := d.hold(iam.ErrRevoked, issue.User, standing); err != nil || issue.Session == "" {
 		return err
 	}
-	found, err = one(d, `SELECT 1 FROM sessions s JOIN users u ON u.tenant = s.tenant AND u.id = s.user_id AND u.era = s.user_era
+	return only(d, iam.ErrRevoked, `SELECT 1 FROM sessions s JOIN users u ON u.tenant = s.tenant AND u.id = s.user_id AND u.era = s.user_era
 		WHERE s.tenant = $1 AND s.id = $2 AND s.user_id = $3 AND s.expires > $4`,
 		[]any{d.tenant, issue.Session, issue.User, micro(issue.Now)}, new(int64))
-	if err == nil && !found {
-		return iam.ErrRevoked
-	}
-	return err
 }
+
+const standing = ` AND NOT disabled AND NOT removed`
 
 // plain tells whether nothing but journal rows is kept: a client's own signed token, the most frequent deed of all.
 func plain(issue iam.Issue) bool {

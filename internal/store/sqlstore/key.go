@@ -31,10 +31,9 @@ func (t *Tenant) AddKey(ctx context.Context, key iam.Key, events ...journal.Even
 
 func (d *deed) addKey(key iam.Key) error {
 	d.change(iam.ChangedKeys, key.ID)
-	err := d.Later(`INSERT INTO signing_keys (tenant, id, alg, public, sealed, created, activates, retires, removed)
+	return d.Later(`INSERT INTO signing_keys (tenant, id, alg, public, sealed, created, activates, retires, removed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, d.tenant, key.ID, key.Alg, key.Public, key.Sealed, micro(key.Created),
 		micro(key.Activates), micro(key.Retires), micro(key.Removed))
-	return err
 }
 
 // SetKey changes the times of a key, or its sealed part. A key whose removal has come also ends its tokens.

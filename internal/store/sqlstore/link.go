@@ -45,12 +45,8 @@ func readLink(tx Tx, query string, args ...any) (iam.Link, error) {
 	var link iam.Link
 	var hashed, kind string
 	var created, expires int64
-	found, err := one(tx, query, args, &hashed, &kind, &link.User, &link.Email, &link.Flow, &created, &expires)
-	if err != nil {
+	if err := only(tx, iam.ErrNotFound, query, args, &hashed, &kind, &link.User, &link.Email, &link.Flow, &created, &expires); err != nil {
 		return iam.Link{}, err
-	}
-	if !found {
-		return iam.Link{}, iam.ErrNotFound
 	}
 	sum, err := digest(hashed)
 	link.Hash, link.Kind, link.Created, link.Expires = iam.LinkHash(sum), iam.LinkKind(kind), at(created), at(expires)

@@ -10,11 +10,10 @@ import (
 // Beat says that a node runs, and how it follows.
 func (t *Tenant) Beat(ctx context.Context, node iam.Node) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		err := d.Later(`INSERT INTO nodes (tenant, id, name, role, revision, ready, problem, seen) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		return d.Later(`INSERT INTO nodes (tenant, id, name, role, revision, ready, problem, seen) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name, role = excluded.role, revision = excluded.revision,
 			ready = excluded.ready, problem = excluded.problem, seen = excluded.seen`, d.tenant, node.ID, Clean(node.Name), node.Role,
 			node.Revision, node.Ready, Clean(node.Problem), micro(node.Seen))
-		return err
 	})
 }
 
@@ -38,8 +37,7 @@ func (t *Tenant) ListNodes(ctx context.Context, since time.Time) ([]iam.Node, er
 // LeaveNode forgets a node that has stopped.
 func (t *Tenant) LeaveNode(ctx context.Context, id string) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		err := d.Later(`DELETE FROM nodes WHERE tenant = $1 AND id = $2`, d.tenant, id)
-		return err
+		return d.Later(`DELETE FROM nodes WHERE tenant = $1 AND id = $2`, d.tenant, id)
 	})
 }
 

@@ -12,11 +12,8 @@ func (t *Tenant) Password(ctx context.Context, user string) (iam.Password, error
 	password := iam.Password{User: user}
 	var changed int64
 	err := t.read(ctx, func(tx Tx) error {
-		found, err := one(tx, `SELECT phc, changed FROM passwords WHERE tenant = $1 AND user_id = $2`, []any{t.id, Clean(user)}, &password.PHC, &changed)
-		if err == nil && !found {
-			return iam.ErrNotFound
-		}
-		return err
+		return only(tx, iam.ErrNotFound, `SELECT phc, changed FROM passwords WHERE tenant = $1 AND user_id = $2`, []any{t.id, Clean(user)},
+			&password.PHC, &changed)
 	})
 	if err != nil {
 		return iam.Password{}, err
@@ -31,20 +28,16 @@ func (t *Tenant) SetPassword(ctx context.Context, password iam.Password, keep st
 }
 
 func (d *deed) setPassword(user, phc, keep string) error {
-	found, err := one(d, `SELECT id FROM users WHERE tenant = $1 AND id = $2 AND NOT removed`, []any{d.tenant, user}, new(string))
-	if err != nil {
+	if err := only(d, iam.ErrNotFound, `SELECT id FROM users WHERE tenant = $1 AND id = $2 AND NOT removed`, []any{d.tenant, user},
+		new(string)); err != nil {
 		return err
-	}
-	if !found {
-		return iam.ErrNotFound
 	}
 	if err := d.endUser(user, keep, false); err != nil {
 		return err
 	}
 	d.change(iam.ChangedUser, user)
-	err = d.Later(`INSERT INTO passwords (tenant, user_id, phc, changed) VALUES ($1, $2, $3, $4)
+	return d.Later(`INSERT INTO passwords (tenant, user_id, phc, changed) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (tenant, user_id) DO UPDATE SET phc = excluded.phc, changed = excluded.changed`, d.tenant, user, phc, micro(d.now))
-	return err
 }
 
 // Rehash replaces the PHC string of an unchanged password.

@@ -9,13 +9,14 @@ import (
 const grantSessionLives = `(COALESCE(NULLIF(g.session, ''), $5) = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = g.tenant
 	AND s.id = COALESCE(NULLIF(g.session, ''), $5) AND s.user_id = g.user_id AND s.user_era = g.user_era AND s.expires > $3))`
 
+const grantOfRefresh = ` WHERE g.tenant = $1 AND g.id = (SELECT r.grant_id FROM refreshes r WHERE r.tenant = $1 AND r.hash = $2)
+	AND g.client = $4 AND g.revoked = 0 AND g.expires > $3
+	AND ` + grantClientStands + ` AND ` + grantUserStands + ` AND ` + grantSessionLives
+
 // holdGrant holds the row of a refresh token's grant, on the condition that all stands: deeds of one family, and the
 // family's revocation, come one after the other, and after the revocation nothing works.
 func holdGrant(tenant string, issue iam.Issue) Statement {
-	return must(`UPDATE grants AS g SET used = $3 WHERE g.tenant = $1
-			AND g.id = (SELECT r.grant_id FROM refreshes r WHERE r.tenant = $1 AND r.hash = $2)
-			AND g.client = $4 AND g.revoked = 0 AND g.expires > $3
-			AND `+grantClientStands+` AND `+grantUserStands+` AND `+grantSessionLives,
+	return must(`UPDATE grants AS g SET used = used`+grantOfRefresh,
 		tenant, hash(issue.Refresh.Hash), micro(issue.Now), issue.Refresh.Client, issue.Session)
 }
 
@@ -31,7 +32,13 @@ func markRefresh(tenant string, issue iam.Issue) Statement {
 
 // useRefresh uses a refresh token. The grant is held first: whatever is asked of its tokens afterwards stays so.
 func (d *deed) useRefresh(issue iam.Issue) (done bool, err error) {
-	switch err := d.step(errUnmet, holdGrant(d.tenant, issue)); {
+	held := holdGrant(d.tenant, issue)
+	if d.Alone() {
+		err = only(d, errUnmet, `SELECT 1 FROM grants g`+grantOfRefresh, held.Args, new(int64))
+	} else {
+		err = d.step(errUnmet, held)
+	}
+	switch {
 	case errors.Is(err, errUnmet):
 		return true, d.whyNotGrant(issue)
 	case err != nil:

@@ -62,9 +62,8 @@ func (t *Tenant) readSessions(ctx context.Context, query string, args ...any) ([
 // StartSession keeps a session in the place of an old one. ErrRevoked if the person no longer stands.
 func (t *Tenant) StartSession(ctx context.Context, session iam.Session, old iam.SessionHash, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
-		// The update makes it wait for whoever is just disabling the person.
-		if err := d.must(iam.ErrRevoked, `UPDATE users SET era = era WHERE tenant = $1 AND id = $2 AND NOT disabled AND NOT removed`,
-			d.tenant, session.User); err != nil {
+		// Holding the person makes it wait for whoever is just disabling the person.
+		if err := d.hold(iam.ErrRevoked, session.User, standing); err != nil {
 			return err
 		}
 		if err := d.Later(`INSERT INTO sessions (tenant, id, hash, user_id, user_era, auth_time, amr, acr, agent, address, created, seen, expires)
@@ -93,8 +92,8 @@ func (d *deed) replaceSession(session iam.Session, old iam.SessionHash) error {
 	// The same person: what was born of the old session goes on, so nothing of it is in the feed.
 	return d.do(
 		stmt(`DELETE FROM sessions WHERE tenant = $1 AND id = $2`, d.tenant, id),
-		stmt(`UPDATE grants SET session = $3 WHERE tenant = $1 AND session = $2`, d.tenant, id, session.ID),
-		stmt(`UPDATE codes SET session = $3 WHERE tenant = $1 AND session = $2`, d.tenant, id, session.ID),
+		stmt(`UPDATE grants SET session = $3 WHERE tenant = $1 AND session = $2 AND user_id = $4`, d.tenant, id, session.ID, user),
+		stmt(`UPDATE codes SET session = $3 WHERE tenant = $1 AND session = $2 AND user_id = $4 AND spent = 0`, d.tenant, id, session.ID, user),
 		stmt(`UPDATE flows SET session = $3 WHERE tenant = $1 AND session = $2`, d.tenant, id, session.ID),
 	)
 }
@@ -102,8 +101,7 @@ func (d *deed) replaceSession(session iam.Session, old iam.SessionHash) error {
 // TouchSession remembers when a session was last seen.
 func (t *Tenant) TouchSession(ctx context.Context, id string, seen time.Time) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		err := d.Later(`UPDATE sessions SET seen = $3 WHERE tenant = $1 AND id = $2 AND seen < $3`, d.tenant, id, micro(seen))
-		return err
+		return d.Later(`UPDATE sessions SET seen = $3 WHERE tenant = $1 AND id = $2 AND seen < $3`, d.tenant, id, micro(seen))
 	})
 }
 

@@ -118,6 +118,14 @@ func (d *deed) must(otherwise error, query string, args ...any) error {
 	return err
 }
 
+// hold keeps others from a person's row until the deed ends, and answers otherwise if the person is not as asked.
+func (d *deed) hold(otherwise error, user, asked string) error {
+	if !d.Alone() {
+		return d.must(otherwise, `UPDATE users SET era = era WHERE tenant = $1 AND id = $2`+asked, d.tenant, user)
+	}
+	return only(d, otherwise, `SELECT 1 FROM users WHERE tenant = $1 AND id = $2`+asked, []any{d.tenant, user}, new(int64))
+}
+
 // do runs statements in order.
 func (d *deed) do(statements ...Statement) error {
 	for _, s := range statements {
@@ -150,4 +158,13 @@ func one(tx Tx, query string, args []any, dest ...any) (found bool, err error) {
 		return row.Scan(dest...)
 	})
 	return found, err
+}
+
+// only reads a single row, and answers otherwise when there is none.
+func only(tx Tx, otherwise error, query string, args []any, dest ...any) error {
+	found, err := one(tx, query, args, dest...)
+	if err == nil && !found {
+		return otherwise
+	}
+	return err
 }

@@ -161,16 +161,11 @@ func (d *deed) setGroups(user iam.User) error {
 
 // addMember adds one who may be a member already; ErrNotFound without the group.
 func (d *deed) addMember(group, user string) error {
-	found, err := one(d, `SELECT name FROM user_groups WHERE tenant = $1 AND name = $2`, []any{d.tenant, group}, new(string))
-	if err != nil {
+	if err := only(d, iam.ErrNotFound, `SELECT name FROM user_groups WHERE tenant = $1 AND name = $2`, []any{d.tenant, group}, new(string)); err != nil {
 		return err
 	}
-	if !found {
-		return iam.ErrNotFound
-	}
-	err = d.Later(`INSERT INTO members (tenant, user_id, name) VALUES ($1, $2, $3) ON CONFLICT (tenant, user_id, name) DO NOTHING`,
+	return d.Later(`INSERT INTO members (tenant, user_id, name) VALUES ($1, $2, $3) ON CONFLICT (tenant, user_id, name) DO NOTHING`,
 		d.tenant, user, group)
-	return err
 }
 
 // RemoveUser ends everything of a person and forgets all but the id.

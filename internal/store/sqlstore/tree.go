@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,15 +89,11 @@ func (t *Tenant) Count(ctx context.Context, after, upto string) (int64, error) {
 // Head says how far the tree has come.
 func (t *Tenant) Head(ctx context.Context) (iam.TreeHead, error) {
 	var head iam.TreeHead
-	err := t.store.Engine.Snapshot(ctx, func(tx Tx) error {
-		head = iam.TreeHead{}
-		if _, err := one(tx, `SELECT value FROM counters WHERE tenant = $1 AND name = 'tree'`, []any{t.id}, &head.Size); err != nil {
-			return err
-		}
-		if _, err := one(tx, `SELECT value FROM house WHERE tenant = $1 AND name = $2`, []any{t.id, wordCheckpoint}, &head.Checkpoint); err != nil {
-			return err
-		}
-		_, err := one(tx, `SELECT high FROM tree_tiles WHERE tenant = $1 ORDER BY high DESC LIMIT 1`, []any{t.id}, &head.Newest)
+	err := t.read(ctx, func(tx Tx) error {
+		_, err := one(tx, `SELECT COALESCE((SELECT value FROM counters WHERE tenant = $1 AND name = 'tree'), 0),
+			COALESCE((SELECT value FROM house WHERE tenant = $1 AND name = $2), ''),
+			COALESCE((SELECT high FROM tree_tiles WHERE tenant = $1 ORDER BY high DESC LIMIT 1), '')`,
+			[]any{t.id, wordCheckpoint}, &head.Size, &head.Checkpoint, &head.Newest)
 		return err
 	})
 	return head, err
@@ -105,13 +102,10 @@ func (t *Tenant) Head(ctx context.Context) (iam.TreeHead, error) {
 // Append keeps tiles and makes the tree larger, if size is its size, else ErrRaced.
 func (t *Tenant) Append(ctx context.Context, size, more int64, tiles []iam.Tile, checkpoint string) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		if size == 0 {
-			if err := d.Later(`INSERT INTO counters (tenant, name, value) VALUES ($1, 'tree', 0) ON CONFLICT (tenant, name) DO NOTHING`, d.tenant); err != nil {
-				return err
-			}
-		}
-		if err := d.must(iam.ErrRaced, `UPDATE counters SET value = value + $3 WHERE tenant = $1 AND name = 'tree' AND value = $2`,
-			d.tenant, size, more); err != nil {
+		if err := errors.Join(
+			d.Later(`INSERT INTO counters (tenant, name, value) VALUES ($1, 'tree', 0) ON CONFLICT (tenant, name) DO NOTHING`, d.tenant),
+			d.must(iam.ErrRaced, `UPDATE counters SET value = value + $3 WHERE tenant = $1 AND name = 'tree' AND value = $2`, d.tenant, size, more),
+		); err != nil {
 			return err
 		}
 		for _, tile := range tiles {

@@ -46,6 +46,9 @@ func checkClients(r *reading) {
 	for name, client := range r.recipe.Clients {
 		at := path("clients").key(name)
 		r.name(at, name)
+		if likeUser(name) { // in a token, sub is either: nobody may take one for the other (RFC 9068 section 5)
+			r.fault(at, show(name)+" looks like the id of a user", "choose a name that says what the client is")
+		}
 		if _, known := grantsOf[client.Type]; !known {
 			r.fault(at.key("type"), "there is no type "+show(string(client.Type)), "the types are web, native, browser, service")
 		}
@@ -63,6 +66,20 @@ func checkClients(r *reading) {
 			r.finding(at.key("rotate"), "the refresh tokens of this type always rotate", "leave rotate out")
 		}
 	}
+}
+
+// likeUser tells whether a name has the form of a user's id, which is a UUID.
+func likeUser(name string) bool {
+	groups := strings.Split(name, "-")
+	if len(groups) != 5 || strings.Trim(name, "0123456789abcdef-") != "" {
+		return false
+	}
+	for i, long := range [...]int{8, 4, 4, 4, 12} {
+		if len(groups[i]) != long {
+			return false
+		}
+	}
+	return true
 }
 
 // nobodySignsIn refuses what only makes sense with a person.

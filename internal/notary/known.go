@@ -36,7 +36,7 @@ func slotOfEvent(id string) (slot int64, ok bool) {
 		return 0, false
 	}
 	low, err := strconv.ParseUint(id[9:13], 16, 16)
-	return int64(high<<16|low) >> slotBits, err == nil
+	return int64(high<<16|low) >> slotBits, err == nil //nolint:gosec // 48 bits
 }
 
 // begin is an id before all of a slot's, and after all of those before it: no event has it, for it has no version.

@@ -61,10 +61,11 @@ func (t *Tenant) LeavesOf(ctx context.Context, events []string) ([]iam.Leaf, err
 		args[0] = t.id
 		places := make([]string, iam.TileSize)
 		for i := range places {
-			places[i], args[i+1] = "$"+strconv.Itoa(i+2), ""
+			id := "" // no event's: the statement always has the same shape
 			if i < len(some) {
-				args[i+1] = some[i]
+				id = some[i]
 			}
+			places[i], args[i+1] = "$"+strconv.Itoa(i+2), id //nolint:gosec // args is one longer than places
 		}
 		leaves, err := t.leaves(ctx, selectLeaf+` AND j.id IN (`+strings.Join(places, ", ")+`)`, args)
 		if err != nil {

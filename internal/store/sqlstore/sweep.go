@@ -27,8 +27,8 @@ func sweeping(tenant string, now time.Time) []Statement {
 		// A session outlives itself by the window: what was born of it can still be ended with it.
 		stmt(`DELETE FROM sessions WHERE tenant = $1 AND id IN (SELECT id FROM sessions WHERE tenant = $1 AND expires < $2 LIMIT $3)`,
 			tenant, micro(now.Add(-replayWindow)), batch),
-		stmt(`DELETE FROM refreshes WHERE tenant = $1 AND hash IN (SELECT r.hash FROM refreshes r JOIN grants g ON g.tenant = r.tenant
-			AND g.id = r.grant_id WHERE g.tenant = $1 AND g.expires < $2 LIMIT $3)`, tenant, n, batch),
+		stmt(`DELETE FROM refreshes WHERE tenant = $1 AND hash IN (SELECT hash FROM refreshes WHERE tenant = $1
+			AND grant_id IN (SELECT id FROM grants WHERE tenant = $1 AND expires < $2) LIMIT $3)`, tenant, n, batch),
 		// A grant outlives its refresh tokens by the replay window: its last access tokens can still be revoked.
 		stmt(`DELETE FROM grants WHERE tenant = $1 AND id IN (SELECT g.id FROM grants g WHERE g.tenant = $1 AND g.expires < $2
 			AND NOT EXISTS (SELECT 1 FROM refreshes r WHERE r.tenant = g.tenant AND r.grant_id = g.id) LIMIT $3)`, tenant, micro(now.Add(-replayWindow)), batch),

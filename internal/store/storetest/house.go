@@ -360,6 +360,11 @@ func sweeps(t *testing.T, open Opener) {
 	if n < 3 { // the code, the access token, the ended token
 		t.Fatalf("swept %d", n)
 	}
+	h.clock.Pass(8 * time.Hour) // the session is over, but what was born of it can still be ended with it
+	_, err = h.Sweep(h.ctx, h.clock.Now())
+	h.must(err)
+	h.must(h.EndSession(h.ctx, session.ID))
+	h.wantChanges(iam.ChangeGrant, got.code.Grant.ID)
 	h.want(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", Code: proofOf(got.code)}), iam.ErrSpent) // still remembered
 	h.clock.Pass(60 * 24 * time.Hour)
 	for n = 1; n > 0; {

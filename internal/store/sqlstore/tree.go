@@ -65,7 +65,7 @@ func (t *Tenant) LeavesOf(ctx context.Context, events []string) ([]iam.Leaf, err
 			if i < len(some) {
 				id = some[i]
 			}
-			places[i], args[i+1] = "$"+strconv.Itoa(i+2), id //nolint:gosec // args is one longer than places
+			places[i], args[i+1] = "$"+strconv.Itoa(i+2), id
 		}
 		leaves, err := t.leaves(ctx, selectLeaf+` AND j.id IN (`+strings.Join(places, ", ")+`)`, args)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,11 @@ type Engine struct {
 	gone chan struct{}
 	shut atomic.Bool
 	busy atomic.Int64 // deeds and look-ups under way or waiting for a connection
+
+	alive   context.Context //nolint:containedctx // the engine's own life, which its gatherers share
+	singles chan *single
+
+	gathering sync.WaitGroup
 }
 
 var _ sqlstore.Engine = (*Engine)(nil)
@@ -74,7 +80,13 @@ func Open(ctx context.Context, dsn string) (*Engine, error) {
 		return nil, fmt.Errorf("connect to the database: %w", explain(err))
 	}
 	alive, stop := context.WithCancel(context.Background())
-	e := &Engine{pool: pool, news: &listener{config: config.ConnConfig.Copy()}, stop: stop, gone: make(chan struct{})}
+	e := &Engine{
+		pool: pool, news: &listener{config: config.ConnConfig.Copy()}, stop: stop, gone: make(chan struct{}),
+		alive: alive, singles: make(chan *single, maxBusy),
+	}
+	for range gatherers {
+		e.gathering.Go(e.gather)
+	}
 	go func() {
 		defer close(e.gone)
 		e.news.run(alive)
@@ -153,12 +165,12 @@ func (e *Engine) Together(ctx context.Context, statements ...sqlstore.Statement)
 	}
 	defer e.leave()
 	changed := make([]int64, len(statements))
+	if len(statements) == 1 {
+		var err error
+		changed[0], err = e.alone(ctx, statements[0])
+		return changed, err
+	}
 	err := retry(ctx, func() error {
-		if len(statements) == 1 {
-			tag, err := e.pool.Exec(ctx, statements[0].Query, statements[0].Args...)
-			changed[0] = tag.RowsAffected()
-			return err
-		}
 		batch := &pgx.Batch{}
 		for i, s := range statements {
 			batch.Queue(s.Query, s.Args...).Exec(func(tag pgconn.CommandTag) error {
@@ -239,6 +251,7 @@ func (e *Engine) Close() error {
 	}
 	e.stop()
 	<-e.gone
+	e.gathering.Wait()
 	e.pool.Close()
 	return nil
 }

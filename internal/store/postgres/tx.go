@@ -13,7 +13,10 @@ import (
 	"github.com/gardeauth/garde/internal/store/sqlstore"
 )
 
-var errBusy = errors.New("too many deeds wait")
+var (
+	errBusy = errors.New("too many deeds wait")
+	errShut = errors.New("the storage is closing")
+)
 
 // laterAtMost bounds what waits to be sent: a deed may be as long as a restore.
 const laterAtMost = 128

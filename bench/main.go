@@ -76,7 +76,8 @@ type bench struct {
 // row is one line of the table.
 type row struct {
 	name            string
-	ours, reference float64 // what was compared: per second, or the value itself
+	ours, reference float64 // medians of what was compared: per second, or the value itself
+	ratio           float64 // median of the rounds' ratios
 	limit           float64
 	unit            string // empty: a ratio
 }
@@ -85,7 +86,7 @@ func (r row) figure() float64 {
 	if r.unit != "" {
 		return r.ours
 	}
-	return r.ours / r.reference
+	return r.ratio
 }
 
 func (r row) ok() bool {

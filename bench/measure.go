@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// ratio measures one row: ours and a reference in turn, in rounds, and compares the medians.
+// ratio measures one row: ours and a reference in turn, in rounds. The two stretches of a round stand next to each other in
+// time, so what the machine does to one it does to the other: the figure is the median of the rounds' ratios.
 func (b *bench) ratio(ctx context.Context, name string, limit float64, ours side, reference string, theirs side, args ...string) error {
 	if !b.wants(name) {
 		return nil
@@ -45,7 +46,11 @@ func (b *bench) ratio(ctx context.Context, name string, limit float64, ours side
 	if b.profiles != "" {
 		return nil
 	}
-	b.rows = append(b.rows, row{name: name, ours: median(own), reference: median(bare), limit: limit})
+	shares := make([]float64, len(own))
+	for i := range own {
+		shares[i] = own[i] / bare[i]
+	}
+	b.rows = append(b.rows, row{name: name, ours: median(own), reference: median(bare), ratio: median(shares), limit: limit})
 	if b.verbose {
 		fmt.Fprintf(os.Stderr, "%s: %.2f\n", name, b.rows[len(b.rows)-1].figure())
 	}

@@ -156,7 +156,7 @@ func TestEveryEdgeAndBanNamesRoomsOfThePlan(t *testing.T) {
 func TestTheGatePinsWhatItBrings(t *testing.T) {
 	t.Parallel()
 	if built, err := filepath.Glob("gate/*.go"); err != nil || len(built) == 0 {
-		t.Skip("gate/ is not built yet")
+		t.Fatal("gate/ has gone")
 	}
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./gate/...")
 	out, err := list.Output()

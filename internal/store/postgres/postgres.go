@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -165,7 +166,7 @@ func (e *Engine) Together(ctx context.Context, statements ...sqlstore.Statement)
 	}
 	defer e.leave()
 	changed := make([]int64, len(statements))
-	if len(statements) == 1 {
+	if len(statements) == 1 && strings.HasPrefix(statements[0].Query, "INSERT ") { // what may wait for a row's lock waits alone
 		var err error
 		changed[0], err = e.alone(ctx, statements[0])
 		return changed, err

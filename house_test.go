@@ -8,7 +8,7 @@ var floors = []floor{
 	{"words", []string{"oauth", "jose", "/recipe", "journal", "level", "ssf", "authzen"}},
 	{"nouns", []string{"iam", "seal", "profile"}},
 	{"keepers", []string{
-		"store", "store/sqlstore", "store/sqlite", "store/postgres", "store/storetest", "store/storetest/pgtest",
+		"store", "store/migrate", "store/sqlstore", "store/sqlite", "store/postgres", "store/storetest", "store/storetest/pgtest",
 		"keys", "web", "assurance", "assurance/signal", "fetch", "once", "limit", "password", "chain",
 	}},
 	{"mechanisms", []string{
@@ -37,6 +37,8 @@ var edges = []edge{
 	{"store", "store/*", "store opens an engine by its name"},
 	{"store/sqlite", "store/sqlstore", "the queries are written once"},
 	{"store/postgres", "store/sqlstore", "the queries are written once"},
+	{"store/sqlite", "store/migrate", "the schema is written once"},
+	{"store/postgres", "store/migrate", "the schema is written once"},
 	{"store/storetest", "store/storetest/pgtest", "the contract is proved on both engines"},
 	{"assurance", "assurance/signal", "the family of risk signals"},
 	{"verify", "binding", "a bound token is verified together with its proof"},

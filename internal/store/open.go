@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gardeauth/garde/internal/store/migrate"
 	"github.com/gardeauth/garde/internal/store/postgres"
 	"github.com/gardeauth/garde/internal/store/sqlite"
 	"github.com/gardeauth/garde/internal/store/sqlstore"
@@ -19,7 +20,7 @@ var (
 	// ErrLocked: another process has the SQLite file.
 	ErrLocked = sqlstore.ErrLocked
 	// ErrNewer: a newer garde has written it.
-	ErrNewer = sqlstore.ErrNewer
+	ErrNewer = migrate.ErrNewer
 )
 
 // Options are the choices of whoever opens a store.

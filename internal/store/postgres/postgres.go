@@ -19,6 +19,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
+	"github.com/gardeauth/garde/internal/store/migrate"
 	"github.com/gardeauth/garde/internal/store/sqlstore"
 )
 
@@ -56,7 +57,7 @@ type Engine struct {
 
 var _ sqlstore.Engine = (*Engine)(nil)
 
-// Open connects and brings the schema up to date. sqlstore.ErrNewer if a newer garde has been there.
+// Open connects and brings the schema up to date. migrate.ErrNewer if a newer garde has been there.
 func Open(ctx context.Context, dsn string) (*Engine, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
@@ -73,7 +74,7 @@ func Open(ctx context.Context, dsn string) (*Engine, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
-	if err := migrate(ctx, config.ConnConfig); err != nil {
+	if err := upgrade(ctx, config.ConnConfig); err != nil {
 		return nil, err
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
@@ -95,7 +96,7 @@ func Open(ctx context.Context, dsn string) (*Engine, error) {
 	return e, nil
 }
 
-func migrate(ctx context.Context, config *pgx.ConnConfig) error {
+func upgrade(ctx context.Context, config *pgx.ConnConfig) error {
 	db := stdlib.OpenDB(*config)
 	defer db.Close() //nolint:errcheck // nothing is under way on it
 	locker, err := lock.NewPostgresTableLocker(lock.WithTableLockTimeout(200*time.Millisecond, 600))
@@ -104,8 +105,8 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) error {
 	}
 	// Two nodes that meet an empty database may both try to make the table of locks; the one that loses comes again.
 	for try := 1; ; try++ {
-		err = sqlstore.Migrate(ctx, goose.DialectPostgres, db, "", goose.WithLocker(locker))
-		if err == nil || errors.Is(err, sqlstore.ErrNewer) || try == migrateTries || ctx.Err() != nil {
+		err = migrate.Up(ctx, goose.DialectPostgres, db, "", goose.WithLocker(locker))
+		if err == nil || errors.Is(err, migrate.ErrNewer) || try == migrateTries || ctx.Err() != nil {
 			break
 		}
 		pause(ctx, try)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/gardeauth/garde/internal/store/migrate"
 	"github.com/gardeauth/garde/internal/store/sqlstore"
 )
 
@@ -51,7 +52,7 @@ type Engine struct {
 var _ sqlstore.Engine = (*Engine)(nil)
 
 // Open opens the file, makes it if there is none, takes its lock and brings its schema up to date. ErrLocked if another
-// process has it, sqlstore.ErrNewer if a newer garde has written it.
+// process has it, migrate.ErrNewer if a newer garde has written it.
 func Open(ctx context.Context, path string) (*Engine, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -89,20 +90,20 @@ func (e *Engine) begin(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	if err := migrate(ctx, e.path); err != nil {
+	if err := upgrade(ctx, e.path); err != nil {
 		return nil, errors.Join(explain(err), writer.close())
 	}
 	return writer, nil
 }
 
-func migrate(ctx context.Context, path string) (err error) {
+func upgrade(ctx context.Context, path string) (err error) {
 	db, err := sql.Open("sqlite", address(path)+"?_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_txlock=immediate")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	if err := sqlstore.Migrate(ctx, goose.DialectSQLite3, db, keyedAs); err != nil {
+	if err := migrate.Up(ctx, goose.DialectSQLite3, db, keyedAs); err != nil {
 		return err
 	}
 	return tellPlanner(ctx, db)

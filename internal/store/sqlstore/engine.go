@@ -71,9 +71,6 @@ type Statement struct {
 	Must bool
 }
 
-// ErrNewer: the storage was written by a newer Garde, whose schema this one does not know.
-var ErrNewer = errors.New("the storage was written by a newer version of garde: run that version, or restore a backup made by this one")
-
 // ErrLocked: another process has the storage open.
 var ErrLocked = errors.New("the storage is in use by another garde: stop it, or use its admin socket")
 

@@ -1,9 +1,12 @@
-package sqlstore
+// Package migrate holds the schema and brings a database of any engine up to it. It knows no noun and none of the queries
+// of sqlstore: what the columns mean stands there.
+package migrate
 
 import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -18,9 +21,12 @@ var migrationFiles embed.FS
 // keyed stands behind tables whose rows live in their primary key, on engines that can do so.
 const keyed = "/* keyed */"
 
-// Migrate brings a database up to the newest schema. The text of each migration is the same for all engines; keyedAs takes
+// ErrNewer: the storage was written by a newer Garde, whose schema this one does not know.
+var ErrNewer = errors.New("the storage was written by a newer version of garde: run that version, or restore a backup made by this one")
+
+// Up brings a database up to the newest schema. The text of each migration is the same for all engines; keyedAs takes
 // the place of the word keyed behind tables. ErrNewer if the database is ahead of this program.
-func Migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, keyedAs string, options ...goose.ProviderOption) error {
+func Up(ctx context.Context, dialect goose.Dialect, db *sql.DB, keyedAs string, options ...goose.ProviderOption) error {
 	migrations, err := migrationsFor(keyedAs)
 	if err != nil {
 		return err

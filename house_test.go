@@ -6,9 +6,9 @@ package garde_test
 // floors, lowest first. A room imports what lies on floors below its own, and nothing else (but see edges).
 var floors = []floor{
 	{"words", []string{"oauth", "jose", "/recipe", "journal", "level", "ssf", "authzen"}},
-	{"nouns", []string{"iam", "seal", "profile"}},
+	{"nouns", []string{"iam", "seal"}},
 	{"keepers", []string{
-		"store", "store/migrate", "store/sqlstore", "store/sqlite", "store/postgres", "store/storetest", "store/storetest/pgtest",
+		"store", "store/migrate", "store/sealed", "store/sqlstore", "store/sqlite", "store/postgres", "store/storetest", "store/storetest/pgtest",
 		"keys", "web", "assurance", "assurance/signal", "fetch", "once", "limit", "password", "chain",
 	}},
 	{"mechanisms", []string{
@@ -16,7 +16,7 @@ var floors = []floor{
 	}},
 	{"deeds", []string{"issue", "enact", "manage", "manage/*", "doctor", "/gate"}},
 	{"helpers", []string{
-		"server/clientauth", "server/request", "server/login", "server/consent", "server/inspect",
+		"server/clientauth", "server/request", "server/login", "server/consent", "server/inspect", "server/proof",
 		"gateway/route", "gateway/shield",
 	}},
 	{"faces", []string{
@@ -37,6 +37,7 @@ var edges = []edge{
 	{"store", "store/*", "store opens an engine by its name"},
 	{"store/sqlite", "store/sqlstore", "the queries are written once"},
 	{"store/postgres", "store/sqlstore", "the queries are written once"},
+	{"store/sealed", "store/sqlstore", "it walks the rows through the doors of an engine"},
 	{"store/sqlite", "store/migrate", "the schema is written once"},
 	{"store/postgres", "store/migrate", "the schema is written once"},
 	{"store/storetest", "store/storetest/pgtest", "the contract is proved on both engines"},

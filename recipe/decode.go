@@ -14,7 +14,7 @@ type field struct {
 	name     string
 	doc      string
 	required bool
-	index    int
+	index    []int // through what is embedded
 }
 
 // fieldsOf reads the tags of t: what has no omitempty is required.
@@ -22,8 +22,15 @@ func fieldsOf(t reflect.Type) []field {
 	fields := make([]field, 0, t.NumField())
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous {
+			for _, below := range fieldsOf(f.Type) {
+				below.index = append([]int{i}, below.index...)
+				fields = append(fields, below)
+			}
+			continue
+		}
 		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-		fields = append(fields, field{name, f.Tag.Get("doc"), !strings.Contains(options, "omitempty"), i})
+		fields = append(fields, field{name, f.Tag.Get("doc"), !strings.Contains(options, "omitempty"), []int{i}})
 	}
 	return fields
 }
@@ -111,7 +118,7 @@ func (r *reading) decodeStruct(n *yaml.Node, v reflect.Value, at path) {
 		}
 		f := fields[slices.Index(names, name)]
 		r.mark(entry.key, at.key(name))
-		r.decode(entry.value, v.Field(f.index), at.key(name))
+		r.decode(entry.value, v.FieldByIndex(f.index), at.key(name))
 	}
 	if n.Kind != yaml.MappingNode {
 		return

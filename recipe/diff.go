@@ -89,7 +89,7 @@ func flatten(v reflect.Value, at path, pattern string, into map[path]leaf) {
 		}
 	case v.Kind() == reflect.Struct:
 		for _, f := range fieldsOf(v.Type()) {
-			flatten(v.Field(f.index), at.key(f.name), strings.TrimPrefix(pattern+"."+f.name, "."), into)
+			flatten(v.FieldByIndex(f.index), at.key(f.name), strings.TrimPrefix(pattern+"."+f.name, "."), into)
 		}
 	case v.Kind() == reflect.Map:
 		for _, key := range v.MapKeys() {

@@ -12,12 +12,17 @@ const Format = 1
 
 // Recipe is the whole file. Everything in a map is named by its key.
 type Recipe struct {
-	Garde      int                  `yaml:"garde" json:"garde" doc:"format of this file"`
-	Company    Company              `yaml:"company,omitempty" json:"company,omitzero" doc:"how the company presents itself to people"`
-	Levels     []Level              `yaml:"levels" json:"levels" doc:"levels of assurance, weakest first"`
-	Scopes     map[string]Scope     `yaml:"scopes,omitempty" json:"scopes,omitempty" doc:"what a client may ask for, in words that people understand"`
-	APIs       map[string]API       `yaml:"apis,omitempty" json:"apis,omitempty" doc:"the APIs behind the Gate"`
-	Clients    map[string]Client    `yaml:"clients,omitempty" json:"clients,omitempty" doc:"the applications that may ask for tokens"`
+	Garde   int               `yaml:"garde" json:"garde" doc:"format of this file"`
+	Company Company           `yaml:"company,omitempty" json:"company,omitzero" doc:"how the company presents itself to people"`
+	Levels  []Level           `yaml:"levels" json:"levels" doc:"levels of assurance, weakest first"`
+	Scopes  map[string]Scope  `yaml:"scopes,omitempty" json:"scopes,omitempty" doc:"what a client may ask for, in words that people understand"`
+	APIs    map[string]API    `yaml:"apis,omitempty" json:"apis,omitempty" doc:"the APIs behind the Gate"`
+	Clients map[string]Client `yaml:"clients,omitempty" json:"clients,omitempty" doc:"the applications that may ask for tokens"`
+	Issuers map[string]Issuer `yaml:"issuers,omitempty" json:"issuers,omitempty" doc:"other issuers whose assertions are exchanged for tokens (RFC 7523)"`
+
+	Registration map[string]Registration `yaml:"registration,omitempty" json:"registration,omitempty" doc:"policies under which clients register themselves"`
+
+	Proofs     Proofs               `yaml:"proofs,omitempty" json:"proofs,omitzero" doc:"how DPoP proofs are judged"`
 	SignIn     SignIn               `yaml:"signin,omitempty" json:"signin,omitzero" doc:"how people sign in"`
 	Lifetimes  Lifetimes            `yaml:"lifetimes,omitempty" json:"lifetimes,omitzero" doc:"how long things live"`
 	Exceptions map[string]Exception `yaml:"exceptions,omitempty" json:"exceptions,omitempty" doc:"everything weak that is allowed, with a reason and an end"`
@@ -73,6 +78,12 @@ type API struct {
 	Token      TokenKind            `yaml:"token,omitempty" json:"token,omitempty" doc:"jwt (default) or opaque"`
 	Timeout    Duration             `yaml:"timeout,omitempty" json:"timeout,omitzero" doc:"how long the upstream may take to begin its answer (default 30s)"`
 	Body       int64                `yaml:"body,omitempty" json:"body,omitempty" doc:"largest request body in bytes (default 10485760)"`
+	Profile    Profile              `yaml:"profile,omitempty" json:"profile,omitempty" doc:"oauth21 (default), fapi2-security, fapi2-message-signing or ipsie-sl1: rules for all who call"`
+	Bound      Bound                `yaml:"bound,omitempty" json:"bound,omitempty" doc:"tokens are bound to a key of the client: off, offered (default) or required"`
+	Details    map[string]Detail    `yaml:"authorization_details,omitempty" json:"authorization_details,omitempty" doc:"types of rich authorization requests (RFC 9396)"`
+	JWKS       string               `yaml:"jwks,omitempty" json:"jwks,omitempty" doc:"file with the API's public keys, for encrypted access tokens"`
+	Encryption string               `yaml:"access_token_encryption_alg,omitempty" json:"access_token_encryption_alg,omitempty" doc:"how the key of an encrypted access token is wrapped, e.g. ECDH-ES or RSA-OAEP-256"`
+	Content    string               `yaml:"access_token_encryption_enc,omitempty" json:"access_token_encryption_enc,omitempty" doc:"how its content is encrypted (default A256GCM)"`
 	Operations map[string]Operation `yaml:"operations" json:"operations" doc:"METHOD /path with {parameters}; what is not listed is refused"`
 }
 
@@ -81,6 +92,53 @@ const (
 	DefaultTimeout Duration = Duration(30 * time.Second)
 	DefaultBody    int64    = 10 << 20
 )
+
+// Bound says whether access tokens of an API are bound to a key (RFC 9449, RFC 8705).
+type Bound string
+
+// The kinds of binding. Offered is the default: a token is bound whenever the client proves a key.
+const (
+	BoundOff      Bound = "off"
+	BoundOffered  Bound = "offered"
+	BoundRequired Bound = "required"
+)
+
+// Detail is a type of rich authorization request: what may stand in it, and how a person reads it.
+type Detail struct {
+	Schema string   `yaml:"schema" json:"schema" doc:"file of a JSON Schema (2020-12) that every detail of this type obeys"`
+	Say    Text     `yaml:"say" json:"say" doc:"what the person reads; {name} and {name.part} stand for members of the detail"`
+	Scopes []string `yaml:"scopes,omitempty" json:"scopes,omitempty" doc:"scopes that a request with this detail must also ask for"`
+}
+
+// Proofs says how DPoP proofs are judged (RFC 9449 sections 8 and 11.1).
+type Proofs struct {
+	Nonce  bool `yaml:"nonce,omitempty" json:"nonce,omitempty" doc:"a proof must carry a nonce of ours"`
+	Shared bool `yaml:"shared_replay,omitempty" json:"shared_replay,omitempty" doc:"a proof that one node saw is refused by all; without it, by that node"`
+}
+
+// Issuer is another issuer whose assertions about its subjects are believed (RFC 7523 section 2.1).
+type Issuer struct {
+	At       string   `yaml:"at" json:"at" doc:"its name, the iss of its assertions, byte for byte"`
+	JWKS     string   `yaml:"jwks,omitempty" json:"jwks,omitempty" doc:"file with its public keys"`
+	JWKSURI  string   `yaml:"jwks_uri,omitempty" json:"jwks_uri,omitempty" doc:"address of its public keys"`
+	Clients  []string `yaml:"clients" json:"clients" doc:"clients that may show its assertions"`
+	Scopes   []string `yaml:"scopes" json:"scopes" doc:"what such a token may hold at most"`
+	Subjects string   `yaml:"subjects" json:"subjects" doc:"whom sub names: user (by id), username, or client (the client itself)"`
+}
+
+// Registration is a policy under which clients register themselves (RFC 7591).
+type Registration struct {
+	Open       bool         `yaml:"open,omitempty" json:"open,omitempty" doc:"anyone may register; without it an initial access token or a software statement is needed"`
+	Statements []string     `yaml:"software_statements,omitempty" json:"software_statements,omitempty" doc:"files with the public keys of those whose software statements are believed, by iss=FILE"`
+	Documents  []string     `yaml:"client_id_hosts,omitempty" json:"client_id_hosts,omitempty" doc:"hosts whose client ID metadata documents are believed; * is any"`
+	Types      []ClientType `yaml:"types,omitempty" json:"types,omitempty" doc:"kinds of application (default web and native)"`
+	Scopes     []string     `yaml:"scopes" json:"scopes" doc:"what its clients may ask for"`
+	Grants     []string     `yaml:"grants,omitempty" json:"grants,omitempty" doc:"grants its clients may have (default authorization_code, refresh_token)"`
+	Profile    Profile      `yaml:"profile,omitempty" json:"profile,omitempty" doc:"rules that all its clients meet"`
+	Most       int          `yaml:"most,omitempty" json:"most,omitempty" doc:"how many clients may stand under it (default 1000)"`
+	Unused     Duration     `yaml:"unused,omitempty" json:"unused,omitzero" doc:"a client that nobody used for so long is removed (default 90d)"`
+	Trusted    bool         `yaml:"trusted,omitempty" json:"trusted,omitempty" doc:"its clients are not shown as unverified"`
+}
 
 // Caller is a kind of caller that an operation admits.
 type Caller string
@@ -128,6 +186,8 @@ type Client struct {
 	Consent      Consent    `yaml:"consent,omitempty" json:"consent,omitempty" doc:"ask (default), or implied for the company's own applications"`
 	Rotate       bool       `yaml:"rotate,omitempty" json:"rotate,omitempty" doc:"rotate refresh tokens although the client is confidential"`
 	IDTokenAlg   string     `yaml:"id_token_signed_response_alg,omitempty" json:"id_token_signed_response_alg,omitempty" doc:"ES256 by default"`
+	Profile      Profile    `yaml:"profile,omitempty" json:"profile,omitempty" doc:"oauth21 (default), fapi2-security, fapi2-message-signing or ipsie-sl1"`
+	Metadata     `yaml:",inline"`
 }
 
 // Consent says whether the person is asked.
@@ -159,9 +219,10 @@ type Lifetimes struct {
 	Journal     Duration `yaml:"journal,omitempty" json:"journal,omitzero" doc:"personal fields of the journal (default 365d)"`
 }
 
-// Exception is something weak that one named client may do until a day.
+// Exception is something weak that one named client, or the clients under one registration policy, may do until a day.
 type Exception struct {
-	Client string   `yaml:"client" json:"client" doc:"the client it is for"`
+	Client string   `yaml:"client,omitempty" json:"client,omitempty" doc:"the client it is for"`
+	Policy string   `yaml:"registration,omitempty" json:"registration,omitempty" doc:"or the registration policy whose clients it is for"`
 	Allow  []string `yaml:"allow" json:"allow" doc:"names of the exceptions"`
 	Why    string   `yaml:"why" json:"why" doc:"reason, for the next reader and the auditor"`
 	Until  string   `yaml:"until" json:"until" doc:"last day, YYYY-MM-DD"`

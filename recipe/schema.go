@@ -60,7 +60,7 @@ func schemaOf(t reflect.Type, pattern string) *schema {
 	case t.Kind() == reflect.Struct:
 		s.Type, s.Additional, s.Properties = "object", false, map[string]*schema{}
 		for _, f := range fieldsOf(t) {
-			property := schemaOf(t.Field(f.index).Type, strings.TrimPrefix(pattern+"."+f.name, "."))
+			property := schemaOf(t.FieldByIndex(f.index).Type, strings.TrimPrefix(pattern+"."+f.name, "."))
 			property.Description = f.doc
 			s.Properties[f.name] = property
 			if f.required {

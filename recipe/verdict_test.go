@@ -50,7 +50,7 @@ func leavesOf(t reflect.Type, pattern string) []string {
 	case t.Kind() == reflect.Struct:
 		var all []string
 		for _, f := range fieldsOf(t) {
-			all = append(all, leavesOf(t.Field(f.index).Type, strings.TrimPrefix(pattern+"."+f.name, "."))...)
+			all = append(all, leavesOf(t.FieldByIndex(f.index).Type, strings.TrimPrefix(pattern+"."+f.name, "."))...)
 		}
 		return all
 	case t.Kind() == reflect.Map, t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:

@@ -17,10 +17,16 @@ type Source string
 const (
 	FromRecipe Source = "recipe" // read-only at run time, but for disabling and generated secrets
 	FromAdmin  Source = "admin"  // made at run time; its id begins with RuntimePrefix
+
+	FromRegistration Source = "registration" // registered itself; its id begins with RegisteredPrefix
+	FromDocument     Source = "document"     // its id is the https address of its metadata; storage keeps what was read
 )
 
 // RuntimePrefix begins the id of every client that no recipe declares, so that the two can never collide.
 const RuntimePrefix = "c-"
+
+// RegisteredPrefix begins the id of every client that registered itself.
+const RegisteredPrefix = "r-"
 
 // Client is an application that may ask for tokens.
 type Client struct {
@@ -40,6 +46,12 @@ type Client struct {
 	Consent      recipe.Consent    `json:"consent,omitempty"`
 	Rotate       bool              `json:"rotate,omitempty"`
 	IDTokenAlg   string            `json:"id_token_alg,omitempty"`
+	Profile      recipe.Profile    `json:"profile,omitempty"`
+	Policy       string            `json:"policy,omitempty"`     // registration policy that it lives under
+	Unverified   bool              `json:"unverified,omitempty"` // nobody vouches for what it says of itself: people are told
+	Sector       string            `json:"sector,omitempty"`     // host that pairwise subjects are made for, fixed at registration
+	Allowed      []Allowed         `json:"allowed,omitempty"`    // exceptions
+	recipe.Metadata
 
 	// Was is the id that a declared client had until now. Only Revisions.Apply asks for it, and nobody keeps it.
 	Was string `json:"-"`
@@ -50,10 +62,32 @@ type Client struct {
 	Changed  time.Time      `json:"-"`
 }
 
-// ClientSecret is one generated secret of a client; only its hash is kept.
+// Allowed is an exception of the recipe that is for a client, until the end of its last day (UTC).
+type Allowed struct {
+	Name  string    `json:"name"`
+	Until time.Time `json:"until"`
+}
+
+// Allows tells whether the exception stands for the client at the moment.
+func (c Client) Allows(exception string, now time.Time) bool {
+	return slices.ContainsFunc(c.Allowed, func(a Allowed) bool { return a.Name == exception && now.Before(a.Until) })
+}
+
+// Demands are what the client's profile asks of its requests, and what it asks of itself.
+func (c Client) Demands() recipe.Demands {
+	demands := c.Profile.Demands()
+	demands.PAR = demands.PAR || c.PAR
+	demands.SignedRequest = demands.SignedRequest || c.SignedRequest
+	demands.Bound = demands.Bound || c.DPoP || c.TLSBound
+	return demands
+}
+
+// ClientSecret is one generated secret of a client; only its hash is kept, but for client_secret_jwt, which needs the
+// secret itself: then it is sealed as well.
 type ClientSecret struct {
 	ID      string
 	Hash    Digest
+	Sealed  string // under (tenant, client_secrets, id); empty: only the hash is kept
 	Created time.Time
 	Expires time.Time // zero: until removed
 }
@@ -64,8 +98,11 @@ func (c Client) Public() bool { return c.Kind == recipe.Native || c.Kind == reci
 // MayUse tells whether the client may use the grant.
 func (c Client) MayUse(grant oauth.GrantType) bool { return slices.Contains(c.Grants, grant) }
 
-// Rotates tells whether its refresh tokens rotate: those of public clients always do, others when asked.
-func (c Client) Rotates() bool { return c.Public() || c.Rotate }
+// Rotates tells whether its refresh tokens rotate: those of public clients do, others when asked, and never under a
+// profile that forbids it (FAPI 2.0 section 5.3.2.1). A grant that is bound to a key does not rotate either.
+func (c Client) Rotates() bool {
+	return (c.Public() || c.Rotate) && !c.Demands().NoRotation
+}
 
 // Clients finds clients. ErrNotFound also for removed ones. Disabled ones are found: callers ask Disabled.
 type Clients interface {

@@ -19,12 +19,31 @@ type Grant struct {
 	Resource []string // audiences that tokens of this grant may have
 	Nonce    string
 	Claims   string // the claims parameter as it came, JSON
+	Details  string // authorization_details that the person allowed, a JSON array (RFC 9396); empty: none
+	Login    string // session in which it began, also when it outlives it: the sid of its ID tokens; empty: none
+	// Binding is the key that refresh tokens of a public client are bound to, fixed when the grant began (RFC 9449 section
+	// 5). Confidential clients are bound by their own proof and may change keys.
+	Binding  Binding
 	AuthTime time.Time
 	AMR      []string
 	ACR      string
 	Created  time.Time
 	Expires  time.Time // absolute end of its refresh tokens
 	Revoked  time.Time // zero: stands
+}
+
+// Binding is which key a token or grant is bound to. The zero value is a plain bearer.
+type Binding struct {
+	JKT string `json:"jkt,omitempty"`      // thumbprint of a DPoP key (RFC 9449 section 6.1)
+	X5T string `json:"x5t#S256,omitempty"` // thumbprint of a certificate (RFC 8705 section 3.1)
+}
+
+// Bound tells whether there is a key at all.
+func (b Binding) Bound() bool { return b != Binding{} }
+
+// ProvenBy tells whether whoever proved other has proved what b asks for. What asks for nothing is proven by anyone.
+func (b Binding) ProvenBy(other Binding) bool {
+	return (b.JKT == "" || b.JKT == other.JKT) && (b.X5T == "" || b.X5T == other.X5T)
 }
 
 // For tells whether tokens of the grant may be for resource. A grant without resources leaves it to its scopes.
@@ -36,8 +55,11 @@ func (g Grant) For(resource string) bool {
 type Code struct {
 	Hash        CodeHash
 	RedirectURI string
-	Challenge   string // S256 challenge of RFC 7636
+	Challenge   string // S256 challenge of RFC 7636; empty: by exception, none
+	JKT         string // DPoP key that must redeem it (RFC 9449 section 10); empty: any
 	Grant       Grant
+	// Pushed is the pushed request that this code ends, so that it gives one; zero: none. Only AddCode asks for it.
+	Pushed PushedHash
 	// From is the session in which the code is given, also when its grant is to outlive it; empty: Grant.Session. Only
 	// AddCode asks for it, and nobody keeps it.
 	From    string
@@ -53,12 +75,13 @@ type CodeProof struct {
 	Hash        CodeHash
 	Client      string
 	RedirectURI string // empty: not sent, which OAuth 2.1 allows
-	Challenge   string // S256 of the verifier that was shown
+	Challenge   string // S256 of the verifier that was shown; empty: none was
+	JKT         string // DPoP key that was proved; empty: none
 }
 
 // Codes keeps authorization codes until they are redeemed through Issuing.
 type Codes interface {
-	// AddCode keeps a code, ends the flow it came from (zero: none) and gives consent (nil: none), at once. ErrRevoked if
+	// AddCode keeps a code, ends the flow and the pushed request it came from (zero: none) and gives consent (nil: none), at once. ErrRevoked if
 	// the user, the client or the session in which it is given no longer stands, so that a sign-out that was faster leaves
 	// no code; ErrNotFound if the flow has ended, so that it gives one code.
 	AddCode(ctx context.Context, code Code, flow FlowHash, consent *Consent, events ...journal.Event) error
@@ -104,6 +127,8 @@ type Access struct {
 	AuthTime time.Time
 	AMR      []string
 	ACR      string
+	Binding  Binding
+	Details  string // authorization_details, a JSON array
 	Issued   time.Time
 	Expires  time.Time
 }
@@ -122,6 +147,11 @@ type Issue struct {
 	Session string // must live, unless empty
 
 	Code    *CodeProof    // spends a code: its Grant begins
+	Asked   *AskedProof   // spends what a person approved elsewhere (device, backchannel): its Grant begins
+	Begin   *Grant        // a grant that begins here: of the front channel, of an assertion
+	NewCode *Code         // with Begin: a code of that same grant, which redeems without beginning it again (hybrid flow)
+	Flow    FlowHash      // ends: ErrNotFound when it has ended already, and nothing is done
+	Pushed  PushedHash    // ends: as Flow
 	Refresh *RefreshProof // uses a refresh token
 	Replace *Refresh      // with Refresh: the successor (rotation); nil: the same token lives on
 	Idle    time.Time     // with Refresh and without Replace: the token's new idle end
@@ -134,8 +164,8 @@ type Issue struct {
 // Issuing is the one deed that makes tokens durable.
 type Issuing interface {
 	// Issue does the deed. Its answers:
-	//   - ErrNotFound: no such code or refresh token;
-	//   - ErrMismatch: wrong client, redirect URI or verifier. A code stays and the try is counted, a refresh token stays;
+	//   - ErrNotFound: no such code, refresh token, asked authorization, flow or pushed request;
+	//   - ErrMismatch: wrong client, redirect URI, verifier or key, or not the grant's user. A code stays and the try is counted, a refresh token stays;
 	//   - ErrSpent: a code or a rotated refresh token came again, rightly bound: its grant has ended with all it gave.
 	//     A predecessor within Grace whose successor is unused is not spent: the successor is replaced;
 	//   - ErrExpired: too late; ErrRevoked: the grant, user, client or session no longer stands;

@@ -64,6 +64,11 @@ type (
 	SessionHash Digest // session cookie
 	FlowHash    Digest // login transaction
 	LinkHash    Digest // one-time link in a mail
+	PushedHash  Digest // pushed authorization request
+	AskedHash   Digest // device code or auth_req_id
+	UserHash    Digest // user code of a device, see HashUserCode
+	KeeperHash  Digest // registration access token
+	InitialHash Digest // initial access token
 )
 
 // The prefixes that tell the kinds of secret value apart, for people, secret scanners and the logger that redacts them.
@@ -75,7 +80,15 @@ const (
 	PrefixFlow    = "fl_"
 	PrefixLink    = "ln_"
 	PrefixClient  = "cs_" // generated client secret
+	PrefixPushed  = "pr_" // of the request_uri of a pushed request, behind RequestURN
+	PrefixDevice  = "dc_" // device code
+	PrefixCIBA    = "ar_" // auth_req_id
+	PrefixKeeper  = "ra_" // registration access token
+	PrefixInitial = "ia_" // initial access token
 )
+
+// RequestURN begins the request_uri of a pushed request (RFC 9126 section 2.2).
+const RequestURN = "urn:ietf:params:oauth:request_uri:"
 
 const secretBytes = 32
 
@@ -125,6 +138,27 @@ func HashFlow(value string) FlowHash { return FlowHash(hashOf(PrefixFlow, value)
 
 // HashLink: see HashCode.
 func HashLink(value string) LinkHash { return LinkHash(hashOf(PrefixLink, value)) }
+
+// HashPushed takes the whole request_uri; see HashCode.
+func HashPushed(uri string) PushedHash {
+	value, ours := strings.CutPrefix(uri, RequestURN)
+	if !ours {
+		return PushedHash{}
+	}
+	return PushedHash(hashOf(PrefixPushed, value))
+}
+
+// HashDevice and HashCIBA: see HashCode. The two never give the same hash for one value.
+func HashDevice(value string) AskedHash { return AskedHash(hashOf(PrefixDevice, value)) }
+
+// HashCIBA: see HashDevice.
+func HashCIBA(value string) AskedHash { return AskedHash(hashOf(PrefixCIBA, value)) }
+
+// HashKeeper: see HashCode.
+func HashKeeper(value string) KeeperHash { return KeeperHash(hashOf(PrefixKeeper, value)) }
+
+// HashInitial: see HashCode.
+func HashInitial(value string) InitialHash { return InitialHash(hashOf(PrefixInitial, value)) }
 
 func hashOf(prefix, value string) Digest {
 	if !WellFormed(prefix, value) {

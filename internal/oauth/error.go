@@ -164,6 +164,94 @@ func ServerError(cause error) *Error {
 	return refuse("server_error", http.StatusInternalServerError, "the server met a fault; the trace id finds it in the log", nil).Because(cause)
 }
 
+// InvalidProof says that the DPoP proof is missing or no good (RFC 9449 section 5).
+func InvalidProof(format string, args ...any) *Error {
+	return refuse("invalid_dpop_proof", http.StatusBadRequest, format, args)
+}
+
+// UseNonce asks for the same request with the nonce that the answer brings (RFC 9449 section 8).
+func UseNonce() *Error {
+	return refuse("use_dpop_nonce", http.StatusBadRequest, "send the proof again with the nonce of the header DPoP-Nonce", nil)
+}
+
+// InvalidRequestObject says that the request object is malformed, not signed as registered, or not for this server
+// (RFC 9101 section 7).
+func InvalidRequestObject(format string, args ...any) *Error {
+	return refuse("invalid_request_object", http.StatusBadRequest, format, args)
+}
+
+// InvalidRequestURI says that the request_uri is unknown, expired, spent or another client's (RFC 9101 section 7).
+func InvalidRequestURI(format string, args ...any) *Error {
+	return refuse("invalid_request_uri", http.StatusBadRequest, format, args)
+}
+
+// InvalidDetails says that the authorization_details are malformed, unknown or not allowed (RFC 9396 section 5).
+func InvalidDetails(format string, args ...any) *Error {
+	return refuse("invalid_authorization_details", http.StatusBadRequest, format, args)
+}
+
+// AuthorizationPending and SlowDown answer a poll while the person has not decided (RFC 8628 section 3.5, CIBA section 11).
+func AuthorizationPending() *Error {
+	return refuse("authorization_pending", http.StatusBadRequest, "the person has not decided yet: ask again after the interval", nil)
+}
+
+// SlowDown: see AuthorizationPending.
+func SlowDown() *Error {
+	return refuse("slow_down", http.StatusBadRequest, "asked too soon: the interval is five seconds longer from now on", nil)
+}
+
+// ExpiredToken says that the device code or auth_req_id has expired (RFC 8628 section 3.5, CIBA section 11).
+func ExpiredToken() *Error {
+	return refuse("expired_token", http.StatusBadRequest, "the time to decide has run out: begin again", nil)
+}
+
+// The errors of the backchannel authentication endpoint (CIBA section 13).
+
+// UnknownUser says that the hint names nobody who can be asked.
+func UnknownUser() *Error {
+	return refuse("unknown_user_id", http.StatusBadRequest, "the hint names nobody who can be asked", nil)
+}
+
+// ExpiredHint says that the login_hint_token has expired.
+func ExpiredHint() *Error {
+	return refuse("expired_login_hint_token", http.StatusBadRequest, "the login_hint_token has expired", nil)
+}
+
+// MissingUserCode and InvalidUserCode are about the secret by which a person keeps strangers from asking them.
+func MissingUserCode() *Error {
+	return refuse("missing_user_code", http.StatusBadRequest, "this person asks for a user_code", nil)
+}
+
+// InvalidUserCode: see MissingUserCode.
+func InvalidUserCode() *Error {
+	return refuse("invalid_user_code", http.StatusBadRequest, "the user_code is wrong", nil)
+}
+
+// InvalidBindingMessage says that the binding_message can't be shown.
+func InvalidBindingMessage(format string, args ...any) *Error {
+	return refuse("invalid_binding_message", http.StatusBadRequest, format, args)
+}
+
+// InvalidClientMetadata refuses a registration (RFC 7591 section 3.2.2).
+func InvalidClientMetadata(format string, args ...any) *Error {
+	return refuse("invalid_client_metadata", http.StatusBadRequest, format, args)
+}
+
+// InvalidRedirectURI refuses a registration for its redirect URIs (RFC 7591 section 3.2.2).
+func InvalidRedirectURI(format string, args ...any) *Error {
+	return refuse("invalid_redirect_uri", http.StatusBadRequest, format, args)
+}
+
+// InvalidSoftwareStatement and UnapprovedSoftwareStatement refuse a software statement (RFC 7591 section 3.2.2).
+func InvalidSoftwareStatement(format string, args ...any) *Error {
+	return refuse("invalid_software_statement", http.StatusBadRequest, format, args)
+}
+
+// UnapprovedSoftwareStatement: see InvalidSoftwareStatement.
+func UnapprovedSoftwareStatement(format string, args ...any) *Error {
+	return refuse("unapproved_software_statement", http.StatusBadRequest, format, args)
+}
+
 // CodeOf gives the code that err tells, or "" when it is nil or not of the protocol.
 func CodeOf(err error) string {
 	var told *Error

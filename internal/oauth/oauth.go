@@ -15,6 +15,10 @@ const (
 	AuthorizationCode GrantType = "authorization_code"
 	RefreshToken      GrantType = "refresh_token"
 	ClientCredentials GrantType = "client_credentials"
+	DeviceCode        GrantType = "urn:ietf:params:oauth:grant-type:device_code" // RFC 8628
+	CIBA              GrantType = "urn:openid:params:grant-type:ciba"            // OpenID CIBA Core
+	JWTBearer         GrantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"  // RFC 7523 section 2.1
+	Implicit          GrantType = "implicit"                                     // what the front channel gives, by exception
 )
 
 // AuthMethod names how a client proves itself at the token endpoint (OpenID Connect Core section 9).
@@ -26,6 +30,9 @@ const (
 	AuthBasic      AuthMethod = "client_secret_basic"
 	AuthPost       AuthMethod = "client_secret_post"
 	AuthPrivateKey AuthMethod = "private_key_jwt"
+	AuthSecretJWT  AuthMethod = "client_secret_jwt"           // by exception
+	AuthTLS        AuthMethod = "tls_client_auth"             // RFC 8705 section 2.1
+	AuthSelfSigned AuthMethod = "self_signed_tls_client_auth" // RFC 8705 section 2.2
 )
 
 // ResponseMode names how an authorization response travels (OAuth Multiple Response Types section 2.1, Form Post).
@@ -36,7 +43,44 @@ const (
 	ModeQuery    ResponseMode = "query"
 	ModeFragment ResponseMode = "fragment"
 	ModeFormPost ResponseMode = "form_post"
+
+	ModeJWT         ResponseMode = "jwt" // JARM: signed, in the mode that the response type has by default
+	ModeQueryJWT    ResponseMode = "query.jwt"
+	ModeFragmentJWT ResponseMode = "fragment.jwt"
+	ModeFormPostJWT ResponseMode = "form_post.jwt"
 )
+
+// Signed tells whether the mode carries one JWT in place of the parameters (JARM section 2.3).
+func (m ResponseMode) Signed() bool { return m == ModeJWT || strings.HasSuffix(string(m), ".jwt") }
+
+// Plain is the way that the answer travels, signed or not; empty for ModeJWT, which leaves it to the response type.
+func (m ResponseMode) Plain() ResponseMode {
+	if m == ModeJWT {
+		return ""
+	}
+	return ResponseMode(strings.TrimSuffix(string(m), ".jwt"))
+}
+
+// ResponseType is a set of what the authorization endpoint gives, in the order of OAuth Multiple Response Types.
+type ResponseType string
+
+// The response types that Garde knows. All but code need a named exception (OpenID Connect Core sections 3.2 and 3.3).
+const (
+	TypeCode             ResponseType = "code"
+	TypeIDToken          ResponseType = "id_token"
+	TypeIDTokenToken     ResponseType = "id_token token"
+	TypeCodeIDToken      ResponseType = "code id_token"
+	TypeCodeToken        ResponseType = "code token"
+	TypeCodeIDTokenToken ResponseType = "code id_token token"
+)
+
+// Gives tells whether the set holds code, id_token or token.
+func (t ResponseType) Gives(what string) bool {
+	return slices.Contains(strings.Fields(string(t)), what)
+}
+
+// Front tells whether something else than a code comes back through the browser.
+func (t ResponseType) Front() bool { return t != TypeCode }
 
 // Scopes with a meaning of their own.
 const (

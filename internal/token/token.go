@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"encoding/json"
 	"maps"
 	"strings"
 	"time"
@@ -25,23 +26,37 @@ type Order struct {
 	Kind      recipe.TokenKind
 	Scope     oauth.Scope // of this access token
 
+	Details string // authorization_details of this access token, a JSON array (RFC 9396); empty: none
+
+	Proven iam.Binding // keys that the caller proved with this request; issue decides which of them the token is bound to
+
 	Code    *iam.CodeProof    // proof that is spent
 	Refresh *iam.RefreshProof // proof that is used
+	Asked   *iam.AskedProof   // proof that is spent: what the person approved elsewhere
+	Begins  bool              // Grant begins here, with no proof in storage: front channel, assertion
+	Flow    iam.FlowHash      // ends with the answer
+	Pushed  iam.PushedHash    // ends with the answer
 
-	GiveRefresh bool   // a first refresh token, with Code
-	GiveID      bool   // an ID token
-	Nonce       string // of the ID token
-	Claims      string // the claims parameter, JSON
+	GiveRefresh bool      // a first refresh token, with Code, Asked or Begins
+	GiveID      bool      // an ID token
+	NoAccess    bool      // no access token: response_type=id_token and code id_token
+	GiveCode    *iam.Code // hybrid flow: a code of the same grant; issue fills in its hash
+	Nonce       string    // of the ID token
+	State       string    // of a front-channel request, for s_hash (FAPI 1.0); empty: none
+	Claims      string    // the claims parameter, JSON
 }
 
 // Answer is the body of a successful token response (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3).
 type Answer struct {
-	AccessToken  string `json:"access_token"`
-	TokenType    string `json:"token_type"`
-	ExpiresIn    int64  `json:"expires_in"` // seconds
+	AccessToken  string `json:"access_token,omitempty"`
+	TokenType    string `json:"token_type,omitempty"`
+	ExpiresIn    int64  `json:"expires_in,omitempty"` // seconds
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"`
 	Scope        string `json:"scope,omitempty"`
+	Code         string `json:"-"` // of the hybrid flow
+
+	Details json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 section 7
 }
 
 // TypeAccess is the typ of a signed access token (RFC 9068 section 2.1).

@@ -27,6 +27,7 @@ type Grant interface {
 type Request struct {
 	Client iam.Client
 	Form   web.Form
+	Proven iam.Binding // keys that the caller proved: DPoP, certificate. The endpoint puts them into every order itself
 }
 
 // meaningful are parameters that would change what is issued: a grant that does not declare one refuses it rather than
@@ -41,6 +42,12 @@ type Clients interface {
 	Authenticate(r *http.Request, form web.Form) (iam.Client, error)
 }
 
+// Proofs finds out which keys a caller proved. It may set headers of the answer (DPoP-Nonce); its errors are
+// invalid_dpop_proof and use_dpop_nonce.
+type Proofs interface {
+	Prove(w http.ResponseWriter, r *http.Request) (iam.Binding, error)
+}
+
 // Issuer makes tokens.
 type Issuer interface {
 	Issue(ctx context.Context, order token.Order) (token.Answer, error)
@@ -53,6 +60,7 @@ type Endpoint struct {
 	Clients Clients
 	Grants  []Grant
 	Issuer  Issuer
+	Proofs  Proofs // nil: nobody proves a key
 }
 
 // Token answers a token request (OAuth 2.1 section 3.2).
@@ -69,10 +77,17 @@ func (e *Endpoint) Token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	order, err := chosen.Redeem(r.Context(), Request{Client: client, Form: form})
+	proven := iam.Binding{}
+	if e.Proofs != nil {
+		if proven, err = e.Proofs.Prove(w, r); err != nil {
+			return err
+		}
+	}
+	order, err := chosen.Redeem(r.Context(), Request{Client: client, Form: form, Proven: proven})
 	if err != nil {
 		return err
 	}
+	order.Proven = proven
 	answer, err := e.Issuer.Issue(r.Context(), order)
 	if err != nil {
 		return err

@@ -1,0 +1,69 @@
+package iam
+
+import (
+	"context"
+	"time"
+
+	"github.com/gardeauth/garde/internal/journal"
+)
+
+// Registered is a client that registered itself, with what its management needs (RFC 7592).
+type Registered struct {
+	Client
+	Keeper   KeeperHash // of its registration access token
+	Document string     // the metadata as it was answered, JSON
+	Created  time.Time
+	Used     time.Time // last time that it proved itself or began a sign-in, within a day
+}
+
+// Registrations keeps clients that register themselves. Every change also tells the other nodes.
+type Registrations interface {
+	// Register keeps a new client and uses its initial token (zero: none). ErrExists when policy has most clients already;
+	// ErrNotFound, ErrExpired or ErrSpent about the initial token.
+	Register(ctx context.Context, registered Registered, initial InitialHash, most int, events ...journal.Event) error
+	// Registered finds a client of that kind by its id and token; ErrNotFound also for a wrong token.
+	Registered(ctx context.Context, id string, keeper KeeperHash) (Registered, error)
+	// Reregister replaces a client whose token is old. A client that may have less loses its tokens, as with PutClient.
+	Reregister(ctx context.Context, registered Registered, old KeeperHash, events ...journal.Event) error
+	// Unregister ends a client and everything that it was given.
+	Unregister(ctx context.Context, id string, keeper KeeperHash, events ...journal.Event) error
+	// UseClient remembers that it was used; it may be late or lost.
+	UseClient(ctx context.Context, id string, at time.Time) error
+}
+
+// Initial is an initial access token (RFC 7591 section 3): whoever holds it may register clients under a policy.
+type Initial struct {
+	ID      string
+	Hash    InitialHash
+	Policy  string
+	Left    int // how many clients it may still register
+	Note    string
+	Created time.Time
+	Expires time.Time
+}
+
+// Initials keeps initial access tokens.
+type Initials interface {
+	AddInitial(ctx context.Context, initial Initial, events ...journal.Event) error
+	ListInitials(ctx context.Context) ([]Initial, error)
+	RemoveInitial(ctx context.Context, id string, events ...journal.Event) error
+	// Initial finds a living one without using it: ErrNotFound, ErrExpired, ErrSpent.
+	Initial(ctx context.Context, hash InitialHash, now time.Time) (Initial, error)
+}
+
+// Cursors remembers how far a reader of the outbox has come, so that a message is made of each change though nodes come
+// and go.
+type Cursors interface {
+	// Cursor is 0 before the first SetCursor.
+	Cursor(ctx context.Context, name string) (int64, error)
+	// SetCursor moves forward only, and keeps deliveries in the same deed.
+	SetCursor(ctx context.Context, name string, seq int64, deliveries ...Delivery) error
+}
+
+// LogoutReads tells which clients must hear of a sign-out.
+type LogoutReads interface {
+	// SessionClients lists the clients of the grants that began in a session, ended or not, since then.
+	SessionClients(ctx context.Context, session string) ([]string, error)
+	// UserClients lists, for each session of a person since then, its clients.
+	UserClients(ctx context.Context, user string, since time.Time) (map[string][]string, error)
+}

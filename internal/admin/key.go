@@ -54,7 +54,7 @@ func (a *api) keys() {
 		return nothing(a.Desk.Keys.Remove(ctx, Operator(ctx), in.Key))
 	})
 	op(a, route("POST", "/keys/rewrap", "rewrap-keys", "Put every sealed value under the current master key"), func(ctx context.Context, _ *none) (*some[Rewrapped], error) {
-		count, err := a.Desk.Keys.Rewrap(ctx, Operator(ctx), a.Notary.Rewrap)
+		count, err := a.Desk.Keys.Rewrap(ctx, Operator(ctx))
 		return answer(Rewrapped{count}, err)
 	})
 }

@@ -46,7 +46,7 @@ func offlineHandler(ctx context.Context, node *config.Node, opened *store.Store,
 	ring := &keys.Ring{Store: house, Sealer: sealer, Tenant: iam.DefaultTenant}
 	return admin.Handler(admin.Deps{
 		Desk: manage.New(manage.Needs{
-			House: house, Enactor: enactor, Ring: ring, Hasher: password.NewHasher(0, 0), Issuer: node.Issuer,
+			House: house, Enactor: enactor, Sealed: opened.Sealing(iam.DefaultTenant), Ring: ring, Hasher: password.NewHasher(0, 0), Issuer: node.Issuer,
 		}),
 		Notary:     &notary.Notary{Tree: house, Sealer: sealer, Tenant: iam.DefaultTenant, Origin: origin(node)},
 		Issuer:     node.Issuer,

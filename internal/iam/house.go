@@ -23,11 +23,24 @@ type Key struct {
 type Keys interface {
 	ListKeys(ctx context.Context) ([]Key, error)
 	AddKey(ctx context.Context, key Key, events ...journal.Event) error
-	// SetKey changes the times of a key, or its sealed part (rewrap).
+	// SetKey changes the times of a key, and nothing else.
 	SetKey(ctx context.Context, key Key, events ...journal.Event) error
 	// AddKeyOnce adds a key unless one of the same alg exists that has not retired; it tells whether it was added. Of many
 	// nodes that start at once, one makes the key.
 	AddKeyOnce(ctx context.Context, key Key, events ...journal.Event) (bool, error)
+}
+
+// Sealed is a value that storage keeps sealed, of whatever noun, and the place that it was sealed for.
+type Sealed struct {
+	Table, Row string
+	Value      string
+}
+
+// Sealing reaches all that is sealed, for the day when the master key changes.
+type Sealing interface {
+	// Reseal asks again for each sealed value and puts the answer in its place, unless the value is gone meanwhile; it tells
+	// how many it replaced. What again refuses stays as it is; the others go on, and the faults come together at the end.
+	Reseal(ctx context.Context, again func(Sealed) (string, error)) (int, error)
 }
 
 // Revision is one applied recipe.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
+	"github.com/gardeauth/garde/internal/seal"
 )
 
 // Defaults are the algorithms that have a key from the first start: ES256 signs, RS256 is there because OpenID Connect
@@ -134,28 +135,9 @@ func needed(row iam.Key, others []iam.Key, now time.Time) bool {
 // before tells whether now is before end; the zero end never comes.
 func before(now, end time.Time) bool { return end.IsZero() || now.Before(end) }
 
-// Rewrap puts every key under the current master key.
-func (r *Ring) Rewrap(ctx context.Context) (int, error) {
-	rows, err := r.Store.ListKeys(ctx)
-	if err != nil {
-		return 0, err
-	}
-	count := 0
-	for _, row := range rows {
-		sealed, err := r.vault().Rewrap(row.ID, row.Sealed)
-		if err != nil {
-			return count, err
-		}
-		if sealed == row.Sealed {
-			continue
-		}
-		row.Sealed = sealed
-		if err := r.Store.SetKey(ctx, row, r.event("rewrapped", row)); err != nil {
-			return count, err
-		}
-		count++
-	}
-	return count, nil
+// Rewrap puts a sealed value of this tenant, of whatever kind, under the current master key.
+func (r *Ring) Rewrap(kept iam.Sealed) (string, error) {
+	return r.Sealer.Rewrap(seal.AD{Tenant: string(r.Tenant), Table: kept.Table, Row: kept.Row}, kept.Value)
 }
 
 // Run rotates on schedule and drops what has left the set, until ctx ends. Call it on every node: a lease decides who

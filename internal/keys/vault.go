@@ -2,7 +2,6 @@ package keys
 
 import (
 	"crypto"
-	"fmt"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
@@ -17,8 +16,6 @@ type Vault interface {
 	Make(kid string, alg jose.Alg) (key crypto.Signer, kept string, err error)
 	// Open finds the private key again.
 	Open(kid string, alg jose.Alg, kept string) (crypto.Signer, error)
-	// Rewrap gives kept under the newest master key; unchanged where there is nothing to do.
-	Rewrap(kid, kept string) (string, error)
 }
 
 // vault is where this ring's keys live.
@@ -58,12 +55,4 @@ func (v rows) Open(kid string, _ jose.Alg, kept string) (crypto.Signer, error) {
 		return nil, err
 	}
 	return jose.ParsePrivate(der)
-}
-
-func (v rows) Rewrap(kid, kept string) (string, error) {
-	sealed, err := v.sealer.Rewrap(v.place(kid), kept)
-	if err != nil {
-		return "", fmt.Errorf("rewrap signing key %s: %w", kid, err)
-	}
-	return sealed, nil
 }

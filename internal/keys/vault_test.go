@@ -41,8 +41,6 @@ func (m module) Open(_ string, _ jose.Alg, kept string) (crypto.Signer, error) {
 	return handle{key}, nil
 }
 
-func (m module) Rewrap(_, kept string) (string, error) { return kept, nil }
-
 func TestAKeyMayLiveInADevice(t *testing.T) {
 	h := open(t)
 	device := module{map[string]*ecdsa.PrivateKey{}}

@@ -29,6 +29,7 @@ type House interface {
 type Needs struct {
 	House   House
 	Enactor *enact.Enactor
+	Sealed  iam.Sealing
 	Ring    *keys.Ring
 	Hasher  *password.Hasher
 	Policy  password.Policy
@@ -60,7 +61,7 @@ func New(needs Needs) *Desk {
 		Groups:   &Groups{Groups: house, People: users, Now: now},
 		Sessions: &Sessions{Sessions: house, People: users, Now: now},
 		Clients:  &Clients{Clients: house, InForce: inForce(needs.Enactor), Now: now},
-		Keys:     &Keys{Store: house, Journal: house, Ring: needs.Ring, Now: now},
+		Keys:     &Keys{Store: house, Sealed: needs.Sealed, Journal: house, Ring: needs.Ring, Now: now},
 		Recipes:  &Recipes{Revisions: house, Enactor: needs.Enactor, Now: now},
 	}
 }

@@ -13,9 +13,10 @@ import (
 	"github.com/gardeauth/garde/internal/keys"
 )
 
-// Keys are the deeds about signing keys. Store, Journal and Ring are required.
+// Keys are the deeds about signing keys and the master key. All but Now are required.
 type Keys struct {
 	Store   iam.Keys
+	Sealed  iam.Sealing
 	Journal iam.Journal
 	Ring    *keys.Ring
 	Now     func() time.Time // nil: time.Now
@@ -84,16 +85,8 @@ func (k *Keys) onlyOne(ctx context.Context, key iam.Key, now time.Time) bool {
 }
 
 // Rewrap puts every sealed value under the current master key, and tells how many were not.
-func (k *Keys) Rewrap(ctx context.Context, by string, more ...func(context.Context) (int, error)) (int, error) {
-	count, err := k.Ring.Rewrap(ctx)
-	for _, rewrap := range more {
-		if err != nil {
-			break
-		}
-		var n int
-		n, err = rewrap(ctx)
-		count += n
-	}
+func (k *Keys) Rewrap(ctx context.Context, by string) (int, error) {
+	count, err := k.Sealed.Reseal(ctx, k.Ring.Rewrap)
 	now := clock(k.Now)
 	if count == 0 {
 		return 0, err

@@ -277,6 +277,10 @@ func (n *Notary) sign(kept *state, head tlog.Tree) (string, error) {
 	}
 	next := *kept
 	next.Checkpoint = string(signed)
+	// While somebody puts all that is sealed under a new master key, this write must not bring back the old.
+	if next.Signer, err = n.Sealer.Rewrap(n.place(), kept.Signer); err != nil {
+		return "", err
+	}
 	text, err := json.Marshal(next)
 	return string(text), err
 }
@@ -292,30 +296,4 @@ func (n *Notary) Head(ctx context.Context) (checkpoint, verifier string, err err
 		return "", "", err
 	}
 	return kept.Checkpoint, kept.Verifier, nil
-}
-
-// Rewrap puts the signing key under the current master key; it gives how many values were not.
-func (n *Notary) Rewrap(ctx context.Context) (int, error) {
-	tree, err := n.Tree.Head(ctx)
-	if err != nil || tree.Checkpoint == "" {
-		return 0, err
-	}
-	kept, err := n.load(tree.Checkpoint)
-	if err != nil {
-		return 0, err
-	}
-	sealed, err := n.Sealer.Rewrap(n.place(), kept.Signer)
-	if err != nil || sealed == kept.Signer {
-		return 0, err
-	}
-	kept.Signer = sealed
-	next, err := json.Marshal(kept)
-	if err != nil {
-		return 0, err
-	}
-	head, err := openHead(kept.Checkpoint, kept.Verifier)
-	if err != nil {
-		return 0, errors.Join(ErrAltered, err)
-	}
-	return 1, n.Tree.Append(ctx, head.N, 0, nil, string(next))
 }

@@ -157,6 +157,20 @@ func KeyID(sealed string) string {
 	return parts[1]
 }
 
+// Find gives the sealed values that stand in a text, each as it is written there.
+func Find(text string) []string {
+	var found []string
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && r != '-' && r != '_' && r != '.'
+	}) {
+		if KeyID(word) != "" {
+			found = append(found, word)
+		}
+	}
+	return found
+}
+
 func (s Sealer) join(ad AD, key []byte, body string) string {
 	wrapped := encrypt(s.Current.key, key, ad.bytes(wrapLabel))
 	return strings.Join([]string{version, s.Current.id, encoding.EncodeToString(wrapped), body}, ".")

@@ -55,6 +55,27 @@ func TestWhatIsSealedOpensInItsPlaceOnly(t *testing.T) {
 	}
 }
 
+func TestFindsWhatIsSealedInAText(t *testing.T) {
+	sealed, err := seal.Sealer{Current: master(t)}.Seal(place, []byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]int{
+		sealed: 1, `{"signer":"` + sealed + `","note":"` + sealed + `"}`: 2, "": 0, "s1.": 0, "s1.a.b": 0, "see s1...": 0, "x" + sealed: 0, sealed + ".more": 0,
+		sealed[:len(sealed)/4]: 0,
+	} {
+		found := seal.Find(text)
+		for _, one := range found {
+			if one != sealed {
+				t.Errorf("in %q: %q", text, one)
+			}
+		}
+		if len(found) != want {
+			t.Errorf("%d in %q, want %d", len(found), text, want)
+		}
+	}
+}
+
 func TestEveryAlterationIsSeen(t *testing.T) {
 	sealer := seal.Sealer{Current: master(t)}
 	sealed, _ := sealer.Seal(place, []byte("x"))

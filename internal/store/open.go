@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/store/migrate"
 	"github.com/gardeauth/garde/internal/store/postgres"
+	"github.com/gardeauth/garde/internal/store/sealed"
 	"github.com/gardeauth/garde/internal/store/sqlite"
 	"github.com/gardeauth/garde/internal/store/sqlstore"
 )
@@ -44,6 +46,11 @@ func Open(ctx context.Context, address string, options Options) (*Store, error) 
 		return nil, err
 	}
 	return &Store{&sqlstore.Store{Engine: engine, Now: options.Now, TokenLife: options.TokenLife}}, nil
+}
+
+// Sealing reaches all that a tenant keeps sealed.
+func (s *Store) Sealing(id iam.Tenant) iam.Sealing {
+	return sealed.Values{Engine: s.Engine, Tenant: id}
 }
 
 func open(ctx context.Context, address string) (sqlstore.Engine, error) {

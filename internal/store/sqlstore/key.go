@@ -36,15 +36,16 @@ func (d *deed) addKey(key iam.Key) error {
 		micro(key.Activates), micro(key.Retires), micro(key.Removed))
 }
 
-// SetKey changes the times of a key, or its sealed part. A key whose removal has come also ends its tokens.
+// SetKey changes the times of a key; its sealed part, which another may have put under a new master key since it was read,
+// stays. A key whose removal has come also ends its tokens.
 func (t *Tenant) SetKey(ctx context.Context, key iam.Key, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
 		if !key.Removed.IsZero() && !key.Removed.After(d.now) {
 			d.endKey(key.ID)
 		}
 		d.change(iam.ChangedKeys, key.ID)
-		return d.must(iam.ErrNotFound, `UPDATE signing_keys SET sealed = $3, activates = $4, retires = $5, removed = $6
-			WHERE tenant = $1 AND id = $2`, d.tenant, key.ID, key.Sealed, micro(key.Activates), micro(key.Retires), micro(key.Removed))
+		return d.must(iam.ErrNotFound, `UPDATE signing_keys SET activates = $3, retires = $4, removed = $5
+			WHERE tenant = $1 AND id = $2`, d.tenant, key.ID, micro(key.Activates), micro(key.Retires), micro(key.Removed))
 	})
 }
 

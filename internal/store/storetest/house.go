@@ -53,8 +53,10 @@ func keys(t *testing.T, open Opener) {
 		k := key(h, "k")
 		h.must(h.AddKey(h.ctx, k))
 		h.want(h.AddKey(h.ctx, k), iam.ErrExists)
-		k.Retires, k.Removed, k.Sealed = h.clock.Now(), h.clock.Now(), "rewrapped"
-		h.must(h.SetKey(h.ctx, k))
+		k.Retires, k.Removed = h.clock.Now(), h.clock.Now()
+		stale := k
+		stale.Sealed = "read before a rewrap"
+		h.must(h.SetKey(h.ctx, stale))
 		h.wantChanges(iam.ChangeKey, "k")
 		all, err := h.ListKeys(h.ctx)
 		h.must(err)

@@ -77,6 +77,7 @@ type tokenKeeping interface {
 
 type houseKeeping interface {
 	iam.Keys
+	iam.Sealing
 	iam.Revisions
 	iam.Nodes
 	iam.Changes
@@ -216,7 +217,7 @@ func Run(t *testing.T, open Opener) {
 		"codes": codes, "codes of sessions": codesOfSessions, "tries": tries, "refresh": refreshes, "refresh bounds": refreshBounds, "survivals": survivals,
 		"clients": clients, "ends of clients": clientEnds, "people": people, "ends of people": peopleEnd, "more races": racesOfMany, "messages": messages,
 		"sessions": sessions, "links": links,
-		"flows": flows, "consents": consents, "keys": keys, "revisions": revisions, "renamings": renamings, "bounds of renamings": renamingBounds, "house": nodes, "journal": journals,
+		"flows": flows, "consents": consents, "keys": keys, "sealed": sealed, "revisions": revisions, "renamings": renamings, "bounds of renamings": renamingBounds, "house": nodes, "journal": journals,
 		"tree": trees, "sweep": sweeps, "races": races, "models": models, "text": texts,
 	} {
 		t.Run(name, func(t *testing.T) {

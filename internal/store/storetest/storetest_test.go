@@ -8,10 +8,17 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/store"
+	"github.com/gardeauth/garde/internal/store/sealed"
 	"github.com/gardeauth/garde/internal/store/sqlstore"
 	"github.com/gardeauth/garde/internal/store/storetest"
 	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 )
+
+// keeper is a tenant's view together with what it keeps sealed.
+type keeper struct {
+	*sqlstore.Tenant
+	iam.Sealing
+}
 
 func openAt(t testing.TB, address string, clock *storetest.Clock) *store.Store {
 	t.Helper()
@@ -39,7 +46,8 @@ func openSQLite(t testing.TB, clock *storetest.Clock) *store.Store {
 func TestSQLite(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t testing.TB, clock *storetest.Clock) storetest.Keeper {
-		return openSQLite(t, clock).Tenant(iam.DefaultTenant)
+		s := openSQLite(t, clock)
+		return keeper{s.Tenant(iam.DefaultTenant), s.Sealing(iam.DefaultTenant)}
 	})
 }
 
@@ -48,7 +56,7 @@ func TestPostgres(t *testing.T) {
 	// Each proof has a tenant of its own in one database: whatever of another's it saw would break it.
 	engine := openAt(t, pgtest.New(t), nil).Engine
 	storetest.Run(t, func(_ testing.TB, clock *storetest.Clock) storetest.Keeper {
-		s := sqlstore.Store{Engine: engine, Now: clock.Now}
-		return s.Tenant(iam.Tenant(rand.Text()))
+		s, tenant := sqlstore.Store{Engine: engine, Now: clock.Now}, iam.Tenant(rand.Text())
+		return keeper{s.Tenant(tenant), sealed.Values{Engine: engine, Tenant: tenant}}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -169,17 +170,26 @@ func TestHashesThatAreRefused(t *testing.T) {
 	}
 }
 
+// worked is the processor time of this process: what a clock shows depends on what else the machine does.
+func worked(t *testing.T) time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
 func TestS21UnknownUsersCostTheSame(t *testing.T) {
 	hasher := password.NewHasher(1, 1)
 	encoded, _ := hasher.Hash(context.Background(), "correct horse")
 	middle := func(encoded, plain string) time.Duration {
 		var all []time.Duration
 		for range 9 {
-			began := time.Now()
+			began := worked(t)
 			if verify(t, hasher, encoded, plain).OK {
 				t.Fatal("it passes")
 			}
-			all = append(all, time.Since(began))
+			all = append(all, worked(t)-began)
 		}
 		sort.Slice(all, func(a, b int) bool { return all[a] < all[b] })
 		return all[len(all)/2]

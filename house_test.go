@@ -12,7 +12,7 @@ var floors = []floor{
 		"keys", "web", "assurance", "assurance/signal", "fetch", "once", "limit", "password", "chain",
 	}},
 	{"mechanisms", []string{
-		"token", "verify", "binding", "session", "page", "facts", "notary", "follow", "deliver", "saml",
+		"token", "verify", "binding", "session", "page", "facts", "notary", "follow", "recall", "deliver", "saml",
 	}},
 	{"deeds", []string{"issue", "enact", "manage", "manage/*", "doctor", "/gate"}},
 	{"helpers", []string{

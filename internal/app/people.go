@@ -32,8 +32,8 @@ func (s *Server) people(doors *http.ServeMux) {
 	}
 	kept := s.newCrowd()
 	front := &authorize.Endpoint{
-		Issuer: s.Node.Issuer, Parser: s.parser(), Sessions: s.sessions, Flows: kept, Codes: s.House,
-		Consents: s.House, Policy: s.Policy, Pages: s.pages.get, Face: face, Now: s.Lab.Now,
+		Issuer: s.Node.Issuer, Parser: s.parser(), Sessions: s.sessions, Flows: kept, Codes: s.recalled,
+		Consents: s.recalled, Recalled: s.recalled, Policy: s.Policy, Pages: s.pages.get, Face: face, Now: s.Lab.Now,
 	}
 	handle(discovery.Standard.Authorize, front.Authorize)
 	signing := s.login(kept)

@@ -54,13 +54,13 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	scripts := web.CORS{Allowed: s.allowedOrigin}
 	everyone := web.CORS{Public: true}
 
-	grants := grant.All(grant.Needs{Codes: s.House, Refreshes: s.House, Policy: s.Policy, Now: s.Lab.Now})
+	grants := grant.All(grant.Needs{Codes: s.recalled, Refreshes: s.recalled, Policy: s.Policy, Now: s.Lab.Now})
 	steps := s.Lab.Issue
 	if steps == nil {
 		steps = issue.Standard
 	}
 	token := &grant.Endpoint{Clients: s.prover, Grants: grants, Issuer: &issue.Desk{
-		Issuer: s.Node.Issuer, Deeds: s.House, Users: s.users, Consents: s.House,
+		Issuer: s.Node.Issuer, Deeds: s.recalled, Users: s.users, Consents: s.recalled, Recalled: s.recalled,
 		Keys: onDemand{s.Keys, &singleflight.Group{}}, Policy: s.Policy,
 		Confined: s.confined.Load, Steps: steps, Now: s.Lab.Now,
 	}}

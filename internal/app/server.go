@@ -29,6 +29,7 @@ import (
 	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/page"
 	"github.com/gardeauth/garde/internal/password"
+	"github.com/gardeauth/garde/internal/recall"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/clientauth"
 	"github.com/gardeauth/garde/internal/server/inspect"
@@ -70,6 +71,7 @@ type Server struct {
 
 	clients  *follow.Clients
 	users    *follow.Users
+	recalled *recall.House
 	revoked  *verify.Revocations
 	fetcher  *fetch.Fetcher
 	tokens   *inspect.Inspector
@@ -214,6 +216,9 @@ func (s *Server) openDoors(context.Context) error {
 	if s.users, err = follow.NewUsers(s.House, 10_000); err != nil {
 		return err
 	}
+	if s.recalled, err = recall.New(s.House, 5_000); err != nil {
+		return err
+	}
 	s.revoked = &verify.Revocations{Now: s.Lab.Now}
 	s.Follower = &follow.Follower{Changes: s.House, Log: s.Log, Now: s.Lab.Now}
 	s.Follower.Listeners = []func(context.Context, iam.Change){s.clients.Hear, s.users.Hear, s.hearRevocation, s.hearRecipe, s.hearKeys}
@@ -226,7 +231,7 @@ func (s *Server) openDoors(context.Context) error {
 	s.secrets = secrets{dir: s.Node.Dir}
 	s.prover = s.newProver()
 	s.sessions = &session.Keeper{
-		Sessions: s.House, Lives: func() recipe.Lives { return s.Force.Policy().Lives }, Secure: s.secure(), Now: s.Lab.Now,
+		Sessions: s.recalled, Recalled: s.recalled, Lives: func() recipe.Lives { return s.Force.Policy().Lives }, Secure: s.secure(), Now: s.Lab.Now,
 	}
 	s.notary = s.newNotary()
 	if err := s.openPost(); err != nil {

@@ -62,7 +62,10 @@ type Code struct {
 	Pushed PushedHash
 	// From is the session in which the code is given, also when its grant is to outlive it; empty: Grant.Session. Only
 	// AddCode asks for it, and nobody keeps it.
-	From    string
+	From string
+	// Allowed is the consent that the code is given by: AddCode is ErrRevoked unless it still stands, word for word. Nil: by
+	// none. Nobody keeps it.
+	Allowed *Consent
 	Created time.Time
 	Expires time.Time
 }
@@ -77,6 +80,12 @@ type CodeProof struct {
 	RedirectURI string // empty: not sent, which OAuth 2.1 allows
 	Challenge   string // S256 of the verifier that was shown; empty: none was
 	JKT         string // DPoP key that was proved; empty: none
+}
+
+// Fits tells whether the proof is that of the client, redirect URI, verifier and key that the code was given for.
+func (c Code) Fits(proof CodeProof) bool {
+	return c.Grant.Client == proof.Client && c.Challenge == proof.Challenge && (c.JKT == "" || c.JKT == proof.JKT) &&
+		(proof.RedirectURI == "" || c.RedirectURI == proof.RedirectURI)
 }
 
 // Codes keeps authorization codes until they are redeemed through Issuing.
@@ -146,6 +155,9 @@ type Issue struct {
 	User    string // must stand, unless empty
 	Session string // must live, unless empty
 
+	// Allowed is the consent that was relied on: ErrRaced unless it still stands, word for word. Nil: none was.
+	Allowed *Consent
+
 	Code    *CodeProof    // spends a code: its Grant begins
 	Asked   *AskedProof   // spends what a person approved elsewhere (device, backchannel): its Grant begins
 	Begin   *Grant        // a grant that begins here: of the front channel, of an assertion
@@ -169,6 +181,7 @@ type Issuing interface {
 	//   - ErrSpent: a code or a rotated refresh token came again, rightly bound: its grant has ended with all it gave.
 	//     A predecessor within Grace whose successor is unused is not spent: the successor is replaced;
 	//   - ErrExpired: too late; ErrRevoked: the grant, user, client or session no longer stands;
+	//   - ErrRaced: Allowed, or that the grant is of Session, is no longer so; what was read is to be read again;
 	//   - ErrUnavailable: not done, or not known to be done.
 	Issue(ctx context.Context, issue Issue) error
 }

@@ -85,3 +85,19 @@ type Consents interface {
 	// RevokeConsent forgets it and ends the client's grants and tokens for that person.
 	RevokeConsent(ctx context.Context, user, client string, events ...journal.Event) error
 }
+
+// RecalledSessions is what one node remembers of sessions. It is a guess: only a deed that asks for the session again may
+// rest on it.
+type RecalledSessions interface {
+	// Known gives a session as it was a moment ago, if it is remembered and can't have run out.
+	Known(hash SessionHash, now time.Time, idle time.Duration) (Session, bool)
+	// Forget: it has proved wrong.
+	Forget(hash SessionHash)
+}
+
+// RecalledConsents is what one node remembers of consents. It is a guess: only a deed that asks for the consent again may
+// rest on it.
+type RecalledConsents interface {
+	// Allowed gives what the person had allowed the client, if it is remembered and covers scope.
+	Allowed(user, client string, scope oauth.Scope) (Consent, bool)
+}

@@ -26,12 +26,13 @@ type Signers interface {
 	Signer(alg jose.Alg) (*jose.Signer, error)
 }
 
-// Desk issues. All fields but Now are required.
+// Desk issues. All fields but Recalled, Confined and Now are required.
 type Desk struct {
 	Issuer   string
 	Deeds    iam.Issuing
 	Users    iam.Users
 	Consents iam.Consents
+	Recalled iam.RecalledConsents // nil: nothing is remembered
 	Keys     Signers
 	Policy   func() *assurance.Policy
 	Confined func() bool      // after a restore: only administrators, and the Gates; nil: never
@@ -44,11 +45,13 @@ type deal struct {
 	token.Order
 	policy *assurance.Policy
 	user   iam.User
+	given  *iam.Consent // what the person allowed, as it was read; nil: nobody is asked
 	id     string    // jti of the access token
 	now    time.Time // read before the first step: whatever is revoked later has a later cut-off than this token's iat
 }
 
-// Issue fulfils an order. Its errors are *oauth.Error for what the client may know, iam.ErrUnavailable, or faults of ours.
+// Issue fulfils an order. Its errors are *oauth.Error for what the client may know, iam.ErrRaced when what the order was
+// read from has changed and is to be read again, iam.ErrUnavailable, or faults of ours.
 func (d *Desk) Issue(ctx context.Context, order token.Order) (token.Answer, error) {
 	now := time.Now
 	if d.Now != nil {
@@ -76,7 +79,7 @@ func (d *Desk) make(work *deal) (token.Answer, iam.Issue, error) {
 	lives := work.policy.Lives
 	stamp := token.Stamp{Issuer: d.Issuer, ID: work.id, Now: work.now, Life: lives.Access}
 	deed := iam.Issue{
-		Now: work.now, Client: work.Client.ID, User: work.Subject, Session: work.Grant.Session,
+		Now: work.now, Client: work.Client.ID, User: work.Subject, Session: work.Grant.Session, Allowed: work.given,
 		Code: work.Code, Refresh: work.Refresh,
 	}
 	answer := token.Answer{TokenType: "Bearer", ExpiresIn: int64(lives.Access / time.Second), Scope: work.Scope.String()}

@@ -94,9 +94,16 @@ func grantStands(_ context.Context, _ *Desk, work *deal) error {
 	return nil
 }
 
+// consentCurrent leaves it to the deed to see that what was read, or is remembered, still stands.
 func consentCurrent(ctx context.Context, desk *Desk, work *deal) error {
 	if work.Subject == "" || work.Client.Consent == recipe.ConsentImplied {
 		return nil
+	}
+	if desk.Recalled != nil {
+		if consent, ok := desk.Recalled.Allowed(work.Subject, work.Client.ID, work.Scope); ok {
+			work.given = &consent
+			return nil
+		}
 	}
 	consent, err := desk.Consents.Consent(ctx, work.Subject, work.Client.ID)
 	switch {
@@ -105,5 +112,6 @@ func consentCurrent(ctx context.Context, desk *Desk, work *deal) error {
 	case err != nil:
 		return err
 	}
+	work.given = &consent
 	return nil
 }

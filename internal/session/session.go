@@ -18,9 +18,10 @@ import (
 	"github.com/gardeauth/garde/recipe"
 )
 
-// Keeper keeps browser sessions. All fields but Now are required.
+// Keeper keeps browser sessions. All fields but Recalled and Now are required.
 type Keeper struct {
 	Sessions iam.Sessions
+	Recalled iam.RecalledSessions // for Guess; nil: nothing is remembered
 	Lives    func() recipe.Lives
 	Secure   bool             // the issuer is https: cookies are __Host- and Secure. False on loopback only
 	Now      func() time.Time // nil: time.Now
@@ -87,6 +88,23 @@ func (k *Keeper) Current(r *http.Request) (iam.Session, error) {
 		}
 	}
 	return session, nil
+}
+
+// Guess gives the session of the request's browser as this node remembers it. It may have ended: only who goes on by a
+// deed that asks for the session again may use it, and says Forget when the deed refuses.
+func (k *Keeper) Guess(r *http.Request) (iam.Session, bool) {
+	hash := iam.HashSession(k.read(r, cookieSession))
+	if k.Recalled == nil || iam.Digest(hash).Zero() {
+		return iam.Session{}, false
+	}
+	return k.Recalled.Known(hash, k.now(), k.Lives().SessionIdle)
+}
+
+// Forget forgets a session that was guessed.
+func (k *Keeper) Forget(session iam.Session) {
+	if k.Recalled != nil {
+		k.Recalled.Forget(session.Hash)
+	}
 }
 
 // Proof is what a person proved just now.

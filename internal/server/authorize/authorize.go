@@ -21,7 +21,7 @@ import (
 	"github.com/gardeauth/garde/internal/web"
 )
 
-// Endpoint is /authorize. All fields but Now are required.
+// Endpoint is /authorize. All fields but Recalled and Now are required.
 type Endpoint struct {
 	Issuer   string
 	Parser   *request.Parser
@@ -29,6 +29,7 @@ type Endpoint struct {
 	Flows    iam.Flows
 	Codes    iam.Codes
 	Consents iam.Consents
+	Recalled iam.RecalledConsents // nil: nothing is remembered
 	Policy   func() *assurance.Policy
 	Pages    func() *page.Pages
 	Face     web.Face         // notes errors that go back to the client
@@ -75,7 +76,8 @@ type position struct {
 	flow    iam.Flow // zero hash: not kept yet
 	key     string   // the flow's value in URLs
 	session iam.Session
-	signed  bool // session is set
+	signed  bool         // session is set
+	given   *iam.Consent // what the person allowed before, if that is why nobody asks now
 }
 
 func (e *Endpoint) store(w http.ResponseWriter, r *http.Request) error {
@@ -146,7 +148,8 @@ func (e *Endpoint) answer(w http.ResponseWriter, r *http.Request, to *request.Re
 	return nil
 }
 
-// issue makes the code and ends the flow, in one deed, and answers the client.
+// issue makes the code and ends the flow, in one deed, and answers the client. ErrRevoked: it has answered nothing, for
+// the account, the session, the application or the consent no longer stands.
 func (e *Endpoint) issue(w http.ResponseWriter, r *http.Request, at position) error {
 	now, lives := e.now(), e.Policy().Lives
 	value := iam.NewSecret(iam.PrefixCode)
@@ -161,7 +164,7 @@ func (e *Endpoint) issue(w http.ResponseWriter, r *http.Request, at position) er
 	}
 	code := iam.Code{
 		Hash: iam.HashCode(value), RedirectURI: at.request.RedirectURI, Challenge: at.request.Challenge,
-		Grant: grant, From: at.session.ID, Created: now, Expires: now.Add(lives.Code),
+		Grant: grant, From: at.session.ID, Allowed: at.given, Created: now, Expires: now.Add(lives.Code),
 	}
 	event := journal.New(now, journal.TokenIssued{
 		GrantType: "authorization_code", Scope: grant.Scope.String(), Gave: []string{"code"},
@@ -170,8 +173,6 @@ func (e *Endpoint) issue(w http.ResponseWriter, r *http.Request, at position) er
 	event.Session, event.Grant, event.Trace = at.session.ID, grant.ID, web.Trace(r.Context())
 	err := e.Codes.AddCode(r.Context(), code, at.flow.Hash, nil, event)
 	switch {
-	case errors.Is(err, iam.ErrRevoked):
-		return e.answerError(w, r, at.request, oauth.AccessDenied("the account, the session or the application no longer stands").Because(err))
 	case errors.Is(err, iam.ErrNotFound): // a second tab was faster: one transaction gives one code
 		return session.Expired(err)
 	case err != nil:

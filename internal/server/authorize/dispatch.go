@@ -15,6 +15,9 @@ import (
 
 // dispatch looks what is missing and goes there.
 func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position) error {
+	if done, err := e.guess(w, r, at); done {
+		return err
+	}
 	var err error
 	at.session, err = e.Sessions.Current(r)
 	at.signed = err == nil
@@ -33,7 +36,7 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 	if err := e.unmet(at); err != nil {
 		return e.answerError(w, r, at.request, err)
 	}
-	needed, err := e.needsConsent(r, at)
+	needed, err := e.needsConsent(r, &at)
 	if err != nil {
 		return err
 	}
@@ -43,7 +46,11 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 		}
 		return e.leave(w, r, at, "/consent")
 	}
-	return e.issue(w, r, at)
+	err = e.issue(w, r, at)
+	if errors.Is(err, iam.ErrRevoked) {
+		return e.answerError(w, r, at.request, oauth.AccessDenied("the account, the session or the application no longer stands").Because(err))
+	}
+	return err
 }
 
 // denied tells the client that the person said no. The flow ends with it: going back to its address asks nothing more.
@@ -98,24 +105,38 @@ func (e *Endpoint) unmet(at position) error {
 	return oauth.UnmetAuthentication("no way to sign in here reaches what was asked")
 }
 
-func (e *Endpoint) needsConsent(r *http.Request, at position) (bool, error) {
-	if session.Did(at.flow, at.session, session.StepConsent) {
-		return false, nil
-	}
-	if at.request.Prompted("consent") {
-		return true, nil
-	}
+// due says what decides whether the person is asked for consent.
+type due int
+
+const (
+	asRecorded due = iota // what they allowed before
+	always
+	never
+)
+
+func consentDue(at position) due {
+	switch {
+	case session.Did(at.flow, at.session, session.StepConsent):
+		return never
 	// Before what the recipe implies: whoever may be any other application on the device is not waved through (N03).
-	if !session.Remembers(at.request.Client, at.request.RedirectURI) {
-		return true, nil
+	case at.request.Prompted("consent"), !session.Remembers(at.request.Client, at.request.RedirectURI):
+		return always
+	case session.Implied(at.request.Client):
+		return never
 	}
-	if session.Implied(at.request.Client) {
-		return false, nil
+	return asRecorded
+}
+
+// needsConsent tells whether the person must be asked. What they allowed before goes on with at, if that is why not.
+func (e *Endpoint) needsConsent(r *http.Request, at *position) (bool, error) {
+	if due := consentDue(*at); due != asRecorded {
+		return due == always, nil
 	}
 	given, err := e.Consents.Consent(r.Context(), at.session.User, at.request.Client.ID)
 	if errors.Is(err, iam.ErrNotFound) {
 		return true, nil
 	}
+	at.given = &given
 	return !at.request.Allowance().Within(given.Scope), err
 }
 

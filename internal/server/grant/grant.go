@@ -4,6 +4,7 @@ package grant
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -83,16 +84,27 @@ func (e *Endpoint) Token(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	order, err := chosen.Redeem(r.Context(), Request{Client: client, Form: form, Proven: proven})
-	if err != nil {
-		return err
+	request := Request{Client: client, Form: form, Proven: proven}
+	answer, err := e.answer(r.Context(), chosen, request)
+	if errors.Is(err, iam.ErrRaced) { // what this node remembered was no longer so, and is forgotten: the storage is asked now
+		answer, err = e.answer(r.Context(), chosen, request)
 	}
-	order.Proven = proven
-	answer, err := e.Issuer.Issue(r.Context(), order)
+	if errors.Is(err, iam.ErrRaced) {
+		err = issue.Refused(err)
+	}
 	if err != nil {
 		return err
 	}
 	return web.JSON(w, http.StatusOK, true, answer)
+}
+
+func (e *Endpoint) answer(ctx context.Context, chosen Grant, request Request) (token.Answer, error) {
+	order, err := chosen.Redeem(ctx, request)
+	if err != nil {
+		return token.Answer{}, err
+	}
+	order.Proven = request.Proven
+	return e.Issuer.Issue(ctx, order)
 }
 
 func (e *Endpoint) choose(form web.Form, client iam.Client) (Grant, error) {

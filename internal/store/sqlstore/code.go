@@ -10,7 +10,7 @@ import (
 	"github.com/gardeauth/garde/internal/journal"
 )
 
-// AddCode keeps a code, ends its flow and gives consent. ErrRevoked if user, client or session no longer stands;
+// AddCode keeps a code, ends its flow and gives consent. ErrRevoked if user, client, session or the consent relied on no longer stands;
 // ErrNotFound if the flow has ended already, so that a flow gives one code at most.
 func (t *Tenant) AddCode(ctx context.Context, code iam.Code, flow iam.FlowHash, consent *iam.Consent, events ...journal.Event) error {
 	body, err := grantBody(code.Grant)
@@ -56,9 +56,19 @@ func codeSteps(tenant string, code iam.Code, body string, flow iam.FlowHash) []S
 		FROM clients c JOIN users u ON u.tenant = c.tenant AND u.id = $4 AND NOT u.disabled AND NOT u.removed
 		WHERE c.tenant = $1 AND c.id = $3 AND NOT c.disabled AND NOT c.removed
 		AND ($14 = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = $1 AND s.id = $14 AND s.user_id = u.id AND s.user_era = u.era
-			AND s.expires > $12))`,
+			AND s.expires > $12))
+		AND ($15 = ' ' OR EXISTS (SELECT 1 FROM consents a WHERE a.tenant = $1 AND a.user_id = u.id AND a.client = c.id AND a.scope = $15))`,
 		tenant, hash(code.Hash), grant.Client, grant.User, grant.Session, code.RedirectURI, code.Challenge,
-		grant.ID, body, micro(grant.Created), micro(grant.Expires), micro(code.Created), micro(code.Expires), cmp.Or(code.From, grant.Session)))
+		grant.ID, body, micro(grant.Created), micro(grant.Expires), micro(code.Created), micro(code.Expires), cmp.Or(code.From, grant.Session),
+		allowed(code.Allowed)))
+}
+
+// allowed is what a statement compares with the scope of a consent; a space, which is no scope, means that none is asked for.
+func allowed(consent *iam.Consent) string {
+	if consent == nil {
+		return " "
+	}
+	return consent.Scope.String()
 }
 
 // Try compares a proof as Issue does, without spending. Only a proof that is not right costs a deed.
@@ -70,7 +80,7 @@ func (t *Tenant) Try(ctx context.Context, proof iam.CodeProof, now time.Time) (i
 		var stands bool
 		var err error
 		code, spent, stands, err = readCode(tx, t.id, proof.Hash)
-		right = err == nil && bound(code, proof) && spent == 0 && stands && code.Expires.After(now)
+		right = err == nil && code.Fits(proof) && spent == 0 && stands && code.Expires.After(now)
 		return err
 	})
 	if err != nil {
@@ -83,12 +93,6 @@ func (t *Tenant) Try(ctx context.Context, proof iam.CodeProof, now time.Time) (i
 		return d.whyNotCode(iam.Issue{Now: now, Client: proof.Client, Code: &proof})
 	})
 	return iam.Code{}, err
-}
-
-// bound tells whether the proof is that of the client, redirect URI and verifier that the code was given for.
-func bound(code iam.Code, proof iam.CodeProof) bool {
-	return code.Grant.Client == proof.Client && code.Challenge == proof.Challenge &&
-		(proof.RedirectURI == "" || code.RedirectURI == proof.RedirectURI)
 }
 
 func readCode(tx Tx, tenant string, value iam.CodeHash) (code iam.Code, spent int64, stands bool, err error) {
@@ -112,6 +116,10 @@ func readCode(tx Tx, tenant string, value iam.CodeHash) (code iam.Code, spent in
 const codeSessionLives = `(COALESCE(NULLIF(k.session, ''), $7) = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = k.tenant
 	AND s.id = COALESCE(NULLIF(k.session, ''), $7) AND s.user_id = k.user_id AND s.user_era = k.user_era AND s.expires > $3))`
 
+// codeAsRead compares what the issue says of the grant, and of the consent, with what is kept.
+const codeAsRead = `(k.session = '' OR $7 = '' OR k.session = $7) AND ($8 = '' OR k.user_id = $8) AND ($9 = ' ' OR EXISTS (
+	SELECT 1 FROM consents a WHERE a.tenant = k.tenant AND a.user_id = k.user_id AND a.client = k.client AND a.scope = $9))`
+
 // codeSpending compares and spends in one conditional update, and keeps the grant.
 func codeSpending(tenant string, issue iam.Issue) []Statement {
 	proof, value := issue.Code, hash(issue.Code.Hash)
@@ -121,8 +129,9 @@ func codeSpending(tenant string, issue iam.Issue) []Statement {
 		stmt(`UPDATE users SET era = era WHERE tenant = $1 AND id = (SELECT user_id FROM codes WHERE tenant = $1 AND hash = $2)`, tenant, value),
 		must(`UPDATE codes AS k SET spent = $3 WHERE k.tenant = $1 AND k.hash = $2 AND k.spent = 0 AND k.expires > $3
 			AND k.client = $4 AND k.challenge = $5 AND ($6 = '' OR k.redirect_uri = $6)
-			AND `+codeClientStands+` AND `+codeUserStands+` AND `+codeSessionLives,
-			tenant, value, micro(issue.Now), proof.Client, proof.Challenge, proof.RedirectURI, issue.Session),
+			AND `+codeClientStands+` AND `+codeUserStands+` AND `+codeSessionLives+` AND `+codeAsRead,
+			tenant, value, micro(issue.Now), proof.Client, proof.Challenge, proof.RedirectURI, issue.Session, issue.User,
+			allowed(issue.Allowed)),
 		stmt(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires)
 			SELECT tenant, grant_id, client, client_era, user_id, user_era, session, body, grant_created, grant_expires
 			FROM codes WHERE tenant = $1 AND hash = $2`, tenant, value),
@@ -155,9 +164,11 @@ func (d *deed) whyNotCode(issue iam.Issue) error {
 	switch {
 	case err != nil:
 		return err
-	case !bound(code, *proof):
+	case !code.Fits(*proof):
 		d.verdict = iam.ErrMismatch
 		return d.countTry(proof.Hash)
+	case issue.User != "" && issue.User != code.Grant.User: // a fault of ours: nobody's try
+		return iam.ErrMismatch
 	case spent != 0:
 		// The right client with the right verifier, again: someone else holds the code. What it gave ends.
 		d.verdict = iam.ErrSpent
@@ -165,8 +176,28 @@ func (d *deed) whyNotCode(issue iam.Issue) error {
 	case !code.Expires.After(issue.Now):
 		return iam.ErrExpired
 	default:
-		return iam.ErrRevoked
+		return d.whyNotAsRead(issue, code.Grant.User, code.Grant.Session)
 	}
+}
+
+// whyNotAsRead tells what was read too early from what has ended.
+func (d *deed) whyNotAsRead(issue iam.Issue, user, session string) error {
+	if issue.Session != "" && session != "" && issue.Session != session {
+		return iam.ErrRaced
+	}
+	if err := d.stillAllowed(issue, user); err != nil {
+		return err
+	}
+	return iam.ErrRevoked
+}
+
+// stillAllowed is ErrRaced if the consent that an issue relies on is no longer what it says.
+func (d *deed) stillAllowed(issue iam.Issue, user string) error {
+	if issue.Allowed == nil {
+		return nil
+	}
+	return only(d, iam.ErrRaced, `SELECT 1 FROM consents WHERE tenant = $1 AND user_id = $2 AND client = $3 AND scope = $4`,
+		[]any{d.tenant, user, issue.Client, allowed(issue.Allowed)}, new(int64))
 }
 
 // countTry counts a wrong try; one too many kills the code. Spent codes are not counted: there is nothing left to guess.

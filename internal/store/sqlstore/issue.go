@@ -86,7 +86,10 @@ func (d *deed) stand(issue iam.Issue) error {
 	if err != nil || issue.User == "" && issue.Session == "" {
 		return err
 	}
-	if err := d.hold(iam.ErrRevoked, issue.User, standing); err != nil || issue.Session == "" {
+	if err := d.hold(iam.ErrRevoked, issue.User, standing); err != nil {
+		return err
+	}
+	if err := d.stillAllowed(issue, issue.User); err != nil || issue.Session == "" {
 		return err
 	}
 	return only(d, iam.ErrRevoked, `SELECT 1 FROM sessions s JOIN users u ON u.tenant = s.tenant AND u.id = s.user_id AND u.era = s.user_era

@@ -11,13 +11,17 @@ const grantSessionLives = `(COALESCE(NULLIF(g.session, ''), $5) = '' OR EXISTS (
 
 const grantOfRefresh = ` WHERE g.tenant = $1 AND g.id = (SELECT r.grant_id FROM refreshes r WHERE r.tenant = $1 AND r.hash = $2)
 	AND g.client = $4 AND g.revoked = 0 AND g.expires > $3
-	AND ` + grantClientStands + ` AND ` + grantUserStands + ` AND ` + grantSessionLives
+	AND ` + grantClientStands + ` AND ` + grantUserStands + ` AND ` + grantSessionLives + ` AND ` + grantAsRead
+
+// grantAsRead compares what the issue says of the grant, and of the consent, with what is kept.
+const grantAsRead = `(g.session = '' OR $5 = '' OR g.session = $5) AND ($6 = '' OR g.user_id = $6) AND ($7 = ' ' OR EXISTS (
+	SELECT 1 FROM consents a WHERE a.tenant = g.tenant AND a.user_id = g.user_id AND a.client = g.client AND a.scope = $7))`
 
 // holdGrant holds the row of a refresh token's grant, on the condition that all stands: deeds of one family, and the
 // family's revocation, come one after the other, and after the revocation nothing works.
 func holdGrant(tenant string, issue iam.Issue) Statement {
 	return must(`UPDATE grants AS g SET used = used`+grantOfRefresh,
-		tenant, hash(issue.Refresh.Hash), micro(issue.Now), issue.Refresh.Client, issue.Session)
+		tenant, hash(issue.Refresh.Hash), micro(issue.Now), issue.Refresh.Client, issue.Session, issue.User, allowed(issue.Allowed))
 }
 
 // markRefresh rotates a refresh token that lives, or, if it is not to be replaced, lets it live on.
@@ -56,21 +60,23 @@ func (d *deed) useRefresh(issue iam.Issue) (done bool, err error) {
 // whyNotGrant classifies a refresh token whose grant could not be held.
 func (d *deed) whyNotGrant(issue iam.Issue) error {
 	d.events = nil
-	var client string
+	var client, user, session string
 	var revoked, expires int64
-	found, err := one(d, `SELECT g.client, g.revoked, g.expires FROM refreshes r JOIN grants g ON g.tenant = r.tenant AND g.id = r.grant_id
-		WHERE r.tenant = $1 AND r.hash = $2`, []any{d.tenant, hash(issue.Refresh.Hash)}, &client, &revoked, &expires)
+	found, err := one(d, `SELECT g.client, g.user_id, g.session, g.revoked, g.expires FROM refreshes r JOIN grants g ON g.tenant = r.tenant AND g.id = r.grant_id
+		WHERE r.tenant = $1 AND r.hash = $2`, []any{d.tenant, hash(issue.Refresh.Hash)}, &client, &user, &session, &revoked, &expires)
 	switch {
 	case err != nil:
 		return err
 	case !found:
 		return iam.ErrNotFound
-	case client != issue.Refresh.Client:
+	case client != issue.Refresh.Client, issue.User != "" && issue.User != user:
 		return iam.ErrMismatch
-	case revoked == 0 && expires <= micro(issue.Now):
+	case revoked != 0:
+		return iam.ErrRevoked
+	case expires <= micro(issue.Now):
 		return iam.ErrExpired
 	default:
-		return iam.ErrRevoked
+		return d.whyNotAsRead(issue, user, session)
 	}
 }
 

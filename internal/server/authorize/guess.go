@@ -1,0 +1,37 @@
+package authorize
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/session"
+)
+
+// guess answers with a code when what this node remembers of session and consent lets it. Nothing else is answered so: the
+// deed that keeps the code asks the storage for both again, and whatever it, or the memory, refuses is left to dispatch.
+func (e *Endpoint) guess(w http.ResponseWriter, r *http.Request, at position) (done bool, err error) {
+	if at.session, at.signed = e.Sessions.Guess(r); !at.signed || e.Recalled == nil {
+		return false, nil
+	}
+	if e.needsSignIn(at) || session.Did(at.flow, at.session, session.StepDenied) || e.unmet(at) != nil {
+		return false, nil
+	}
+	switch consentDue(at) {
+	case asRecorded:
+		given, ok := e.Recalled.Allowed(at.session.User, at.request.Client.ID, at.request.Allowance())
+		if !ok {
+			return false, nil
+		}
+		at.given = &given
+	case always:
+		return false, nil
+	case never:
+	}
+	err = e.issue(w, r, at)
+	if errors.Is(err, iam.ErrRevoked) {
+		e.Sessions.Forget(at.session)
+		return false, nil
+	}
+	return true, err
+}

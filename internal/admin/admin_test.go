@@ -3,6 +3,7 @@ package admin_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -41,7 +42,12 @@ apis:
       GET /greeting: {for: [user], scope: hello.read, level: basic}
 clients:
   app: {type: native, redirect_uris: ["http://127.0.0.1/callback"], scopes: [openid, hello.read]}
+signin: {password_list: refused.txt}
+company: {name: Quetzalbank}
 `
+
+// refused is the password that the recipe's own list refuses.
+const refused = "Vermilion-Okapi-41"
 
 // house is the API over a real socket, on a storage of its own.
 type house struct {
@@ -76,8 +82,9 @@ func newHouse(t testing.TB) *house {
 	ring := &keys.Ring{Store: tenant, Sealer: sealer, Tenant: iam.DefaultTenant}
 	enactor := &enact.Enactor{Revisions: tenant, Issuer: "https://login.example"}
 	h := &house{t: t, store: opened, log: &bytes.Buffer{}, dir: dir, path: filepath.Join(dir, "a.sock")}
-	h.desk = manage.New(manage.Needs{House: tenant, Enactor: enactor, Ring: ring, Hasher: password.NewHasher(0, 0), Issuer: "https://login.example"})
-	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(bank)}}, nil, time.Now())
+	h.desk = manage.New(manage.Needs{House: tenant, Sealed: opened.Sealing(iam.DefaultTenant), Enactor: enactor, Ring: ring, Hasher: password.NewHasher(0, 0), Issuer: "https://login.example"})
+	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(bank)}},
+		map[string][]byte{"refused.txt": []byte(refused + "\n")}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,57 +171,63 @@ func TestBadRequests(t *testing.T) {
 		status             int
 		says               string
 	}{
-		"no body":                               {"POST", "/users", "", 400, "required"},
-		"not JSON":                              {"POST", "/users", "username=x", 400, ""},
-		"an empty object":                       {"POST", "/users", "{}", 422, "username"},
-		"a list":                                {"POST", "/users", "[]", 422, ""},
-		"null":                                  {"POST", "/users", "null", 422, ""},
-		"wrong type":                            {"POST", "/users", `{"username":7}`, 422, "body.username"},
-		"unknown member":                        {"POST", "/users", `{"username":"x","colour":"red"}`, 422, "body.colour"},
-		"J18 duplicate members":                 {"POST", "/users", `{"username":"x","username":"y"}`, 400, ""},
-		"J18 member in another case":            {"POST", "/users", `{"Username":"x"}`, 422, ""},
-		"J18 trailing document":                 {"POST", "/users", `{"username":"x"}{}`, 400, ""},
-		"invalid UTF-8":                         {"POST", "/users", "{\"username\":\"\xff\"}", 400, ""},
-		"deep nesting":                          {"POST", "/users", `{"username":` + deep + `}`, 400, ""},
-		"oversized":                             {"POST", "/users", `{"username":"` + strings.Repeat("x", 2<<20) + `"}`, 413, ""},
-		"wrong method":                          {"PUT", "/users", `{"username":"x"}`, 405, ""},
-		"unknown path":                          {"GET", "/nowhere", "", 404, ""},
-		"unknown query parameter":               {"GET", "/users?colour=red", "", 422, "query.colour"},
-		"A16 a sort that is not on the list":    {"GET", "/users?sort=password", "", 422, "query.sort"},
-		"A16 SQL in a sort":                     {"GET", "/users?sort=id;DROP%20TABLE%20users", "", 422, ""},
-		"A16 SQL in an id":                      {"GET", "/users/x'%20OR%20'1'='1", "", 404, ""},
-		"A04 a cursor that is none":             {"GET", "/users?after=x", "", 422, "cursor"},
-		"A04 a cursor of another list":          {"GET", "/users?after=Z3JvdXBzOnN0YWZm", "", 422, "cursor"},
-		"A04 another spelling of a cursor":      {"GET", "/users?after=dXNlcnM6YWI%3D", "", 422, "cursor"},
-		"limit of nothing":                      {"GET", "/users?limit=0", "", 422, "limit"},
-		"limit beyond the most":                 {"GET", "/users?limit=501", "", 422, "limit"},
-		"limit that is no number":               {"GET", "/users?limit=all", "", 422, ""},
-		"A01 a user of nowhere":                 {"GET", "/users/00000000-0000-4000-8000-000000000000", "", 404, "there is no user"},
-		"A07 a path that is not canonical":      {"GET", "/users/../keys", "", 200, `"items"`}, // it is cleaned before it is routed
-		"a taken name":                          {"POST", "/users", `{"username":"ADA"}`, 409, "taken"},
-		"a group of nowhere":                    {"POST", "/users", `{"username":"x","groups":["nowhere"]}`, 422, "nowhere"},
-		"A02 an administrator without a word":   {"PATCH", "/users/ada", `{"admin":true,"sponsor":"ada"}`, 200, ""}, // the first one
-		"a claim that is not known":             {"PATCH", "/users/ada", `{"claims":{"role":"root"}}`, 422, "claims.role"},
-		"only a literal true is verified":       {"PATCH", "/users/ada", `{"claims":{"phone_number_verified":"true"}}`, 422, "phone_number_verified"},
-		"a client of an unknown type":           {"POST", "/clients", `{"type":"robot"}`, 422, "body.type"},
-		"R01 a wildcard redirect":               {"POST", "/clients", `{"type":"browser","redirect_uris":["https://*.example/cb"],"origins":["https://a.example"]}`, 422, "redirect_uris"},
-		"a public client with a key":            {"POST", "/clients", `{"type":"native","redirect_uris":["http://127.0.0.1/cb"],"jwks":{"keys":[]}}`, 422, "jwks"},
-		"a declared client can't be removed":    {"DELETE", "/clients/app", "", 409, "the recipe declares it"},
-		"a secret for a public client":          {"POST", "/clients/app/secrets", "{}", 409, "has no secret"},
-		"an algorithm of nowhere":               {"POST", "/keys", `{"alg":"none"}`, 422, "no algorithm"},
-		"a key of nowhere":                      {"DELETE", "/keys/x", "", 404, "no key"},
-		"a bundle that is none":                 {"PUT", "/recipe", `{"bundle":"e30="}`, 422, "bundle"},
-		"a bundle that is no base64":            {"PUT", "/recipe", `{"bundle":"***"}`, 422, ""},
-		"a revision below zero":                 {"GET", "/recipe/revisions/-1", "", 422, ""},
-		"a revision of nowhere":                 {"GET", "/recipe/revisions/99", "", 404, "no revision 99"},
-		"a time that is none":                   {"GET", "/journal?since=yesterday", "", 422, "since"},
-		"an order that is not on the list":      {"GET", "/journal?order=random", "", 422, "order"},
-		"a backup to a relative path":           {"POST", "/backup", `{"path":"garde.backup"}`, 422, "absolute"},
-		"an export from nowhere":                {"GET", "/journal/export?from=x", "", 422, "from"},
-		"what this set-up can't do":             {"POST", "/restore/confirm", "", 501, ""},
-		"a trace of nowhere":                    {"GET", "/refusals/x", "", 404, "remembers no refusal"},
-		"an e-mail address of two":              {"POST", "/users", `{"username":"x","email":"a@b@c.example"}`, 422, "e-mail"},
-		"a password that is tried first":        {"PUT", "/users/ada/password", `{"password":"password"}`, 422, "tried first"},
+		"no body":                             {"POST", "/users", "", 400, "required"},
+		"not JSON":                            {"POST", "/users", "username=x", 400, ""},
+		"an empty object":                     {"POST", "/users", "{}", 422, "username"},
+		"a list":                              {"POST", "/users", "[]", 422, ""},
+		"null":                                {"POST", "/users", "null", 422, ""},
+		"wrong type":                          {"POST", "/users", `{"username":7}`, 422, "body.username"},
+		"unknown member":                      {"POST", "/users", `{"username":"x","colour":"red"}`, 422, "body.colour"},
+		"J18 duplicate members":               {"POST", "/users", `{"username":"x","username":"y"}`, 400, ""},
+		"J18 member in another case":          {"POST", "/users", `{"Username":"x"}`, 422, ""},
+		"J18 trailing document":               {"POST", "/users", `{"username":"x"}{}`, 400, ""},
+		"invalid UTF-8":                       {"POST", "/users", "{\"username\":\"\xff\"}", 400, ""},
+		"deep nesting":                        {"POST", "/users", `{"username":` + deep + `}`, 400, ""},
+		"oversized":                           {"POST", "/users", `{"username":"` + strings.Repeat("x", 2<<20) + `"}`, 413, ""},
+		"wrong method":                        {"PUT", "/users", `{"username":"x"}`, 405, ""},
+		"unknown path":                        {"GET", "/nowhere", "", 404, ""},
+		"unknown query parameter":             {"GET", "/users?colour=red", "", 422, "query.colour"},
+		"A16 a sort that is not on the list":  {"GET", "/users?sort=password", "", 422, "query.sort"},
+		"A16 SQL in a sort":                   {"GET", "/users?sort=id;DROP%20TABLE%20users", "", 422, ""},
+		"A16 SQL in an id":                    {"GET", "/users/x'%20OR%20'1'='1", "", 404, ""},
+		"A04 a cursor that is none":           {"GET", "/users?after=x", "", 422, "cursor"},
+		"A04 a cursor of another list":        {"GET", "/users?after=Z3JvdXBzOnN0YWZm", "", 422, "cursor"},
+		"A04 another spelling of a cursor":    {"GET", "/users?after=dXNlcnM6YWI%3D", "", 422, "cursor"},
+		"limit of nothing":                    {"GET", "/users?limit=0", "", 422, "limit"},
+		"limit beyond the most":               {"GET", "/users?limit=501", "", 422, "limit"},
+		"limit that is no number":             {"GET", "/users?limit=all", "", 422, ""},
+		"A01 a user of nowhere":               {"GET", "/users/00000000-0000-4000-8000-000000000000", "", 404, "there is no user"},
+		"A07 a path that is not canonical":    {"GET", "/users/../keys", "", 200, `"items"`}, // it is cleaned before it is routed
+		"a taken name":                        {"POST", "/users", `{"username":"ADA"}`, 409, "taken"},
+		"a group of nowhere":                  {"POST", "/users", `{"username":"x","groups":["nowhere"]}`, 422, "nowhere"},
+		"A02 an administrator without a word": {"PATCH", "/users/ada", `{"admin":true,"sponsor":"ada"}`, 200, ""}, // the first one
+		"a claim that is not known":           {"PATCH", "/users/ada", `{"claims":{"role":"root"}}`, 422, "claims.role"},
+		"only a literal true is verified":     {"PATCH", "/users/ada", `{"claims":{"phone_number_verified":"true"}}`, 422, "phone_number_verified"},
+		"a client of an unknown type":         {"POST", "/clients", `{"type":"robot"}`, 422, "body.type"},
+		"R01 a wildcard redirect":             {"POST", "/clients", `{"type":"browser","redirect_uris":["https://*.example/cb"],"origins":["https://a.example"]}`, 422, "redirect_uris"},
+		"a public client with a key":          {"POST", "/clients", `{"type":"native","redirect_uris":["http://127.0.0.1/cb"],"jwks":{"keys":[]}}`, 422, "jwks"},
+		"a declared client can't be removed":  {"DELETE", "/clients/app", "", 409, "the recipe declares it"},
+		"a secret for a public client":        {"POST", "/clients/app/secrets", "{}", 409, "has no secret"},
+		"an algorithm of nowhere":             {"POST", "/keys", `{"alg":"none"}`, 422, "no algorithm"},
+		"a key of nowhere":                    {"DELETE", "/keys/x", "", 404, "no key"},
+		"a bundle that is none":               {"PUT", "/recipe", `{"bundle":"e30="}`, 422, "bundle"},
+		"a bundle that is no base64":          {"PUT", "/recipe", `{"bundle":"***"}`, 422, ""},
+		"a revision below zero":               {"GET", "/recipe/revisions/-1", "", 422, ""},
+		"a revision of nowhere":               {"GET", "/recipe/revisions/99", "", 404, "no revision 99"},
+		"a time that is none":                 {"GET", "/journal?since=yesterday", "", 422, "since"},
+		"an order that is not on the list":    {"GET", "/journal?order=random", "", 422, "order"},
+		"a backup to a relative path":         {"POST", "/backup", `{"path":"garde.backup"}`, 422, "absolute"},
+		"an export from nowhere":              {"GET", "/journal/export?from=x", "", 422, "from"},
+		"what this set-up can't do":           {"POST", "/restore/confirm", "", 501, ""},
+		"a trace of nowhere":                  {"GET", "/refusals/x", "", 404, "remembers no refusal"},
+		"an e-mail address of two":            {"POST", "/users", `{"username":"x","email":"a@b@c.example"}`, 422, "e-mail"},
+		"a password that is tried first":      {"PUT", "/users/ada/password", `{"password":"password"}`, 422, "tried first"},
+		"one that the recipe refuses":         {"PUT", "/users/ada/password", `{"password":"` + refused + `"}`, 422, "signin.password_list"},
+		"one that is too short":               {"PUT", "/users/ada/password", `{"password":"Xk2-9"}`, 422, "shorter than 8 characters"},
+		"one that is the company's name":      {"PUT", "/users/ada/password", `{"password":"quetzalbank1"}`, 422, "a name that others know"},
+		"a newcomer with a refused password":  {"POST", "/users", `{"username":"x","password":"` + refused + `"}`, 422, "signin.password_list"},
+		"an import with a refused password": {"POST", "/users/import",
+			`{"name":"p.csv","content":"` + base64.StdEncoding.EncodeToString([]byte("username,password\nx,"+refused+"\n")) + `"}`, 422, "signin.password_list"},
 		"an import that is no list":             {"POST", "/users/import", `{"name":"p.yaml","content":"dXNlcnM6IDc="}`, 422, ""},
 		"a session of nowhere is ended already": {"DELETE", "/sessions/x", "", 204, ""},
 	} {

@@ -2,7 +2,6 @@ package app
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
 	"path/filepath"
 	"runtime"
@@ -110,15 +109,7 @@ func newHasher() *password.Hasher { return password.NewHasher(max(1, runtime.Num
 func (s *Server) offersPart(next *enact.Force) (func(), error) {
 	said := next.Bundle.Recipe.SignIn
 	offers := login.Offers{
-		SignUp: said.SignUp, SignUpHosts: said.SignUpHosts, Reset: said.Reset == nil || *said.Reset,
-		Company: next.Bundle.Recipe.Company.Name,
-	}
-	if said.PasswordList != "" {
-		list, err := password.ReadList(next.Bundle.Files[said.PasswordList])
-		if err != nil {
-			return nil, fmt.Errorf("signin.password_list: %w", err)
-		}
-		offers.Passwords.Breached = list
+		SignUp: said.SignUp, SignUpHosts: said.SignUpHosts, Reset: said.Reset == nil || *said.Reset, Passwords: next.Passwords,
 	}
 	return func() { s.offers.set(&offers) }, nil
 }

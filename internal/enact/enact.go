@@ -14,15 +14,17 @@ import (
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/password"
 	"github.com/gardeauth/garde/recipe"
 )
 
 // Force is a revision that this node obeys. It never changes.
 type Force struct {
-	Number int64
-	Digest string
-	Bundle *recipe.Bundle
-	Policy *assurance.Policy
+	Number    int64
+	Digest    string
+	Bundle    *recipe.Bundle
+	Policy    *assurance.Policy
+	Passwords password.Policy // of new passwords, whoever sets them
 }
 
 // Part is something of the node that depends on the recipe. It prepares for a revision without any effect; swap then
@@ -57,6 +59,29 @@ func (e *Enactor) Policy() *assurance.Policy {
 		return force.Policy
 	}
 	return &assurance.Policy{}
+}
+
+// Passwords judges new passwords by the recipe in force; before the first adoption, by the list that is built in.
+func (e *Enactor) Passwords() password.Policy {
+	if force := e.current.Load(); force != nil {
+		return force.Passwords
+	}
+	return password.Policy{}
+}
+
+// passwordsOf reads what a recipe says of new passwords.
+func passwordsOf(bundle *recipe.Bundle) (password.Policy, error) {
+	policy := password.Policy{Company: bundle.Recipe.Company.Name}
+	name := bundle.Recipe.SignIn.PasswordList
+	if name == "" {
+		return policy, nil
+	}
+	list, err := password.ReadList(bundle.Files[name])
+	if err != nil {
+		return password.Policy{}, fmt.Errorf("signin.password_list: %w", err)
+	}
+	policy.Breached = list
+	return policy, nil
 }
 
 // Problem says why the newest revision can't be adopted here, or "".
@@ -120,9 +145,13 @@ func (e *Enactor) adopt(ctx context.Context) error {
 	if bundle.Digest() != newest.Digest {
 		return fmt.Errorf("revision %d is not what was applied: its digest differs", newest.Number)
 	}
+	passwords, err := passwordsOf(bundle)
+	if err != nil {
+		return fmt.Errorf("prepare revision %d: %w", newest.Number, err)
+	}
 	next := &Force{
 		Number: newest.Number, Digest: newest.Digest, Bundle: bundle,
-		Policy: assurance.Compile(bundle.Recipe, newest.Number, e.Issuer),
+		Policy: assurance.Compile(bundle.Recipe, newest.Number, e.Issuer), Passwords: passwords,
 	}
 	var swaps []func()
 	for _, part := range e.Parts {

@@ -25,14 +25,13 @@ type House interface {
 	iam.Journal
 }
 
-// Needs are what the deeds stand on. All but Policy and Now are required.
+// Needs are what the deeds stand on. All but Now are required.
 type Needs struct {
 	House   House
 	Enactor *enact.Enactor
 	Sealed  iam.Sealing
 	Ring    *keys.Ring
 	Hasher  *password.Hasher
-	Policy  password.Policy
 	Issuer  string
 	Now     func() time.Time // nil: time.Now
 }
@@ -52,7 +51,7 @@ type Desk struct {
 func New(needs Needs) *Desk {
 	house, now := needs.House, needs.Now
 	users := &Users{
-		Users: house, Passwords: house, Links: house, Groups: house, Hasher: needs.Hasher, Policy: needs.Policy,
+		Users: house, Passwords: house, Links: house, Groups: house, Hasher: needs.Hasher, Policy: needs.Enactor.Passwords,
 		Issuer: needs.Issuer, Now: now,
 	}
 	return &Desk{

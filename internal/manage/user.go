@@ -13,16 +13,16 @@ import (
 	"github.com/gardeauth/garde/internal/password"
 )
 
-// Users are the deeds about people. All fields but Policy and Now are required.
+// Users are the deeds about people. All fields but Now are required.
 type Users struct {
 	Users     iam.UserKeeping
 	Passwords iam.Passwords
 	Links     iam.Links
 	Groups    iam.Groups
 	Hasher    *password.Hasher
-	Policy    password.Policy
-	Issuer    string           // of the links
-	Now       func() time.Time // nil: time.Now
+	Policy    func() password.Policy // of the recipe in force
+	Issuer    string                 // of the links
+	Now       func() time.Time       // nil: time.Now
 }
 
 // LinkLife is how long a link that an administrator hands over lives.
@@ -60,7 +60,7 @@ type NewUser struct {
 func (u *Users) Add(ctx context.Context, by string, new NewUser) (iam.User, *Invitation, error) {
 	var found faults
 	user := new.user(&found)
-	new.secret(&found, u.Policy)
+	new.secret(&found, u.Policy())
 	if err := found.orNil(); err != nil {
 		return iam.User{}, nil, err
 	}
@@ -318,7 +318,7 @@ func (u *Users) SetPassword(ctx context.Context, by, ref, secret, sponsor string
 	if err != nil {
 		return err
 	}
-	if err := u.Policy.Check(secret, user.Username, user.Email, user.Name); err != nil {
+	if err := u.Policy().Check(secret, user.Username, user.Email, user.Name); err != nil {
 		return refuse(Invalid, "password", "choose another", "%v", err)
 	}
 	if user.Admin {

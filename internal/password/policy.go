@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -22,13 +23,14 @@ var common []byte
 // What Policy says of a password that must not be taken.
 var (
 	ErrCommon   = errors.New("the password is one of those that are tried first")
-	ErrBreached = errors.New("the password is on a list of breached ones")
+	ErrBreached = errors.New("the password is on the recipe's own list of those that are refused (signin.password_list)")
 	ErrPersonal = errors.New("the password is made of a name that others know")
 )
 
 // Policy judges new passwords. The zero value knows the list that is built in.
 type Policy struct {
-	Breached *List // the operator's own list; nil for none
+	Breached *List  // the operator's own list; nil for none
+	Company  string // its name may not be the heart of a password
 }
 
 // Check says what is wrong with a new password: what Prepare finds; that it is common, breached, or built around one of
@@ -38,7 +40,7 @@ func (p Policy) Check(password string, names ...string) error {
 	if err != nil {
 		return err
 	}
-	if personal(plain, names) {
+	if personal(plain, append(slices.Clone(names), p.Company)) {
 		return ErrPersonal
 	}
 	if uniform(plain) || dated(plain) {

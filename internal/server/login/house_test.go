@@ -150,7 +150,7 @@ func open(t testing.TB) *house {
 	h.parser = &request.Parser{
 		Issuer: h.server.URL, Clients: h.tenant, Policy: h.force.Policy, Keys: ownKeys{h.keys}, Steps: request.Standard,
 	}
-	h.offers = login.Offers{SignUp: true, SignUpHosts: []string{"bank.example"}, Reset: true, Company: "Bank of Example"}
+	h.offers = login.Offers{SignUp: true, SignUpHosts: []string{"bank.example"}, Reset: true, Passwords: password.Policy{Company: "Bank of Example"}}
 	h.doors()
 	return h
 }

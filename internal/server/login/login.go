@@ -22,7 +22,6 @@ type Offers struct {
 	SignUp      bool     // people may make their own account
 	SignUpHosts []string // at these mail domains only; empty: at any
 	Reset       bool     // a forgotten password may be replaced by mail
-	Company     string   // its name may not be the heart of a password
 	Passwords   password.Policy
 }
 

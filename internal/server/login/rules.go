@@ -18,8 +18,7 @@ import (
 // Judge tells what is wrong with a new password, given the names that others know of its person, or "". An error is a
 // fault of ours: nothing was judged.
 func (e *Endpoint) Judge(secret string, names ...string) (page.Fault, error) {
-	offers := e.Offers()
-	err := offers.Passwords.Check(secret, append(names, offers.Company)...)
+	err := e.Offers().Passwords.Check(secret, names...)
 	switch {
 	case err == nil:
 		return "", nil

@@ -16,7 +16,8 @@ type Registered struct {
 	Used     time.Time // last time that it proved itself or began a sign-in, within a day
 }
 
-// Registrations keeps clients that register themselves. Every change also tells the other nodes.
+// Registrations keeps clients that register themselves. Every change also tells the other nodes. The secrets of a client
+// that is registered are exactly those of registered.Secrets, before and after a change.
 type Registrations interface {
 	// Register keeps a new client and uses its initial token (zero: none). ErrExists when policy has most clients already;
 	// ErrNotFound, ErrExpired or ErrSpent about the initial token.
@@ -29,6 +30,21 @@ type Registrations interface {
 	Unregister(ctx context.Context, id string, keeper KeeperHash, events ...journal.Event) error
 	// UseClient remembers that it was used; it may be late or lost.
 	UseClient(ctx context.Context, id string, at time.Time) error
+}
+
+// SelfMade keeps what clients that came by themselves need beyond their own management: those of source registration, and
+// those of source document, which have no token.
+type SelfMade interface {
+	// PutDocument keeps what the document of a client said, whether it is new, changed or was removed before; Used is now.
+	// ErrExists when client.Policy has most clients already and the client is not among them, and when the id is one of
+	// another source. A client that may have less loses its tokens, as with PutClient.
+	PutDocument(ctx context.Context, client Client, most int, events ...journal.Event) error
+	// ListSelfMade gives a page of both sources by id, without keepers and documents; an empty policy means any.
+	ListSelfMade(ctx context.Context, policy string, page Page) ([]Registered, error)
+	// Unused gives the ids of at most limit clients of both sources under policy that nobody used since then.
+	Unused(ctx context.Context, policy string, since time.Time, limit int) ([]string, error)
+	// RemoveUnused ends such a client and everything that it was given; ErrNotFound also when it was used since then.
+	RemoveUnused(ctx context.Context, id string, since time.Time, events ...journal.Event) error
 }
 
 // Initial is an initial access token (RFC 7591 section 3): whoever holds it may register clients under a policy.

@@ -74,7 +74,7 @@ func (n *Node) Do(r *http.Request) Reply {
 	h := n.House
 	h.t.Helper()
 	if r.URL.Host == "" {
-		r.URL.Scheme, r.URL.Host = "http", n.address
+		r.URL.Scheme, r.URL.Host = h.scheme(), n.address
 		if r.Host == "" {
 			r.Host = h.host()
 		}
@@ -244,7 +244,7 @@ func (h *House) Raw(r *http.Request) Reply {
 	gate, err := url.Parse(h.GateURL)
 	h.must(err)
 	if r.URL.Host == "" {
-		r.URL.Scheme, r.URL.Host = "http", gate.Host
+		r.URL.Scheme, r.URL.Host = gate.Scheme, gate.Host
 	}
 	return h.send(r)
 }

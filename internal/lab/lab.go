@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -41,8 +42,12 @@ type Options struct {
 	Engine  string // SQLite or Postgres; SQLite has one node only
 	Nodes   int
 	Gate    bool
-	Silence time.Duration // of the revocation feed; 0: the Gate's default
-	Proxies []string      // networks whose forwarding headers the Gate believes
+	Silence time.Duration        // of the revocation feed; 0: the Gate's default
+	Proxies []string             // networks whose forwarding headers the Gate believes
+	TLS     bool                 // https everywhere, under an authority of the house's own
+	Reach   []string             // with TLS: loopback addresses that the Server may fetch from
+	Recipe  func(*recipe.Recipe) // changes the test recipe before the house first reads it; files by Files
+	Files   map[string][]byte    // what such a recipe names
 	Without Without
 }
 
@@ -59,6 +64,8 @@ type House struct {
 	Upstream *Upstream
 	Clock    *Clock
 	Log      *Log
+
+	Authority *Authority // of a house with TLS
 
 	t       testing.TB
 	dir     string
@@ -102,7 +109,10 @@ func New(t testing.TB, options Options) *House {
 	opened := h.listen(options.Nodes + 1)
 	h.lab = options.Without.lab()
 	h.lab.Now, h.lab.Listen = h.Clock.Now, opened.listen
-	h.Issuer, h.GateURL = "http://"+opened.addresses[0], "http://"+opened.addresses[options.Nodes]
+	h.Issuer, h.GateURL = h.scheme()+"://"+opened.addresses[0], h.scheme()+"://"+opened.addresses[options.Nodes]
+	if options.TLS {
+		h.certify()
+	}
 	h.write()
 	storage := "sqlite:" + filepath.Join(h.dir, "garde.db")
 	if options.Engine == Postgres {
@@ -174,17 +184,34 @@ func (l *listeners) listen(network, address string) (net.Listener, error) {
 	return net.Listen(network, address)
 }
 
+func (h *House) scheme() string {
+	if h.options.TLS {
+		return "https"
+	}
+	return "http"
+}
+
+func (h *House) path(name string) string { return filepath.Join(h.dir, name) }
+
 func (h *House) settings(address, storage string) *config.Node {
-	return &config.Node{
+	node := &config.Node{
 		Issuer: h.Issuer, Listen: address, Storage: storage, Master: "file:master.key", Dir: h.dir,
 		Recipe: filepath.Join(h.dir, "recipe.yaml"),
-		Mail:   config.Mail{Folder: filepath.Join(h.dir, "mail")},
+		Mail:   config.Mail{Folder: filepath.Join(h.dir, "mail")}, TLS: h.certificates(),
 	}
+	if h.Authority != nil {
+		node.Fetch = config.Fetch{Authorities: h.path("authority.pem"), AllowHosts: h.options.Reach}
+	}
+	return node
 }
 
 // write puts the files of the house into its folder.
 func (h *House) write() {
 	h.base = h.recipe()
+	maps.Copy(h.files, h.options.Files)
+	if h.options.Recipe != nil {
+		h.options.Recipe(h.base)
+	}
 	for name, content := range h.files {
 		h.must(os.WriteFile(filepath.Join(h.dir, name), content, 0o600))
 	}
@@ -269,7 +296,7 @@ type Storage interface {
 
 func (h *House) startGate(address string) {
 	node := h.settings("", "")
-	node.Gate = config.Gate{Listen: address, Client: "gate", Secret: "file:gate.secret", Silence: h.options.Silence}
+	node.Gate = config.Gate{Listen: address, Client: "gate", Secret: "file:gate.secret", Silence: h.options.Silence, TLS: h.certificates()}
 	node.Proxies = h.options.Proxies
 	gateway, err := app.NewGateway(context.Background(), node, h.Log.Logger(), h.lab)
 	h.must(err)

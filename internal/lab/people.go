@@ -68,6 +68,9 @@ func (h *House) SignIn(p *Person) {
 	}
 	h.must(h.Store().StartSession(context.Background(), session, iam.SessionHash{}))
 	p.Session, p.Cookie = session.ID, "garde-session="+value
+	if h.options.TLS {
+		p.Cookie = "__Host-" + p.Cookie
+	}
 }
 
 // Code is a planted authorization code with what its client knows.

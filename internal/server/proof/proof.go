@@ -1,0 +1,119 @@
+// Package proof finds out, for the doors of the Server, which keys the sender of a request has proved: the key of a DPoP
+// proof (RFC 9449) and the certificate of the connection (RFC 8705). It says nothing of what a key allows.
+package proof
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/http"
+
+	"github.com/gardeauth/garde/internal/binding"
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/verify"
+	"github.com/gardeauth/garde/internal/web"
+)
+
+// Desk is where the doors of the Server ask. New makes one.
+type Desk struct {
+	judge        *binding.Judge
+	bases        []string
+	certificates Certificates
+}
+
+// Certificates find the certificate of a request's sender: nil when there is none. *web.Certificates is one.
+type Certificates interface {
+	Of(r *http.Request) (*x509.Certificate, error)
+}
+
+// Config is what a Desk stands on. Certificates may be nil: then nobody has one.
+type Config struct {
+	Judge        *binding.Judge
+	Bases        []string // URLs of the Server as it is known outside: the issuer, and where it is asked by mutual TLS
+	Certificates Certificates
+}
+
+// New makes a desk, or says what is wrong.
+func New(c Config) (*Desk, error) {
+	if c.Judge == nil || len(c.Bases) == 0 {
+		return nil, fmt.Errorf("proof: a judge and the Server's own address are needed")
+	}
+	for _, base := range c.Bases {
+		if _, err := binding.PlaceOf(base); err != nil {
+			return nil, fmt.Errorf("proof: %q: %w", base, err)
+		}
+	}
+	return &Desk{judge: c.Judge, bases: c.Bases, certificates: c.Certificates}, nil
+}
+
+// Prove implements grant.Proofs for every door: it gives what the sender of the request has proved, which may be nothing. A
+// proof that is no good is an error, never nothing. It sets DPoP-Nonce on the answer when nonces are asked for.
+func (d *Desk) Prove(w http.ResponseWriter, r *http.Request) (iam.Binding, error) {
+	if nonce := d.judge.Nonce(); nonce != "" {
+		w.Header().Set(binding.NonceHeader, nonce)
+	}
+	proven, err := d.prove(r, "")
+	return iam.Binding{JKT: proven.JKT, X5T: proven.X5T}, err
+}
+
+// Present finds out what the sender of an access token has proved, for inspect: the proof must be one for this token. Its
+// refusals have the status of an API, and bring a nonce where one is asked for.
+func (d *Desk) Present(r *http.Request, token string) (verify.Proof, error) {
+	proven, err := d.prove(r, token)
+	if err == nil {
+		return proven, nil
+	}
+	err = binding.Unauthorized(err)
+	if nonce := d.judge.Nonce(); nonce != "" {
+		err = web.WithHeader(err, binding.NonceHeader, nonce)
+	}
+	return verify.Proof{}, err
+}
+
+func (d *Desk) prove(r *http.Request, token string) (verify.Proof, error) {
+	proof, err := d.judge.Check(r.Context(), binding.Shown{
+		Header: r.Header, Method: r.Method, Places: d.places(r), Token: token,
+	})
+	if err != nil {
+		return verify.Proof{}, err
+	}
+	certificate, err := d.Certificate(r)
+	if err != nil {
+		return verify.Proof{}, err
+	}
+	return verify.Proof{JKT: proof.JKT, X5T: binding.Thumbprint(certificate)}, nil
+}
+
+// places are the addresses of this request. The path is that of the request line, which led to the door; the rest is
+// configuration (D06).
+func (d *Desk) places(r *http.Request) []binding.Place {
+	if !binding.Shows(r.Header) {
+		return nil
+	}
+	var places []binding.Place
+	for _, base := range d.bases {
+		if place, err := binding.PlaceOf(base + r.URL.EscapedPath()); err == nil {
+			places = append(places, place)
+		}
+	}
+	return places
+}
+
+// Certificate gives the certificate whose key the sender has proved, or nil. An error means that a trusted proxy says
+// something about a certificate that can't be read: then nobody may guess.
+func (d *Desk) Certificate(r *http.Request) (*x509.Certificate, error) {
+	if d.certificates == nil {
+		return nil, nil //nolint:nilnil // no certificate is no fault
+	}
+	return d.certificates.Of(r)
+}
+
+// Fresh gives answers of next the nonce of the moment, so that a client that goes on asking never needs to be refused for
+// an old one (RFC 9449 section 8.2). It is for doors that don't call Prove.
+func (d *Desk) Fresh(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if nonce := d.judge.Nonce(); nonce != "" {
+			w.Header().Set(binding.NonceHeader, nonce)
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -76,10 +76,9 @@ type Cursors interface {
 	SetCursor(ctx context.Context, name string, seq int64, deliveries ...Delivery) error
 }
 
-// LogoutReads tells which clients must hear of a sign-out.
+// LogoutReads tells who must hear of a sign-out.
 type LogoutReads interface {
-	// SessionClients lists the clients of the grants that began in a session, ended or not, since then.
-	SessionClients(ctx context.Context, session string) ([]string, error)
-	// UserClients lists, for each session of a person since then, its clients.
-	UserClients(ctx context.Context, user string, since time.Time) (map[string][]string, error)
+	// SessionClients gives the person of a session, living or ended, and the clients of the grants that began in it
+	// (Grant.Login), ended or not, without doubles. No grants: no person and no clients.
+	SessionClients(ctx context.Context, session string) (user string, clients []string, err error)
 }

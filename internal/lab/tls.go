@@ -33,7 +33,7 @@ func NewAuthority(t testing.TB, name string) *Authority {
 	template := certificateFor(t, pkix.Name{CommonName: name})
 	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
 	pair := a.sign(template)
-	a.Certificate, a.key = pair.Leaf, pair.PrivateKey.(*ecdsa.PrivateKey) //nolint:errcheck,forcetypeassert // made so below
+	a.Certificate, a.key = pair.Leaf, pair.PrivateKey.(*ecdsa.PrivateKey) //nolint:forcetypeassert // made so below
 	a.PEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw})
 	return a
 }

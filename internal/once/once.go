@@ -21,6 +21,7 @@ const (
 	Proof         Kind = "dpop proof"
 	RequestObject Kind = "request object"
 	LogoutToken   Kind = "logout token"
+	Bearer        Kind = "bearer assertion" // RFC 7523 section 2.1
 )
 
 // Checker is the contract of every replay check.

@@ -2,7 +2,8 @@
 // tokens are written and read, and how JSON that decides something is decoded (RFC 7515, 7517, 7518, 8725). It refuses
 // to know what a token means: issuers, audiences and times belong to verify.
 //
-// There is no "none", no HMAC, no compression and no password-based encryption here, and no option that brings them.
+// There is no "none", no compression and no password-based encryption here, and no option that brings them. Signatures by a
+// shared secret have types of their own, so that no key of another kind can verify them.
 package jose
 
 import (

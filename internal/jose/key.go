@@ -119,12 +119,14 @@ func (w *wireJWK) forSignatures() bool {
 	case "RSA":
 		return true
 	case "EC":
-		return w.Crv == "P-256" || w.Crv == "P-384" || w.Crv == "P-521"
+		return w.strongCurve()
 	case "OKP":
 		return w.Crv == "Ed25519"
 	}
 	return false
 }
+
+func (w *wireJWK) strongCurve() bool { return w.Crv == "P-256" || w.Crv == "P-384" || w.Crv == "P-521" }
 
 // weakCurve tells NIST curves that are too short for JOSE: whoever publishes one is told, not passed over (T22).
 func (w *wireJWK) weakCurve() bool { return w.Kty == "EC" && (w.Crv == "P-192" || w.Crv == "P-224") }
@@ -140,32 +142,41 @@ func ParseJWK(data []byte) (PublicKey, error) {
 }
 
 func (w *wireJWK) key() (PublicKey, error) {
-	if w.secret() {
-		return PublicKey{}, errors.New("the key has a private or symmetric member")
-	}
-	if w.weakCurve() {
-		return PublicKey{}, fmt.Errorf("the curve %s is too weak", w.Crv)
-	}
-	if !w.forSignatures() {
-		return PublicKey{}, errors.New("the key is not for signatures by an algorithm of ours")
-	}
-	if len(w.Kid) > MaxKeyID {
-		return PublicKey{}, fmt.Errorf("a kid is longer than %d bytes", MaxKeyID)
-	}
-	// Only what makes the key is handed on: certificates and their URLs are not ours to read.
-	bare, err := json.Marshal(map[string]string{"kty": w.Kty, "crv": w.Crv, "x": w.X, "y": w.Y, "n": w.N, "e": w.E})
+	public, err := w.public(w.forSignatures())
 	if err != nil {
 		return PublicKey{}, err
 	}
-	var jwk gojose.JSONWebKey
-	if err := jwk.UnmarshalJSON(bare); err != nil || !isPublic(jwk.Key) {
-		return PublicKey{}, errors.New("the key's numbers make no key")
-	}
-	key := PublicKey{KeyID: w.Kid, Alg: Alg(w.Alg), Key: jwk.Key}
+	key := PublicKey{KeyID: w.Kid, Alg: Alg(w.Alg), Key: public}
 	if err := key.fits(); err != nil {
 		return PublicKey{}, err
 	}
 	return key, nil
+}
+
+// public makes the key of its numbers, if it is meant for what it is to be used for.
+func (w *wireJWK) public(meant bool) (crypto.PublicKey, error) {
+	if w.secret() {
+		return nil, errors.New("the key has a private or symmetric member")
+	}
+	if w.weakCurve() {
+		return nil, fmt.Errorf("the curve %s is too weak", w.Crv)
+	}
+	if !meant {
+		return nil, errors.New("the key is not for this use by an algorithm of ours")
+	}
+	if len(w.Kid) > MaxKeyID {
+		return nil, fmt.Errorf("a kid is longer than %d bytes", MaxKeyID)
+	}
+	// Only what makes the key is handed on: certificates and their URLs are not ours to read.
+	bare, err := json.Marshal(map[string]string{"kty": w.Kty, "crv": w.Crv, "x": w.X, "y": w.Y, "n": w.N, "e": w.E})
+	if err != nil {
+		return nil, err
+	}
+	var jwk gojose.JSONWebKey
+	if err := jwk.UnmarshalJSON(bare); err != nil || !isPublic(jwk.Key) {
+		return nil, errors.New("the key's numbers make no key")
+	}
+	return jwk.Key, nil
 }
 
 // fits judges kind and strength, also of a key that names no algorithm.
@@ -206,21 +217,13 @@ type Set struct {
 // curves are passed over. The whole set is refused if it is longer than MaxKeySet, has more than MaxKeys keys, holds a
 // private or symmetric member, a weak or broken key, or the same kid twice, or if no key is left.
 func ParseSet(data []byte) (Set, error) {
-	if len(data) > MaxKeySet {
-		return Set{}, fmt.Errorf("the key set is longer than %d bytes", MaxKeySet)
-	}
-	var wire struct {
-		Keys []wireJWK `json:"keys"`
-	}
-	if err := DecodeJSON(data, &wire); err != nil {
+	wires, err := wireKeys(data)
+	if err != nil {
 		return Set{}, err
 	}
-	if len(wire.Keys) > MaxKeys {
-		return Set{}, fmt.Errorf("the key set has more than %d keys", MaxKeys)
-	}
 	var keys []PublicKey
-	for i := range wire.Keys {
-		each := &wire.Keys[i]
+	for i := range wires {
+		each := &wires[i]
 		if !each.secret() && !each.weakCurve() && !each.forSignatures() {
 			continue
 		}
@@ -231,6 +234,23 @@ func ParseSet(data []byte) (Set, error) {
 		keys = append(keys, key)
 	}
 	return NewSet(keys...)
+}
+
+// wireKeys reads the bounded form of a stranger's set, and judges none of its keys.
+func wireKeys(data []byte) ([]wireJWK, error) {
+	if len(data) > MaxKeySet {
+		return nil, fmt.Errorf("the key set is longer than %d bytes", MaxKeySet)
+	}
+	var wire struct {
+		Keys []wireJWK `json:"keys"`
+	}
+	if err := DecodeJSON(data, &wire); err != nil {
+		return nil, err
+	}
+	if len(wire.Keys) > MaxKeys {
+		return nil, fmt.Errorf("the key set has more than %d keys", MaxKeys)
+	}
+	return wire.Keys, nil
 }
 
 // NewSet makes a set of keys that we hold ourselves, under the same rules as ParseSet.

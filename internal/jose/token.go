@@ -81,52 +81,60 @@ type Unverified struct {
 // change how the token is read (crit, b64, jwk, jku, x5u, x5c, zip, enc) are refused; "jwk" alone can be allowed by
 // naming it, for DPoP proofs (RFC 9449 section 4.2). Every error is ErrMalformed.
 func Parse(token string, allowed ...string) (Unverified, error) {
+	parsed, alg, err := parse(token, allowed, func(alg string) bool { return Alg(alg).Valid() })
+	parsed.Header.Alg = Alg(alg)
+	return parsed, err
+}
+
+// parse reads the compact form with an algorithm of a kind, which it gives beside the token: a header's Alg is only ever
+// set by Parse.
+func parse(token string, allowed []string, ours func(alg string) bool) (Unverified, string, error) {
 	if len(token) > MaxToken {
-		return Unverified{}, malformed("it is longer than %d bytes", MaxToken)
+		return Unverified{}, "", malformed("it is longer than %d bytes", MaxToken)
 	}
 	if strings.Count(token, ".") != 2 {
-		return Unverified{}, malformed("it has not three parts")
+		return Unverified{}, "", malformed("it has not three parts")
 	}
 	last := strings.LastIndexByte(token, '.')
 	signed := token[:last]
 	first := strings.IndexByte(signed, '.')
 	if first > MaxHeader {
-		return Unverified{}, malformed("its header is longer than %d bytes", MaxHeader)
+		return Unverified{}, "", malformed("its header is longer than %d bytes", MaxHeader)
 	}
 	raw, err := decodeBase64(signed[:first])
 	if err != nil {
-		return Unverified{}, malformed("header: %v", err)
+		return Unverified{}, "", malformed("header: %v", err)
 	}
-	header, err := parseHeader(raw, allowed)
+	header, alg, err := parseHeader(raw, allowed, ours)
 	if err != nil {
-		return Unverified{}, err
+		return Unverified{}, "", err
 	}
 	payload, err := decodeBase64(signed[first+1:])
 	if err != nil {
-		return Unverified{}, malformed("payload: %v", err)
+		return Unverified{}, "", malformed("payload: %v", err)
 	}
 	signature, err := decodeBase64(token[last+1:])
 	if err != nil {
-		return Unverified{}, malformed("signature: %v", err)
+		return Unverified{}, "", malformed("signature: %v", err)
 	}
-	return Unverified{Header: header, signed: signed, payload: payload, signature: signature}, nil
+	return Unverified{Header: header, signed: signed, payload: payload, signature: signature}, alg, nil
 }
 
-func parseHeader(raw []byte, allowed []string) (Header, error) {
+func parseHeader(raw []byte, allowed []string, ours func(alg string) bool) (Header, string, error) {
 	var wire wireHeader
 	if err := DecodeJSON(raw, &wire); err != nil {
-		return Header{}, malformed("header: %v", err)
+		return Header{}, "", malformed("header: %v", err)
 	}
 	if name := wire.refused(allowed); name != "" {
-		return Header{}, malformed("its header has %q", name)
+		return Header{}, "", malformed("its header has %q", name)
 	}
-	if !Alg(wire.Alg).Valid() {
-		return Header{}, malformed("its algorithm is not one of ours")
+	if !ours(wire.Alg) {
+		return Header{}, "", malformed("its algorithm is not one of ours")
 	}
 	if len(wire.Kid) > MaxKeyID {
-		return Header{}, malformed("its kid is longer than %d bytes", MaxKeyID)
+		return Header{}, "", malformed("its kid is longer than %d bytes", MaxKeyID)
 	}
-	return Header{Alg: Alg(wire.Alg), Typ: wire.Typ, KeyID: wire.Kid, JWK: wire.JWK}, nil
+	return Header{Typ: wire.Typ, KeyID: wire.Kid, JWK: wire.JWK}, wire.Alg, nil
 }
 
 func malformed(format string, args ...any) error {

@@ -76,9 +76,13 @@ type Cursors interface {
 	SetCursor(ctx context.Context, name string, seq int64, deliveries ...Delivery) error
 }
 
+// Hearer is a client that must hear of a sign-out, under the sid that its ID tokens bore.
+type Hearer struct{ Client, SID string }
+
 // LogoutReads tells who must hear of a sign-out.
 type LogoutReads interface {
-	// SessionClients gives the person of a session, living or ended, and the clients of the grants that began in it
-	// (Grant.Login), ended or not, without doubles. No grants: no person and no clients.
-	SessionClients(ctx context.Context, session string) (user string, clients []string, err error)
+	// Hearers gives the person of a session, living or ended, and who got grants that began in it, ended or not, without
+	// doubles. A session that was renamed by a new sign-in of the same person (StartSession) has those of its former ids
+	// too, each under the sid that its client knows (Grant.Login). No grants: no person and nobody.
+	Hearers(ctx context.Context, session string) (user string, hearers []Hearer, err error)
 }

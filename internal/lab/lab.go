@@ -49,6 +49,8 @@ type Options struct {
 	Recipe  func(*recipe.Recipe) // changes the test recipe before the house first reads it; files by Files
 	Files   map[string][]byte    // what such a recipe names
 	Without Without
+
+	Settings func(*config.Node) // changes what each Server is told before it starts
 }
 
 // Without names the step that is taken out of each table; "" takes none.
@@ -120,6 +122,9 @@ func New(t testing.TB, options Options) *House {
 	}
 	for i := range options.Nodes {
 		node := &Node{House: h, address: opened.addresses[i], node: h.settings(opened.addresses[i], storage)}
+		if options.Settings != nil {
+			options.Settings(node.node)
+		}
 		h.Nodes = append(h.Nodes, node)
 		node.start()
 		t.Cleanup(node.Stop)

@@ -86,26 +86,36 @@ func (q *Queue) Enqueue(ctx context.Context, kind string, body []byte) error {
 
 // Later is Enqueue for what is to be done no sooner than at.
 func (q *Queue) Later(ctx context.Context, kind string, body []byte, at time.Time) error {
+	delivery, err := q.Prepare(kind, body, at)
+	if err != nil {
+		return err
+	}
+	if err := q.Deliveries.Enqueue(ctx, delivery); err != nil {
+		return err
+	}
+	q.Wake()
+	return nil
+}
+
+// Prepare seals a delivery for a deed that keeps it together with what it is about. Wake follows that deed.
+func (q *Queue) Prepare(kind string, body []byte, at time.Time) (iam.Delivery, error) {
 	if q.Works[kind] == nil {
-		return fmt.Errorf("deliver: nobody does the work %q", kind)
+		return iam.Delivery{}, fmt.Errorf("deliver: nobody does the work %q", kind)
 	}
 	if len(body) > MaxBody {
-		return fmt.Errorf("deliver: a %s of %d bytes is too large", kind, len(body))
+		return iam.Delivery{}, fmt.Errorf("deliver: a %s of %d bytes is too large", kind, len(body))
 	}
 	id := uuid.NewString()
 	sealed, err := q.Sealer.Seal(q.place(kind, id), body)
-	if err != nil {
-		return err
-	}
-	err = q.Deliveries.Enqueue(ctx, iam.Delivery{ID: id, Kind: kind, Sealed: sealed, Next: at.UTC(), Made: q.now()})
-	if err != nil {
-		return err
-	}
+	return iam.Delivery{ID: id, Kind: kind, Sealed: sealed, Next: at.UTC(), Made: q.now()}, err
+}
+
+// Wake has what was kept looked at now.
+func (q *Queue) Wake() {
 	select {
 	case q.wake <- struct{}{}:
 	default: // it is awake
 	}
-	return nil
 }
 
 // Run does what is due until ctx ends.

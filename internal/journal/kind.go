@@ -128,3 +128,11 @@ type GroupChanged struct {
 
 // Kind is group.changed.
 func (GroupChanged) Kind() Kind { return "group.changed" }
+
+// LogoutTold: a client has heard, server to server, that a session ended.
+type LogoutTold struct {
+	Status int `json:"status"` // of its answer
+}
+
+// Kind is logout.told.
+func (LogoutTold) Kind() Kind { return "logout.told" }

@@ -1,4 +1,4 @@
-// Package keys keeps the server's signing keys: it makes them at first start, publishes each a while before it signs,
+// Package keys keeps the server's keys, those that sign and those to which others encrypt, and the salt of pairwise subjects: it makes them at first start, publishes each a while before it signs,
 // rotates them with overlap, and retires them. Private parts are sealed at rest and never leave this room but as a
 // crypto.Signer, which may as well be a KMS or an HSM.
 package keys
@@ -11,8 +11,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
@@ -56,6 +54,9 @@ func (s Schedule) filled() Schedule {
 // held is one reading of the keys; it never changes.
 type held struct {
 	signers   map[jose.Alg][]dated // by alg, newest activation first
+	openers   []datedOpener        // oldest first
+	salt      []byte               // of pairwise subjects
+	public    []jose.PublicKey
 	set       jose.Set
 	published []byte
 }
@@ -87,28 +88,47 @@ func (r *Ring) Load(ctx context.Context) error {
 	}
 	now := r.now()
 	next := &held{signers: map[jose.Alg][]dated{}}
-	var public []jose.PublicKey
 	for _, row := range rows {
 		if !before(now, row.Removed) {
 			continue
 		}
-		signer, err := r.open(row)
-		if err != nil {
-			return fmt.Errorf("open signing key %s: %w", row.ID, err)
+		if err := r.take(next, row); err != nil {
+			return fmt.Errorf("open key %s: %w", row.ID, err)
 		}
-		next.signers[signer.Alg] = append(next.signers[signer.Alg], dated{row, signer})
-		public = append(public, signer.Public())
 	}
 	for _, keys := range next.signers {
 		slices.SortFunc(keys, func(a, b dated) int { return b.Activates.Compare(a.Activates) })
 	}
-	if next.set, err = jose.NewSet(public...); err != nil {
+	if next.set, err = jose.NewSet(next.public...); err != nil {
 		return err
 	}
-	if next.published, err = json.Marshal(next.set); err != nil {
+	if next.published, err = next.publish(func(key iam.Key) bool { return before(now, key.Retires) }); err != nil {
 		return err
 	}
 	r.held.Store(next)
+	return nil
+}
+
+// take opens a row and holds it in its place.
+func (r *Ring) take(next *held, row iam.Key) error {
+	switch {
+	case row.Alg == saltAlg:
+		salt, err := r.Sealer.Open(rows{r.Sealer, r.Tenant}.place(row.ID), row.Sealed)
+		if next.salt == nil { // the oldest: there is never another
+			next.salt = salt
+		}
+		return err
+	case jose.KeyAlg(row.Alg).Valid():
+		opener, err := r.openOpener(row)
+		next.openers = append(next.openers, opener)
+		return err
+	}
+	signer, err := r.open(row)
+	if err != nil {
+		return err
+	}
+	next.signers[signer.Alg] = append(next.signers[signer.Alg], dated{row, signer})
+	next.public = append(next.public, signer.Public())
 	return nil
 }
 
@@ -170,22 +190,25 @@ func (r *Ring) Find(kid string) (jose.PublicKey, bool) {
 	return holding.set.Key(kid)
 }
 
-// make seals a new key of alg that signs from then on.
+// make seals a new key of alg that is in use from then on.
 func (r *Ring) make(alg jose.Alg, activates time.Time) (iam.Key, error) {
-	key := iam.Key{ID: uuid.NewString(), Alg: string(alg), Created: r.now(), Activates: activates}
-	private, kept, err := r.vault().Make(key.ID, alg)
+	key, err := r.newRow(alg)
+	key.Activates = activates
+	return key, err
+}
+
+func (r *Ring) makeSigner(kid string, alg jose.Alg) (sealed, public string, err error) {
+	private, sealed, err := r.vault().Make(kid, alg)
 	if err != nil {
-		return iam.Key{}, err
+		return "", "", err
 	}
-	key.Sealed = kept
-	signer := jose.Signer{KeyID: key.ID, Alg: alg, Key: private}
+	signer := jose.Signer{KeyID: kid, Alg: alg, Key: private}
 	set, err := jose.NewSet(signer.Public())
 	if err != nil {
-		return iam.Key{}, err
+		return "", "", err
 	}
 	document, err := json.Marshal(set)
-	key.Public = string(document)
-	return key, err
+	return sealed, string(document), err
 }
 
 func (r *Ring) event(what string, key iam.Key) journal.Event {

@@ -19,27 +19,30 @@ var Defaults = []jose.Alg{jose.ES256, jose.RS256}
 // Ensure makes the keys of algs that are missing and loads all. Of many nodes that start at once, one makes each. A
 // first key signs at once: nobody can have cached a set without it.
 func (r *Ring) Ensure(ctx context.Context, algs ...jose.Alg) error {
-	rows, err := r.Store.ListKeys(ctx)
-	if err != nil {
-		return err
-	}
 	for _, alg := range algs {
 		if !alg.Valid() {
 			return fmt.Errorf("no such algorithm: %q", alg)
 		}
-		if living(rows, alg, r.now()) {
-			continue
-		}
-		// A minute ago, so that a node whose clock is behind can sign by it too.
-		key, err := r.make(alg, r.now().Add(-skew))
-		if err != nil {
-			return err
-		}
-		if _, err := r.Store.AddKeyOnce(ctx, key, r.event("made", key)); err != nil {
+		if err := r.ensure(ctx, alg); err != nil {
 			return err
 		}
 	}
 	return r.Load(ctx)
+}
+
+// ensure makes one key, of whatever kind, if there is none that lives.
+func (r *Ring) ensure(ctx context.Context, alg jose.Alg) error {
+	rows, err := r.Store.ListKeys(ctx)
+	if err != nil || living(rows, alg, r.now()) {
+		return err
+	}
+	// A minute ago, so that a node whose clock is behind can sign by it too.
+	key, err := r.make(alg, r.now().Add(-skew))
+	if err != nil {
+		return err
+	}
+	_, err = r.Store.AddKeyOnce(ctx, key, r.event("made", key))
+	return err
 }
 
 // skew is how far the clocks of nodes may stand apart.
@@ -55,8 +58,12 @@ func living(rows []iam.Key, alg jose.Alg, now time.Time) bool {
 }
 
 // Rotate makes a new key of alg. It is published at once and signs after one cache lifetime, when the old one retires;
-// with at once set it signs now, which is for a key that must be feared: verifiers that cache see it late.
+// with at once set it signs now, which is for a key that must be feared: verifiers that cache see it late. alg may also
+// spell a way of encryption to us, whose old key opens until it leaves the ring; the salt of subjects never changes.
 func (r *Ring) Rotate(ctx context.Context, alg jose.Alg, atOnce bool, actor string) (iam.Key, error) {
+	if !alg.Valid() && !jose.KeyAlg(alg).Valid() {
+		return iam.Key{}, fmt.Errorf("no such algorithm: %q", alg)
+	}
 	schedule := r.Schedule.filled()
 	activates := r.now().Add(schedule.Publish)
 	if atOnce {
@@ -177,11 +184,22 @@ func (r *Ring) Turn(ctx context.Context, lease func(context.Context) (bool, erro
 func (r *Ring) due() []jose.Alg {
 	schedule, now := r.Schedule.filled(), r.now()
 	var algs []jose.Alg
-	if holding := r.held.Load(); holding != nil {
-		for alg, keys := range holding.signers {
-			if newest := keys[0]; now.Sub(newest.Activates) > schedule.Sign {
-				algs = append(algs, alg)
-			}
+	holding := r.held.Load()
+	if holding == nil {
+		return nil
+	}
+	for alg, keys := range holding.signers {
+		if newest := keys[0]; now.Sub(newest.Activates) > schedule.Sign {
+			algs = append(algs, alg)
+		}
+	}
+	newest := map[jose.KeyAlg]time.Time{}
+	for _, key := range holding.openers { // oldest first
+		newest[key.opener.Alg] = key.Activates
+	}
+	for alg, active := range newest {
+		if now.Sub(active) > schedule.Sign {
+			algs = append(algs, jose.Alg(alg))
 		}
 	}
 	return algs

@@ -17,6 +17,7 @@ import (
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/store"
+	"github.com/gardeauth/garde/internal/store/deeds"
 	"github.com/gardeauth/garde/internal/store/sqlstore"
 	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 )
@@ -59,9 +60,9 @@ func (s *sealing) must(err error) {
 func everySealed(t *testing.T, opened *store.Store, tables string) []string {
 	t.Helper()
 	var all []string
-	err := opened.Engine.Read(t.Context(), func(tx sqlstore.Tx) error {
+	err := opened.Engine.Read(t.Context(), func(tx deeds.Tx) error {
 		var names []string
-		if err := tx.Query(tables, nil, func(row sqlstore.Row) error {
+		if err := tx.Query(tables, nil, func(row deeds.Row) error {
 			var name string
 			err := row.Scan(&name)
 			names = append(names, name)
@@ -73,7 +74,7 @@ func everySealed(t *testing.T, opened *store.Store, tables string) []string {
 			if strings.HasPrefix(name, "goose") || strings.HasPrefix(name, "sqlite") {
 				continue
 			}
-			if err := tx.Query("SELECT * FROM "+name, nil, func(row sqlstore.Row) error {
+			if err := tx.Query("SELECT * FROM "+name, nil, func(row deeds.Row) error {
 				values, err := row.Values()
 				for _, value := range values {
 					if text, ok := value.(string); ok {

@@ -9,7 +9,7 @@ import (
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/notary"
 	"github.com/gardeauth/garde/internal/store"
-	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/deeds"
 	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 )
 
@@ -102,7 +102,7 @@ func TestADeedUnderWayOnPostgreSQL(t *testing.T) {
 	slow := journal.New(clock.Time, journal.GroupChanged{What: "added", Name: "slow"})
 	written, commit, ended := make(chan bool), make(chan bool), make(chan error, 1)
 	go func() {
-		ended <- b.store.Engine.Deed(t.Context(), func(tx sqlstore.Tx) error {
+		ended <- b.store.Engine.Deed(t.Context(), func(tx deeds.Tx) error {
 			_, err := tx.Exec(`INSERT INTO journal (tenant, id, made, kind, actor, client, user_id, session, grant_id, trace, detail, commitment)
 				VALUES ($1, $2, $3, 'group.changed', '', '', '', '', '', '', '{}', '')`, string(iam.DefaultTenant), slow.ID, slow.At.UnixMicro())
 			close(written)

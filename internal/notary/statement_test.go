@@ -1,7 +1,7 @@
 package notary_test
 
-import "github.com/gardeauth/garde/internal/store/sqlstore"
+import "github.com/gardeauth/garde/internal/store/deeds"
 
-func statement(query string, args ...any) sqlstore.Statement {
-	return sqlstore.Statement{Query: query, Args: args}
+func statement(query string, args ...any) deeds.Statement {
+	return deeds.Statement{Query: query, Args: args}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/gardeauth/garde/internal/store/deeds"
 	"github.com/gardeauth/garde/internal/store/sqlite"
 	"github.com/gardeauth/garde/internal/store/sqlstore"
 )
@@ -66,12 +67,12 @@ func (s *Store) Restore(ctx context.Context, path string) (Restored, error) {
 		return Restored{}, fmt.Errorf("read the backup: %w", err)
 	}
 	var restored Restored
-	err = from.Snapshot(ctx, func(rows sqlstore.Tx) error {
+	err = from.Snapshot(ctx, func(rows deeds.Tx) error {
 		made, err := backupAt(rows)
 		if err != nil {
 			return err
 		}
-		restored, err = s.TakeOver(ctx, made, func(tx sqlstore.Tx) error { return refill(rows, tx) })
+		restored, err = s.TakeOver(ctx, made, func(tx deeds.Tx) error { return refill(rows, tx) })
 		return err
 	})
 	return restored, errors.Join(err, from.Close())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/store/deeds"
 	"github.com/gardeauth/garde/internal/store/migrate"
 	"github.com/gardeauth/garde/internal/store/postgres"
 	"github.com/gardeauth/garde/internal/store/sealed"
@@ -20,7 +21,7 @@ import (
 // Errors of Open.
 var (
 	// ErrLocked: another process has the SQLite file.
-	ErrLocked = sqlstore.ErrLocked
+	ErrLocked = deeds.ErrLocked
 	// ErrNewer: a newer garde has written it.
 	ErrNewer = migrate.ErrNewer
 )
@@ -53,7 +54,7 @@ func (s *Store) Sealing(id iam.Tenant) iam.Sealing {
 	return sealed.Values{Engine: s.Engine, Tenant: id}
 }
 
-func open(ctx context.Context, address string) (sqlstore.Engine, error) {
+func open(ctx context.Context, address string) (deeds.Engine, error) {
 	scheme, rest, _ := strings.Cut(address, ":")
 	switch scheme {
 	case "sqlite":

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 const (
@@ -35,15 +35,15 @@ func truths() []string {
 }
 
 // copyTo copies all rows, as they are at one moment, into an empty engine, and marks it as a backup of that moment.
-func (s *Store) copyTo(ctx context.Context, to sqlstore.Engine) error {
-	return s.Engine.Snapshot(ctx, func(from sqlstore.Tx) error {
+func (s *Store) copyTo(ctx context.Context, to deeds.Engine) error {
+	return s.Engine.Snapshot(ctx, func(from deeds.Tx) error {
 		// Read after the snapshot was taken would be too late: what is older than the backup has to end at its restore.
 		made := time.Now()
 		if s.Now != nil {
 			made = s.Now()
 		}
 		for _, table := range tables() {
-			if err := copyTable(from, table, 0, func(insert []sqlstore.Statement) error {
+			if err := copyTable(from, table, 0, func(insert []deeds.Statement) error {
 				_, err := to.Together(ctx, insert...)
 				return err
 			}); err != nil {
@@ -51,7 +51,7 @@ func (s *Store) copyTo(ctx context.Context, to sqlstore.Engine) error {
 			}
 		}
 		_, err := to.Together(ctx,
-			sqlstore.Statement{Query: `DELETE FROM house WHERE tenant = $1`, Args: []any{houseTenant}},
+			deeds.Statement{Query: `DELETE FROM house WHERE tenant = $1`, Args: []any{houseTenant}},
 			word(wordSchemaIs, backupFormat),
 			word(wordBackupAt, strconv.FormatInt(made.UnixMicro(), 10)))
 		return err
@@ -59,12 +59,12 @@ func (s *Store) copyTo(ctx context.Context, to sqlstore.Engine) error {
 }
 
 // copyTable reads a table and hands its rows on as inserts, some at a time, each so many eras later.
-func copyTable(from sqlstore.Tx, table string, eras int64, put func([]sqlstore.Statement) error) error {
-	var batch []sqlstore.Statement
+func copyTable(from deeds.Tx, table string, eras int64, put func([]deeds.Statement) error) error {
+	var batch []deeds.Statement
 	var query string
 	var truth []bool
 	era := -1
-	err := from.Query("SELECT * FROM "+table, nil, func(row sqlstore.Row) error { // the names are ours
+	err := from.Query("SELECT * FROM "+table, nil, func(row deeds.Row) error { // the names are ours
 		values, err := row.Values()
 		if err != nil {
 			return err
@@ -82,7 +82,7 @@ func copyTable(from sqlstore.Tx, table string, eras int64, put func([]sqlstore.S
 				values[i] = n + eras
 			}
 		}
-		batch = append(batch, sqlstore.Statement{Query: query, Args: values})
+		batch = append(batch, deeds.Statement{Query: query, Args: values})
 		if len(batch) < copyBatch {
 			return nil
 		}
@@ -108,13 +108,13 @@ func insertAll(table string, columns []string) (query string, truth []bool) {
 // ErrNoBackup: the file is not a backup of garde.
 var ErrNoBackup = errors.New("the file is not a backup made by garde")
 
-func word(name, value string) sqlstore.Statement {
-	return sqlstore.Statement{Query: `INSERT INTO house (tenant, name, value) VALUES ($1, $2, $3)`, Args: []any{houseTenant, name, value}}
+func word(name, value string) deeds.Statement {
+	return deeds.Statement{Query: `INSERT INTO house (tenant, name, value) VALUES ($1, $2, $3)`, Args: []any{houseTenant, name, value}}
 }
 
-func backupAt(from sqlstore.Tx) (time.Time, error) {
+func backupAt(from deeds.Tx) (time.Time, error) {
 	words := map[string]string{}
-	err := from.Query(`SELECT name, value FROM house WHERE tenant = $1`, []any{houseTenant}, func(row sqlstore.Row) error {
+	err := from.Query(`SELECT name, value FROM house WHERE tenant = $1`, []any{houseTenant}, func(row deeds.Row) error {
 		var name, value string
 		err := row.Scan(&name, &value)
 		words[name] = value
@@ -132,12 +132,12 @@ func backupAt(from sqlstore.Tx) (time.Time, error) {
 
 // refill puts all rows of a backup in the place of what is there, users and clients in their next era: to update them all
 // at once afterwards would take as much memory as they do.
-func refill(from, into sqlstore.Tx) error {
+func refill(from, into deeds.Tx) error {
 	for _, table := range tables() {
 		if err := into.Later("DELETE FROM " + table); err != nil {
 			return err
 		}
-		if err := copyTable(from, table, 1, func(rows []sqlstore.Statement) error {
+		if err := copyTable(from, table, 1, func(rows []deeds.Statement) error {
 			for _, row := range rows {
 				if err := into.Later(row.Query, row.Args...); err != nil {
 					return err

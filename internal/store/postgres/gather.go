@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gardeauth/garde/internal/iam"
-	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 // single is a deed of one statement. Such deeds depend on nothing that another of them does, so those that wait at the same
 // moment share one round trip and one commit. Each still stands for itself: if the database refuses one, each is done alone.
 type single struct {
-	statement sqlstore.Statement
+	statement deeds.Statement
 	state     atomic.Int32
 	changed   int64
 	err       error
@@ -37,7 +37,7 @@ type single struct {
 }
 
 // alone hands a deed of one statement to the gatherers and waits until it is durable.
-func (e *Engine) alone(ctx context.Context, statement sqlstore.Statement) (int64, error) {
+func (e *Engine) alone(ctx context.Context, statement deeds.Statement) (int64, error) {
 	s := &single{statement: statement, done: make(chan struct{})}
 	select {
 	case e.singles <- s:

@@ -19,8 +19,8 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
+	"github.com/gardeauth/garde/internal/store/deeds"
 	"github.com/gardeauth/garde/internal/store/migrate"
-	"github.com/gardeauth/garde/internal/store/sqlstore"
 )
 
 const (
@@ -55,7 +55,7 @@ type Engine struct {
 	gathering sync.WaitGroup
 }
 
-var _ sqlstore.Engine = (*Engine)(nil)
+var _ deeds.Engine = (*Engine)(nil)
 
 // Open connects and brings the schema up to date. migrate.ErrNewer if a newer garde has been there.
 func Open(ctx context.Context, dsn string) (*Engine, error) {
@@ -118,7 +118,7 @@ func upgrade(ctx context.Context, config *pgx.ConnConfig) error {
 }
 
 // Read runs look-ups.
-func (e *Engine) Read(ctx context.Context, look func(sqlstore.Tx) error) error {
+func (e *Engine) Read(ctx context.Context, look func(deeds.Tx) error) error {
 	if err := e.enter(); err != nil {
 		return err
 	}
@@ -132,16 +132,16 @@ func (e *Engine) Read(ctx context.Context, look func(sqlstore.Tx) error) error {
 }
 
 // Snapshot runs look-ups that see one state.
-func (e *Engine) Snapshot(ctx context.Context, look func(sqlstore.Tx) error) error {
+func (e *Engine) Snapshot(ctx context.Context, look func(deeds.Tx) error) error {
 	return e.transact(ctx, beginSnapshot, look)
 }
 
 // Deed runs do in one transaction.
-func (e *Engine) Deed(ctx context.Context, do func(sqlstore.Tx) error) error {
+func (e *Engine) Deed(ctx context.Context, do func(deeds.Tx) error) error {
 	return e.transact(ctx, beginDeed, do)
 }
 
-func (e *Engine) transact(ctx context.Context, begin string, do func(sqlstore.Tx) error) error {
+func (e *Engine) transact(ctx context.Context, begin string, do func(deeds.Tx) error) error {
 	if err := e.enter(); err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (e *Engine) transact(ctx context.Context, begin string, do func(sqlstore.Tx
 	return retry(ctx, func() error { return e.run(ctx, begin, do) })
 }
 
-func (e *Engine) run(ctx context.Context, begin string, do func(sqlstore.Tx) error) error {
+func (e *Engine) run(ctx context.Context, begin string, do func(deeds.Tx) error) error {
 	return e.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		t := &tx{ctx: ctx, on: conn, begin: begin}
 		if err := t.verdict(do(t)); err != nil {
@@ -161,7 +161,7 @@ func (e *Engine) run(ctx context.Context, begin string, do func(sqlstore.Tx) err
 }
 
 // Together runs statements in one implicit transaction and one round trip.
-func (e *Engine) Together(ctx context.Context, statements ...sqlstore.Statement) ([]int64, error) {
+func (e *Engine) Together(ctx context.Context, statements ...deeds.Statement) ([]int64, error) {
 	if err := e.enter(); err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (e *Engine) Together(ctx context.Context, statements ...sqlstore.Statement)
 }
 
 // Straight sends everything at once, each condition with a guard behind it: one that is not met fails the transaction.
-func (e *Engine) Straight(ctx context.Context, plan func() ([]sqlstore.Statement, error)) (done bool, err error) {
+func (e *Engine) Straight(ctx context.Context, plan func() ([]deeds.Statement, error)) (done bool, err error) {
 	statements, err := plan()
 	if err != nil || len(statements) == 0 {
 		return false, err

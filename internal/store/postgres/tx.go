@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gardeauth/garde/internal/iam"
-	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 var (
@@ -28,13 +28,13 @@ type tx struct {
 	on    *pgxpool.Conn
 	begin string // what begins the transaction, until it has begun; empty for look-ups, which have none
 	begun bool
-	later []sqlstore.Statement
+	later []deeds.Statement
 	hint  bool
 	own   error // the last error of the database
 }
 
 func (t *tx) Exec(query string, args ...any) (changed int64, err error) {
-	err = t.send(sqlstore.Statement{Query: query, Args: args}, func(answers pgx.BatchResults) error {
+	err = t.send(deeds.Statement{Query: query, Args: args}, func(answers pgx.BatchResults) error {
 		tag, err := answers.Exec()
 		changed = tag.RowsAffected()
 		return t.seen(err)
@@ -42,18 +42,18 @@ func (t *tx) Exec(query string, args ...any) (changed int64, err error) {
 	return changed, err
 }
 
-func (t *tx) Query(query string, args []any, each func(sqlstore.Row) error) error {
+func (t *tx) Query(query string, args []any, each func(deeds.Row) error) error {
 	if !t.waiting() {
 		rows, err := t.on.Query(t.ctx, query, args...)
 		return t.read(rows, err, each)
 	}
-	return t.send(sqlstore.Statement{Query: query, Args: args}, func(answers pgx.BatchResults) error {
+	return t.send(deeds.Statement{Query: query, Args: args}, func(answers pgx.BatchResults) error {
 		rows, err := answers.Query()
 		return t.read(rows, err, each)
 	})
 }
 
-func (t *tx) read(rows pgx.Rows, err error, each func(sqlstore.Row) error) error {
+func (t *tx) read(rows pgx.Rows, err error, each func(deeds.Row) error) error {
 	if err != nil {
 		return t.seen(err)
 	}
@@ -71,7 +71,7 @@ func (t *tx) Later(query string, args ...any) error {
 		_, err := t.Exec(query, args...)
 		return err
 	}
-	t.later = append(t.later, sqlstore.Statement{Query: query, Args: args})
+	t.later = append(t.later, deeds.Statement{Query: query, Args: args})
 	return nil
 }
 
@@ -84,7 +84,7 @@ func (t *tx) Hint() { t.hint = true }
 func (t *tx) waiting() bool { return t.begin != "" && !t.begun || len(t.later) > 0 }
 
 // send sends what waits and one more statement, and lets answer read what that one says.
-func (t *tx) send(last sqlstore.Statement, answer func(pgx.BatchResults) error) error {
+func (t *tx) send(last deeds.Statement, answer func(pgx.BatchResults) error) error {
 	batch := &pgx.Batch{}
 	if t.begin != "" && !t.begun {
 		batch.Queue(t.begin)
@@ -113,10 +113,10 @@ func (t *tx) send(last sqlstore.Statement, answer func(pgx.BatchResults) error) 
 // commit ends the deed. What has not begun yet is a transaction by itself when it is sent at once.
 func (t *tx) commit() error {
 	if t.hint {
-		t.later = append(t.later, sqlstore.Statement{Query: "SELECT pg_notify($1, '')", Args: []any{channel}})
+		t.later = append(t.later, deeds.Statement{Query: "SELECT pg_notify($1, '')", Args: []any{channel}})
 	}
 	if t.begun {
-		t.later = append(t.later, sqlstore.Statement{Query: "COMMIT"})
+		t.later = append(t.later, deeds.Statement{Query: "COMMIT"})
 	}
 	if len(t.later) == 0 {
 		return nil
@@ -195,7 +195,7 @@ func aborted(err error) bool {
 	return c == codeSerialization || c == codeDeadlock
 }
 
-// translate gives the errors that sqlstore.Engine promises. What the deed itself said passes.
+// translate gives the errors that deeds.Engine promises. What the deed itself said passes.
 func translate(ctx context.Context, err error) error {
 	c := code(err)
 	var network *pgconn.ConnectError

@@ -10,7 +10,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/seal"
-	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 // column is a column that holds sealed values, alone or within a text.
@@ -33,7 +33,7 @@ func columns() []column {
 
 // Values are the sealed values of a tenant. Both fields are required.
 type Values struct {
-	Engine sqlstore.Engine
+	Engine deeds.Engine
 	Tenant iam.Tenant
 }
 
@@ -60,7 +60,7 @@ func (v Values) Reseal(ctx context.Context, again func(iam.Sealed) (string, erro
 			if err != nil {
 				return count, err
 			}
-			var changes []sqlstore.Statement
+			var changes []deeds.Statement
 			for _, row := range rows {
 				for _, value := range seal.Find(row.text) {
 					is, err := again(iam.Sealed{Table: row.place, Row: row.row, Value: value})
@@ -99,8 +99,8 @@ func fault(closed int, c column, key string, err error) error {
 }
 
 // replace puts a value in another's place and leaves the rest of the text, which may have changed, as it is.
-func (c column) replace(tenant, key, was, is string) sqlstore.Statement {
-	return sqlstore.Statement{Query: `UPDATE ` + c.table + ` SET ` + c.name + ` = replace(` + c.name + `, $3, $4) WHERE tenant = $1 AND ` + c.key + ` = $2
+func (c column) replace(tenant, key, was, is string) deeds.Statement {
+	return deeds.Statement{Query: `UPDATE ` + c.table + ` SET ` + c.name + ` = replace(` + c.name + `, $3, $4) WHERE tenant = $1 AND ` + c.key + ` = $2
 		AND replace(` + c.name + `, $3, '') <> ` + c.name, Args: []any{tenant, key, was, is}}
 }
 
@@ -110,8 +110,8 @@ func (v Values) after(ctx context.Context, c column, after string) ([]kept, erro
 	query := strings.Join([]string{`SELECT `, c.key, `, `, c.place, `, `, c.row, `, `, c.name, ` FROM `, c.table,
 		` WHERE tenant = $1 AND `, c.key, ` > $2 AND `, c.name, ` LIKE '%s1.%' ORDER BY `, c.key, ` LIMIT $3`}, "")
 	var rows []kept
-	err := v.Engine.Read(ctx, func(tx sqlstore.Tx) error {
-		return tx.Query(query, []any{string(v.Tenant), after, int64(page)}, func(r sqlstore.Row) error {
+	err := v.Engine.Read(ctx, func(tx deeds.Tx) error {
+		return tx.Query(query, []any{string(v.Tenant), after, int64(page)}, func(r deeds.Row) error {
 			var row kept
 			err := r.Scan(&row.key, &row.place, &row.row, &row.text)
 			rows = append(rows, row)
@@ -121,7 +121,7 @@ func (v Values) after(ctx context.Context, c column, after string) ([]kept, erro
 	return rows, err
 }
 
-func (v Values) change(ctx context.Context, statements []sqlstore.Statement) (int, error) {
+func (v Values) change(ctx context.Context, statements []deeds.Statement) (int, error) {
 	if len(statements) == 0 {
 		return 0, nil
 	}

@@ -10,7 +10,7 @@ import (
 
 	"modernc.org/sqlite"
 
-	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 // conn is one connection with its prepared statements. The driver is spoken to directly: the pool of database/sql would
@@ -122,7 +122,7 @@ func (c *conn) exec(query string, values ...any) (int64, error) {
 	return result.RowsAffected()
 }
 
-func (c *conn) query(query string, values []any, each func(sqlstore.Row) error) (rows int64, err error) {
+func (c *conn) query(query string, values []any, each func(deeds.Row) error) (rows int64, err error) {
 	s, err := c.prepare(query)
 	if err != nil {
 		return 0, err
@@ -221,7 +221,7 @@ func (t *tx) Exec(query string, args ...any) (int64, error) {
 	return n, t.seen(err)
 }
 
-func (t *tx) Query(query string, args []any, each func(sqlstore.Row) error) error {
+func (t *tx) Query(query string, args []any, each func(deeds.Row) error) error {
 	n, err := t.conn.query(query, args, each)
 	t.dirty = t.dirty || n > 0 && !strings.HasPrefix(query, "SELECT")
 	return t.seen(err)

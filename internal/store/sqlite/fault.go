@@ -9,7 +9,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/gardeauth/garde/internal/iam"
-	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 var (
@@ -91,7 +91,7 @@ func takeLock(path string) (*os.File, error) {
 	case err == nil:
 		return file, nil
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		return nil, errors.Join(fmt.Errorf("%w (%s)", sqlstore.ErrLocked, path), file.Close())
+		return nil, errors.Join(fmt.Errorf("%w (%s)", deeds.ErrLocked, path), file.Close())
 	default:
 		return nil, errors.Join(fmt.Errorf("lock the storage: %w", err), file.Close())
 	}

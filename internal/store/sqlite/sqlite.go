@@ -17,8 +17,8 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/gardeauth/garde/internal/store/deeds"
 	"github.com/gardeauth/garde/internal/store/migrate"
-	"github.com/gardeauth/garde/internal/store/sqlstore"
 )
 
 const (
@@ -49,7 +49,7 @@ type Engine struct {
 	news    broadcast
 }
 
-var _ sqlstore.Engine = (*Engine)(nil)
+var _ deeds.Engine = (*Engine)(nil)
 
 // Open opens the file, makes it if there is none, takes its lock and brings its schema up to date. ErrLocked if another
 // process has it, migrate.ErrNewer if a newer garde has written it.
@@ -113,12 +113,12 @@ func upgrade(ctx context.Context, path string) (err error) {
 func address(path string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() }
 
 // Read runs look-ups on a connection of their own.
-func (e *Engine) Read(ctx context.Context, look func(sqlstore.Tx) error) error {
+func (e *Engine) Read(ctx context.Context, look func(deeds.Tx) error) error {
 	return e.look(ctx, func(c *conn) error { return look(&tx{conn: c}) })
 }
 
 // Snapshot runs look-ups that see one state.
-func (e *Engine) Snapshot(ctx context.Context, look func(sqlstore.Tx) error) error {
+func (e *Engine) Snapshot(ctx context.Context, look func(deeds.Tx) error) error {
 	return e.look(ctx, func(c *conn) error {
 		if _, err := c.exec("BEGIN"); err != nil {
 			return err
@@ -157,7 +157,7 @@ func (e *Engine) look(ctx context.Context, with func(*conn) error) error {
 }
 
 // Deed runs do in the writer's next transaction.
-func (e *Engine) Deed(ctx context.Context, do func(sqlstore.Tx) error) error {
+func (e *Engine) Deed(ctx context.Context, do func(deeds.Tx) error) error {
 	r := &request{do: do, answer: make(chan error, 1)}
 	if err := e.put(r); err != nil {
 		return err
@@ -188,9 +188,9 @@ func (e *Engine) put(r *request) error {
 }
 
 // Together runs statements as one deed.
-func (e *Engine) Together(ctx context.Context, statements ...sqlstore.Statement) ([]int64, error) {
+func (e *Engine) Together(ctx context.Context, statements ...deeds.Statement) ([]int64, error) {
 	var changed []int64
-	err := e.Deed(ctx, func(tx sqlstore.Tx) error {
+	err := e.Deed(ctx, func(tx deeds.Tx) error {
 		changed = changed[:0]
 		for _, s := range statements {
 			n, err := tx.Exec(s.Query, s.Args...)
@@ -208,7 +208,7 @@ func (e *Engine) Together(ctx context.Context, statements ...sqlstore.Statement)
 }
 
 // Straight leaves every deed to its steps: each costs a function call.
-func (e *Engine) Straight(context.Context, func() ([]sqlstore.Statement, error)) (bool, error) {
+func (e *Engine) Straight(context.Context, func() ([]deeds.Statement, error)) (bool, error) {
 	return false, nil
 }
 
@@ -221,7 +221,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 	if e.fault.Load() == nil && time.Since(time.Unix(0, e.proved.Load())) < provenFor && !e.isClosed() {
 		return nil
 	}
-	_, err := e.Together(ctx, sqlstore.Statement{Query: `INSERT INTO house (tenant, name, value) VALUES ('', 'probe', $1)
+	_, err := e.Together(ctx, deeds.Statement{Query: `INSERT INTO house (tenant, name, value) VALUES ('', 'probe', $1)
 		ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value`, Args: []any{time.Now().UTC().Format(time.RFC3339Nano)}})
 	return err
 }

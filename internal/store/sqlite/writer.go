@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 // A request is waiting until the writer begins it or its caller abandons it, whichever comes first.
@@ -20,7 +20,7 @@ const (
 )
 
 type request struct {
-	do     func(sqlstore.Tx) error
+	do     func(deeds.Tx) error
 	state  atomic.Int32
 	answer chan error
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 // Restored says what a restore began with.
@@ -20,13 +21,13 @@ type Restored struct {
 // links, codes, grants and tokens are gone, signing keys are withdrawn, a new epoch begins, and only administrators are to
 // be admitted until Confirm. Users, clients, passwords, consents, recipes and the journal stay. fill puts users and clients
 // into their next era.
-func (s *Store) TakeOver(ctx context.Context, backupAt time.Time, fill func(Tx) error) (Restored, error) {
+func (s *Store) TakeOver(ctx context.Context, backupAt time.Time, fill func(deeds.Tx) error) (Restored, error) {
 	restored := Restored{BackupAt: backupAt, Epoch: rand.Text()}
-	err := s.Engine.Deed(ctx, func(tx Tx) error {
+	err := s.Engine.Deed(ctx, func(tx deeds.Tx) error {
 		if err := fill(tx); err != nil {
 			return err
 		}
-		d := &deed{Tx: tx, tenant: string(iam.DefaultTenant), now: s.now(), life: s.tokenLife(), clock: s.now}
+		d := &deed{s.view(iam.DefaultTenant).Begin(tx, nil)}
 		return d.takeOver(restored)
 	})
 	if err != nil {
@@ -41,9 +42,9 @@ func (d *deed) takeOver(restored Restored) error {
 			return err
 		}
 	}
-	if err := d.do(
-		stmt(`UPDATE signing_keys SET retires = $1 WHERE retires = 0 OR retires > $1`, micro(d.now)),
-		stmt(`UPDATE signing_keys SET removed = $1 WHERE removed = 0 OR removed > $1`, micro(d.now)),
+	if err := d.Do(
+		deeds.May(`UPDATE signing_keys SET retires = $1 WHERE retires = 0 OR retires > $1`, deeds.Micro(d.Now)),
+		deeds.May(`UPDATE signing_keys SET removed = $1 WHERE removed = 0 OR removed > $1`, deeds.Micro(d.Now)),
 	); err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func (d *deed) takeOver(restored Restored) error {
 	if err := d.setWord(wordAdminsOnly, "true"); err != nil {
 		return err
 	}
-	if err := d.Query(`SELECT id FROM signing_keys WHERE tenant = $1`, []any{d.tenant}, func(row Row) error {
+	if err := d.Query(`SELECT id FROM signing_keys WHERE tenant = $1`, []any{d.Tenant}, func(row deeds.Row) error {
 		var id string
 		err := row.Scan(&id)
 		d.endKey(id)
@@ -61,12 +62,10 @@ func (d *deed) takeOver(restored Restored) error {
 	}); err != nil {
 		return err
 	}
-	event := journal.New(d.now, journal.StoreRestored{BackupAt: restored.BackupAt.Format(time.RFC3339Nano), Epoch: restored.Epoch})
+	event := journal.New(d.Now, journal.StoreRestored{BackupAt: restored.BackupAt.Format(time.RFC3339Nano), Epoch: restored.Epoch})
 	event.Actor = "system"
-	if err := d.journal([]journal.Event{event}); err != nil {
-		return err
-	}
-	return d.publish()
+	d.Events = []journal.Event{event}
+	return d.End()
 }
 
 // AdminsOnly tells whether the store was restored and nobody has confirmed yet that what was revoked since the backup is
@@ -79,7 +78,7 @@ func (t *Tenant) AdminsOnly(ctx context.Context) (bool, error) {
 // Confirm admits everyone again after a restore.
 func (t *Tenant) Confirm(ctx context.Context, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
-		d.change(iam.ChangedRecipe, "")
-		return d.do(stmt(`DELETE FROM house WHERE tenant = $1 AND name = $2`, d.tenant, wordAdminsOnly))
+		d.Change(iam.ChangedRecipe, "")
+		return d.Do(deeds.May(`DELETE FROM house WHERE tenant = $1 AND name = $2`, d.Tenant, wordAdminsOnly))
 	})
 }

@@ -5,41 +5,20 @@ import (
 	"crypto/rand"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
-
-// publish writes the changes of a deed. The tenant's counter is held until the commit, so the order of seq is the order of
-// commits and no gap fills later.
-func (d *deed) publish() error {
-	if len(d.changes) == 0 {
-		return nil
-	}
-	if err := d.Later(`INSERT INTO counters (tenant, name, value) VALUES ($1, 'outbox', $2)
-		ON CONFLICT (tenant, name) DO UPDATE SET value = counters.value + excluded.value`, d.tenant, int64(len(d.changes))); err != nil {
-		return err
-	}
-	for i, change := range d.changes {
-		if err := d.Later(`INSERT INTO outbox (tenant, seq, kind, id, before, until, made)
-			SELECT tenant, value - CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS BIGINT)
-			FROM counters WHERE tenant = $1 AND name = 'outbox'`, d.tenant, int64(len(d.changes)-1-i), string(change.Kind),
-			Clean(change.ID), micro(change.Before), micro(change.Until), micro(d.now)); err != nil {
-			return err
-		}
-	}
-	d.Hint()
-	return nil
-}
 
 // ChangesAfter gives changes in order. Those past their use are swept.
 func (t *Tenant) ChangesAfter(ctx context.Context, seq int64, most int) ([]iam.Change, error) {
 	var changes []iam.Change
-	err := t.read(ctx, func(tx Tx) error {
+	err := t.read(ctx, func(tx deeds.Tx) error {
 		return tx.Query(`SELECT seq, kind, id, before, until, made FROM outbox WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT $3`,
-			[]any{t.id, seq, limit(most, 100, 10000)}, func(row Row) error {
+			[]any{t.view.Tenant, seq, deeds.Limit(most, 100, 10000)}, func(row deeds.Row) error {
 				var change iam.Change
 				var kind string
 				var before, until, made int64
 				err := row.Scan(&change.Seq, &kind, &change.ID, &before, &until, &made)
-				change.Kind, change.Before, change.Until, change.At = iam.ChangeKind(kind), at(before), at(until), at(made)
+				change.Kind, change.Before, change.Until, change.At = iam.ChangeKind(kind), deeds.At(before), deeds.At(until), deeds.At(made)
 				changes = append(changes, change)
 				return err
 			})
@@ -55,7 +34,7 @@ func (t *Tenant) Epoch(ctx context.Context) (string, error) {
 	}
 	err = t.deed(ctx, nil, func(d *deed) error {
 		return d.Later(`INSERT INTO house (tenant, name, value) VALUES ($1, $2, $3) ON CONFLICT (tenant, name) DO NOTHING`,
-			d.tenant, wordEpoch, rand.Text())
+			d.Tenant, wordEpoch, rand.Text())
 	})
 	if err != nil {
 		return "", err
@@ -72,8 +51,8 @@ const (
 )
 
 func (t *Tenant) word(ctx context.Context, name string) (value string, found bool, err error) {
-	err = t.read(ctx, func(tx Tx) (err error) {
-		found, err = one(tx, `SELECT value FROM house WHERE tenant = $1 AND name = $2`, []any{t.id, name}, &value)
+	err = t.read(ctx, func(tx deeds.Tx) (err error) {
+		found, err = deeds.One(tx, `SELECT value FROM house WHERE tenant = $1 AND name = $2`, []any{t.view.Tenant, name}, &value)
 		return err
 	})
 	return value, found, err
@@ -81,8 +60,8 @@ func (t *Tenant) word(ctx context.Context, name string) (value string, found boo
 
 func (d *deed) setWord(name, value string) error {
 	return d.Later(`INSERT INTO house (tenant, name, value) VALUES ($1, $2, $3)
-		ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value`, d.tenant, name, value)
+		ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value`, d.Tenant, name, value)
 }
 
 // Wait returns when a change may have come: a hint.
-func (t *Tenant) Wait(ctx context.Context) error { return t.store.Engine.Wait(ctx) }
+func (t *Tenant) Wait(ctx context.Context) error { return t.view.Engine.Wait(ctx) }

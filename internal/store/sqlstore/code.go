@@ -8,6 +8,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 // AddCode keeps a code, ends its flow and gives consent. ErrRevoked if user, client, session or the consent relied on no longer stands;
@@ -17,9 +18,9 @@ func (t *Tenant) AddCode(ctx context.Context, code iam.Code, flow iam.FlowHash, 
 	if err != nil {
 		return err
 	}
-	steps := codeSteps(t.id, code, body, flow)
+	steps := codeSteps(t.view.Tenant, code, body, flow)
 	if consent == nil {
-		done, err := t.store.Engine.Straight(ctx, func() ([]Statement, error) { return journalRows(steps, t.id, events) })
+		done, err := t.view.Engine.Straight(ctx, func() ([]deeds.Statement, error) { return deeds.JournalRows(steps, t.view.Tenant, events) })
 		if done || err != nil {
 			return err
 		}
@@ -30,7 +31,7 @@ func (t *Tenant) AddCode(ctx context.Context, code iam.Code, flow iam.FlowHash, 
 			if i < len(steps)-1 {
 				otherwise = iam.ErrNotFound // the flow
 			}
-			if err := d.step(otherwise, step); err != nil {
+			if err := d.Step(otherwise, step); err != nil {
 				return err
 			}
 		}
@@ -42,14 +43,14 @@ func (t *Tenant) AddCode(ctx context.Context, code iam.Code, flow iam.FlowHash, 
 }
 
 // codeSteps end the flow, if there is one, and keep the code.
-func codeSteps(tenant string, code iam.Code, body string, flow iam.FlowHash) []Statement {
-	var steps []Statement
+func codeSteps(tenant string, code iam.Code, body string, flow iam.FlowHash) []deeds.Statement {
+	var steps []deeds.Statement
 	if !iam.Digest(flow).Zero() {
-		steps = append(steps, must(`DELETE FROM flows WHERE tenant = $1 AND hash = $2`, tenant, hash(flow)))
+		steps = append(steps, deeds.Must(`DELETE FROM flows WHERE tenant = $1 AND hash = $2`, tenant, deeds.Hash(flow)))
 	}
 	grant := code.Grant
 	// The eras of client and user are taken along: whoever ends them later, or just now, ends this code.
-	return append(steps, must(`INSERT INTO codes (tenant, hash, client, client_era, user_id, user_era, session, redirect_uri, challenge,
+	return append(steps, deeds.Must(`INSERT INTO codes (tenant, hash, client, client_era, user_id, user_era, session, redirect_uri, challenge,
 			grant_id, body, grant_created, grant_expires, created, expires)
 		SELECT c.tenant, CAST($2 AS TEXT), c.id, c.era, u.id, u.era, CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS TEXT),
 			CAST($9 AS TEXT), CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS BIGINT)
@@ -58,8 +59,8 @@ func codeSteps(tenant string, code iam.Code, body string, flow iam.FlowHash) []S
 		AND ($14 = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = $1 AND s.id = $14 AND s.user_id = u.id AND s.user_era = u.era
 			AND s.expires > $12))
 		AND ($15 = ' ' OR EXISTS (SELECT 1 FROM consents a WHERE a.tenant = $1 AND a.user_id = u.id AND a.client = c.id AND a.scope = $15))`,
-		tenant, hash(code.Hash), grant.Client, grant.User, grant.Session, code.RedirectURI, code.Challenge,
-		grant.ID, body, micro(grant.Created), micro(grant.Expires), micro(code.Created), micro(code.Expires), cmp.Or(code.From, grant.Session),
+		tenant, deeds.Hash(code.Hash), grant.Client, grant.User, grant.Session, code.RedirectURI, code.Challenge,
+		grant.ID, body, deeds.Micro(grant.Created), deeds.Micro(grant.Expires), deeds.Micro(code.Created), deeds.Micro(code.Expires), cmp.Or(code.From, grant.Session),
 		allowed(code.Allowed)))
 }
 
@@ -75,11 +76,11 @@ func allowed(consent *iam.Consent) string {
 func (t *Tenant) Try(ctx context.Context, proof iam.CodeProof, now time.Time) (iam.Code, error) {
 	var code iam.Code
 	right := false
-	err := t.read(ctx, func(tx Tx) error {
+	err := t.read(ctx, func(tx deeds.Tx) error {
 		var spent int64
 		var stands bool
 		var err error
-		code, spent, stands, err = readCode(tx, t.id, proof.Hash)
+		code, spent, stands, err = readCode(tx, t.view.Tenant, proof.Hash)
 		right = err == nil && code.Fits(proof) && spent == 0 && stands && code.Expires.After(now)
 		return err
 	})
@@ -95,21 +96,21 @@ func (t *Tenant) Try(ctx context.Context, proof iam.CodeProof, now time.Time) (i
 	return iam.Code{}, err
 }
 
-func readCode(tx Tx, tenant string, value iam.CodeHash) (code iam.Code, spent int64, stands bool, err error) {
+func readCode(tx deeds.Tx, tenant string, value iam.CodeHash) (code iam.Code, spent int64, stands bool, err error) {
 	var client, user, session, id, body string
 	var grantCreated, grantExpires, created, expires int64
 	code.Hash = value
-	err = only(tx, iam.ErrNotFound, `SELECT k.client, k.user_id, k.session, k.redirect_uri, k.challenge, k.grant_id, k.body, k.grant_created,
+	err = deeds.Only(tx, iam.ErrNotFound, `SELECT k.client, k.user_id, k.session, k.redirect_uri, k.challenge, k.grant_id, k.body, k.grant_created,
 		k.grant_expires, k.created, k.expires, k.spent, (`+codeClientStands+` AND `+codeUserStands+`)
-		FROM codes k WHERE k.tenant = $1 AND k.hash = $2`, []any{tenant, hash(value)}, &client, &user, &session, &code.RedirectURI,
+		FROM codes k WHERE k.tenant = $1 AND k.hash = $2`, []any{tenant, deeds.Hash(value)}, &client, &user, &session, &code.RedirectURI,
 		&code.Challenge, &id, &body, &grantCreated, &grantExpires, &created, &expires, &spent, &stands)
 	if err != nil {
 		return iam.Code{}, 0, false, err
 	}
-	err = fromJSON(body, &code.Grant)
+	err = deeds.FromJSON(body, &code.Grant)
 	code.Grant.ID, code.Grant.Client, code.Grant.User, code.Grant.Session = id, client, user, session
-	code.Grant.Created, code.Grant.Expires, code.Grant.AuthTime = at(grantCreated), at(grantExpires), whole(code.Grant.AuthTime)
-	code.Created, code.Expires = at(created), at(expires)
+	code.Grant.Created, code.Grant.Expires, code.Grant.AuthTime = deeds.At(grantCreated), deeds.At(grantExpires), deeds.Whole(code.Grant.AuthTime)
+	code.Created, code.Expires = deeds.At(created), deeds.At(expires)
 	return code, spent, stands, err
 }
 
@@ -121,18 +122,18 @@ const codeAsRead = `(k.session = '' OR $7 = '' OR k.session = $7) AND ($8 = '' O
 	SELECT 1 FROM consents a WHERE a.tenant = k.tenant AND a.user_id = k.user_id AND a.client = k.client AND a.scope = $9))`
 
 // codeSpending compares and spends in one conditional update, and keeps the grant.
-func codeSpending(tenant string, issue iam.Issue) []Statement {
-	proof, value := issue.Code, hash(issue.Code.Hash)
-	return []Statement{
+func codeSpending(tenant string, issue iam.Issue) []deeds.Statement {
+	proof, value := issue.Code, deeds.Hash(issue.Code.Hash)
+	return []deeds.Statement{
 		// Holding the person's row makes this deed and the person's disabling come one after the other: the disabling
 		// then sees the grant, or this deed sees the disabling.
-		stmt(`UPDATE users SET era = era WHERE tenant = $1 AND id = (SELECT user_id FROM codes WHERE tenant = $1 AND hash = $2)`, tenant, value),
-		must(`UPDATE codes AS k SET spent = $3 WHERE k.tenant = $1 AND k.hash = $2 AND k.spent = 0 AND k.expires > $3
+		deeds.May(`UPDATE users SET era = era WHERE tenant = $1 AND id = (SELECT user_id FROM codes WHERE tenant = $1 AND hash = $2)`, tenant, value),
+		deeds.Must(`UPDATE codes AS k SET spent = $3 WHERE k.tenant = $1 AND k.hash = $2 AND k.spent = 0 AND k.expires > $3
 			AND k.client = $4 AND k.challenge = $5 AND ($6 = '' OR k.redirect_uri = $6)
 			AND `+codeClientStands+` AND `+codeUserStands+` AND `+codeSessionLives+` AND `+codeAsRead,
-			tenant, value, micro(issue.Now), proof.Client, proof.Challenge, proof.RedirectURI, issue.Session, issue.User,
+			tenant, value, deeds.Micro(issue.Now), proof.Client, proof.Challenge, proof.RedirectURI, issue.Session, issue.User,
 			allowed(issue.Allowed)),
-		stmt(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires)
+		deeds.May(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires)
 			SELECT tenant, grant_id, client, client_era, user_id, user_era, session, body, grant_created, grant_expires
 			FROM codes WHERE tenant = $1 AND hash = $2`, tenant, value),
 	}
@@ -140,12 +141,12 @@ func codeSpending(tenant string, issue iam.Issue) []Statement {
 
 // spendCode spends a code or finds out why not. done is true when the deed is decided (a verdict).
 func (d *deed) spendCode(issue iam.Issue) (done bool, err error) {
-	steps := codeSpending(d.tenant, issue)
+	steps := codeSpending(d.Tenant, issue)
 	if d.Alone() {
 		steps = steps[1:] // there is nobody to be held up
 	}
 	for _, step := range steps {
-		err := d.step(errUnmet, step)
+		err := d.Step(errUnmet, step)
 		if errors.Is(err, errUnmet) {
 			return true, d.whyNotCode(issue)
 		}
@@ -159,19 +160,19 @@ func (d *deed) spendCode(issue iam.Issue) (done bool, err error) {
 // whyNotCode classifies a code that could not be spent, counts a wrong try and ends what a replayed code gave.
 func (d *deed) whyNotCode(issue iam.Issue) error {
 	proof := issue.Code
-	d.events = nil
-	code, spent, _, err := readCode(d, d.tenant, proof.Hash)
+	d.Events = nil
+	code, spent, _, err := readCode(d, d.Tenant, proof.Hash)
 	switch {
 	case err != nil:
 		return err
 	case !code.Fits(*proof):
-		d.verdict = iam.ErrMismatch
+		d.Verdict = iam.ErrMismatch
 		return d.countTry(proof.Hash)
 	case issue.User != "" && issue.User != code.Grant.User: // a fault of ours: nobody's try
 		return iam.ErrMismatch
 	case spent != 0:
 		// The right client with the right verifier, again: someone else holds the code. What it gave ends.
-		d.verdict = iam.ErrSpent
+		d.Verdict = iam.ErrSpent
 		return d.replayed("code", issue, code.Grant.ID, code.Grant.User)
 	case !code.Expires.After(issue.Now):
 		return iam.ErrExpired
@@ -196,15 +197,15 @@ func (d *deed) stillAllowed(issue iam.Issue, user string) error {
 	if issue.Allowed == nil {
 		return nil
 	}
-	return only(d, iam.ErrRaced, `SELECT 1 FROM consents WHERE tenant = $1 AND user_id = $2 AND client = $3 AND scope = $4`,
-		[]any{d.tenant, user, issue.Client, allowed(issue.Allowed)}, new(int64))
+	return deeds.Only(d, iam.ErrRaced, `SELECT 1 FROM consents WHERE tenant = $1 AND user_id = $2 AND client = $3 AND scope = $4`,
+		[]any{d.Tenant, user, issue.Client, allowed(issue.Allowed)}, new(int64))
 }
 
 // countTry counts a wrong try; one too many kills the code. Spent codes are not counted: there is nothing left to guess.
 func (d *deed) countTry(code iam.CodeHash) error {
-	return d.do(
-		stmt(`UPDATE codes SET tries = tries + 1 WHERE tenant = $1 AND hash = $2 AND spent = 0`, d.tenant, hash(code)),
-		stmt(`DELETE FROM codes WHERE tenant = $1 AND hash = $2 AND spent = 0 AND tries > $3`, d.tenant, hash(code), int64(iam.MaxCodeTries)),
+	return d.Do(
+		deeds.May(`UPDATE codes SET tries = tries + 1 WHERE tenant = $1 AND hash = $2 AND spent = 0`, d.Tenant, deeds.Hash(code)),
+		deeds.May(`DELETE FROM codes WHERE tenant = $1 AND hash = $2 AND spent = 0 AND tries > $3`, d.Tenant, deeds.Hash(code), int64(iam.MaxCodeTries)),
 	)
 }
 
@@ -214,11 +215,11 @@ func (d *deed) replayed(what string, issue iam.Issue, grant, user string) error 
 	if err != nil || !stood {
 		return err
 	}
-	event := journal.New(d.now, journal.ReplaySeen{What: what})
+	event := journal.New(d.Now, journal.ReplaySeen{What: what})
 	event.Actor, event.Client, event.User, event.Grant = "client:"+issue.Client, issue.Client, user, grant
 	if len(issue.Events) > 0 {
 		event.Trace, event.Personal = issue.Events[0].Trace, issue.Events[0].Personal
 	}
-	d.events = []journal.Event{event}
+	d.Events = []journal.Event{event}
 	return nil
 }

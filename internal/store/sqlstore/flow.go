@@ -7,36 +7,37 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 // AddFlow keeps a login transaction.
 func (t *Tenant) AddFlow(ctx context.Context, flow iam.Flow) error {
 	return t.deed(ctx, nil, func(d *deed) error {
 		return d.Later(`INSERT INTO flows (tenant, hash, browser, client, query, user_id, session, asked, created, expires)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, d.tenant, hash(flow.Hash), flow.Browser.String(), Clean(flow.Client),
-			Clean(flow.Query), flow.User, flow.Session, join(flow.Asked), micro(flow.Created), micro(flow.Expires))
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, d.Tenant, deeds.Hash(flow.Hash), flow.Browser.String(), deeds.Clean(flow.Client),
+			deeds.Clean(flow.Query), flow.User, flow.Session, deeds.Join(flow.Asked), deeds.Micro(flow.Created), deeds.Micro(flow.Expires))
 	})
 }
 
 // Flow finds a living flow of that browser.
 func (t *Tenant) Flow(ctx context.Context, value iam.FlowHash, browser iam.Digest, now time.Time) (iam.Flow, error) {
 	flow := iam.Flow{Hash: value, Browser: browser}
-	err := t.read(ctx, func(tx Tx) error {
+	err := t.read(ctx, func(tx deeds.Tx) error {
 		var kept, asked string
 		var created, expires int64
-		if err := only(tx, iam.ErrNotFound, `SELECT browser, client, query, user_id, session, asked, created, expires FROM flows
-			WHERE tenant = $1 AND hash = $2 AND expires > $3`, []any{t.id, hash(value), micro(now)},
+		if err := deeds.Only(tx, iam.ErrNotFound, `SELECT browser, client, query, user_id, session, asked, created, expires FROM flows
+			WHERE tenant = $1 AND hash = $2 AND expires > $3`, []any{t.view.Tenant, deeds.Hash(value), deeds.Micro(now)},
 			&kept, &flow.Client, &flow.Query, &flow.User, &flow.Session, &asked, &created, &expires); err != nil {
 			return err
 		}
-		sum, err := digest(kept)
+		sum, err := deeds.Digest(kept)
 		if err != nil {
 			return err
 		}
 		if !sum.Equal(browser) {
 			return iam.ErrNotFound
 		}
-		flow.Asked, flow.Created, flow.Expires = split(asked), at(created), at(expires)
+		flow.Asked, flow.Created, flow.Expires = deeds.Split(asked), deeds.At(created), deeds.At(expires)
 		return nil
 	})
 	if err != nil {
@@ -48,23 +49,23 @@ func (t *Tenant) Flow(ctx context.Context, value iam.FlowHash, browser iam.Diges
 // SetFlow keeps what was answered.
 func (t *Tenant) SetFlow(ctx context.Context, flow iam.Flow) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		return d.must(iam.ErrNotFound, `UPDATE flows SET query = $4, user_id = $5, session = $6, asked = $7, expires = $8
-			WHERE tenant = $1 AND hash = $2 AND browser = $3 AND expires > $9`, d.tenant, hash(flow.Hash), flow.Browser.String(),
-			Clean(flow.Query), flow.User, flow.Session, join(flow.Asked), micro(flow.Expires), micro(d.now))
+		return d.Must(iam.ErrNotFound, `UPDATE flows SET query = $4, user_id = $5, session = $6, asked = $7, expires = $8
+			WHERE tenant = $1 AND hash = $2 AND browser = $3 AND expires > $9`, d.Tenant, deeds.Hash(flow.Hash), flow.Browser.String(),
+			deeds.Clean(flow.Query), flow.User, flow.Session, deeds.Join(flow.Asked), deeds.Micro(flow.Expires), deeds.Micro(d.Now))
 	})
 }
 
 // EndFlow ends a flow; it may have ended already.
 func (t *Tenant) EndFlow(ctx context.Context, value iam.FlowHash) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		return d.Later(`DELETE FROM flows WHERE tenant = $1 AND hash = $2`, d.tenant, hash(value))
+		return d.Later(`DELETE FROM flows WHERE tenant = $1 AND hash = $2`, d.Tenant, deeds.Hash(value))
 	})
 }
 
 // Consent finds what a person allowed a client.
 func (t *Tenant) Consent(ctx context.Context, user, client string) (iam.Consent, error) {
 	consents, err := t.readConsents(ctx, `SELECT user_id, client, scope, given FROM consents WHERE tenant = $1 AND user_id = $2 AND client = $3`,
-		t.id, Clean(user), Clean(client))
+		t.view.Tenant, deeds.Clean(user), deeds.Clean(client))
 	if err != nil {
 		return iam.Consent{}, err
 	}
@@ -77,25 +78,25 @@ func (t *Tenant) Consent(ctx context.Context, user, client string) (iam.Consent,
 // UserConsents gives all that a person allowed, by client.
 func (t *Tenant) UserConsents(ctx context.Context, user string) ([]iam.Consent, error) {
 	return t.readConsents(ctx, `SELECT user_id, client, scope, given FROM consents WHERE tenant = $1 AND user_id = $2 ORDER BY client`,
-		t.id, Clean(user))
+		t.view.Tenant, deeds.Clean(user))
 }
 
 func (t *Tenant) readConsents(ctx context.Context, query string, args ...any) (consents []iam.Consent, err error) {
-	err = t.read(ctx, func(tx Tx) error {
+	err = t.read(ctx, func(tx deeds.Tx) error {
 		consents, err = readConsents(tx, query, args...)
 		return err
 	})
 	return consents, err
 }
 
-func readConsents(tx Tx, query string, args ...any) ([]iam.Consent, error) {
+func readConsents(tx deeds.Tx, query string, args ...any) ([]iam.Consent, error) {
 	var consents []iam.Consent
-	err := tx.Query(query, args, func(row Row) error {
+	err := tx.Query(query, args, func(row deeds.Row) error {
 		var consent iam.Consent
 		var scope string
 		var given int64
 		err := row.Scan(&consent.User, &consent.Client, &scope, &given)
-		consent.Scope, consent.Given = oauth.Scope(split(scope)), at(given)
+		consent.Scope, consent.Given = oauth.Scope(deeds.Split(scope)), deeds.At(given)
 		consents = append(consents, consent)
 		return err
 	})
@@ -109,11 +110,11 @@ func (t *Tenant) GiveConsent(ctx context.Context, consent iam.Consent, events ..
 
 func (d *deed) giveConsent(consent iam.Consent) error {
 	// Holding the person keeps two consents that come at once from forgetting each other's scopes.
-	if err := d.hold(iam.ErrNotFound, consent.User, ` AND NOT removed`); err != nil {
+	if err := d.Hold(iam.ErrNotFound, consent.User, ` AND NOT removed`); err != nil {
 		return err
 	}
 	before, err := readConsents(d, `SELECT user_id, client, scope, given FROM consents WHERE tenant = $1 AND user_id = $2 AND client = $3`,
-		d.tenant, consent.User, consent.Client)
+		d.Tenant, consent.User, consent.Client)
 	if err != nil {
 		return err
 	}
@@ -121,34 +122,34 @@ func (d *deed) giveConsent(consent iam.Consent) error {
 	if len(before) > 0 {
 		scope = before[0].Scope.Or(scope)
 	}
-	given := micro(consent.Given)
+	given := deeds.Micro(consent.Given)
 	if given == 0 {
-		given = micro(d.now)
+		given = deeds.Micro(d.Now)
 	}
 	return d.Later(`INSERT INTO consents (tenant, user_id, client, scope, given) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (tenant, user_id, client) DO UPDATE SET scope = excluded.scope, given = excluded.given`,
-		d.tenant, consent.User, consent.Client, scope.String(), given)
+		d.Tenant, consent.User, consent.Client, scope.String(), given)
 }
 
 // RevokeConsent forgets a consent and ends what the client holds for that person. ErrNotFound if there is neither.
 func (t *Tenant) RevokeConsent(ctx context.Context, user, client string, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
 		// It waits for codes of this person that are just being redeemed.
-		if err := d.hold(iam.ErrNotFound, user, ``); err != nil {
+		if err := d.Hold(iam.ErrNotFound, user, ``); err != nil {
 			return err
 		}
-		forgot, err := d.Exec(`DELETE FROM consents WHERE tenant = $1 AND user_id = $2 AND client = $3`, d.tenant, user, client)
+		forgot, err := d.Exec(`DELETE FROM consents WHERE tenant = $1 AND user_id = $2 AND client = $3`, d.Tenant, user, client)
 		if err != nil {
 			return err
 		}
-		if err := d.Later(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND client = $3 AND spent = 0`, d.tenant, user, client); err != nil {
+		if err := d.Later(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND client = $3 AND spent = 0`, d.Tenant, user, client); err != nil {
 			return err
 		}
-		if err := d.ended(iam.ChangeGrant, `UPDATE grants SET revoked = $4 WHERE tenant = $1 AND user_id = $2 AND client = $3 AND revoked = 0
-			RETURNING id`, d.tenant, user, client, micro(d.now)); err != nil {
+		if err := d.Ended(iam.ChangeGrant, `UPDATE grants SET revoked = $4 WHERE tenant = $1 AND user_id = $2 AND client = $3 AND revoked = 0
+			RETURNING id`, d.Tenant, user, client, deeds.Micro(d.Now)); err != nil {
 			return err
 		}
-		if forgot == 0 && len(d.changes) == 0 {
+		if forgot == 0 && len(d.Changes) == 0 {
 			return iam.ErrNotFound
 		}
 		return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 // What a row called g (a grant) or k (a code) was given by must stand, in the era in which it was given.
@@ -25,13 +26,13 @@ const grantColumns = `g.id, g.client, g.user_id, g.session, g.body, g.created, g
 
 // grantBody is what of a grant is never asked by the database.
 func grantBody(grant iam.Grant) (string, error) {
-	grant.AuthTime = whole(grant.AuthTime)
+	grant.AuthTime = deeds.Whole(grant.AuthTime)
 	grant.Created, grant.Expires, grant.Revoked = time.Time{}, time.Time{}, time.Time{}
 	grant.ID, grant.Client, grant.User, grant.Session = "", "", "", ""
-	return asJSON(grant)
+	return deeds.AsJSON(grant)
 }
 
-func (t *Tenant) scanGrant(row Row, more ...any) (iam.Grant, error) {
+func (t *Tenant) scanGrant(row deeds.Row, more ...any) (iam.Grant, error) {
 	var id, client, user, session, body string
 	var created, expires, revoked int64
 	var stands bool
@@ -40,20 +41,20 @@ func (t *Tenant) scanGrant(row Row, more ...any) (iam.Grant, error) {
 		return iam.Grant{}, err
 	}
 	var grant iam.Grant
-	err := fromJSON(body, &grant)
+	err := deeds.FromJSON(body, &grant)
 	grant.ID, grant.Client, grant.User, grant.Session = id, client, user, session
-	grant.Created, grant.Expires, grant.Revoked = at(created), at(expires), at(revoked)
-	grant.AuthTime = whole(grant.AuthTime)
+	grant.Created, grant.Expires, grant.Revoked = deeds.At(created), deeds.At(expires), deeds.At(revoked)
+	grant.AuthTime = deeds.Whole(grant.AuthTime)
 	if !stands && revoked == 0 {
 		// It ended with its client or person, in one stroke.
-		grant.Revoked = whole(t.store.now())
+		grant.Revoked = deeds.Whole(t.view.Now())
 	}
 	return grant, err
 }
 
 // Grant finds a grant, also an ended one.
 func (t *Tenant) Grant(ctx context.Context, id string) (iam.Grant, error) {
-	grants, err := t.readGrants(ctx, `SELECT `+grantColumns+` FROM grants g WHERE g.tenant = $1 AND g.id = $2`, t.id, Clean(id))
+	grants, err := t.readGrants(ctx, `SELECT `+grantColumns+` FROM grants g WHERE g.tenant = $1 AND g.id = $2`, t.view.Tenant, deeds.Clean(id))
 	if err != nil {
 		return iam.Grant{}, err
 	}
@@ -66,13 +67,13 @@ func (t *Tenant) Grant(ctx context.Context, id string) (iam.Grant, error) {
 // UserGrants gives the grants of a person that stand, newest first.
 func (t *Tenant) UserGrants(ctx context.Context, user string) ([]iam.Grant, error) {
 	return t.readGrants(ctx, `SELECT `+grantColumns+` FROM grants g WHERE g.tenant = $1 AND g.user_id = $2 AND g.revoked = 0 AND g.expires > $3
-		AND `+grantClientStands+` AND `+grantUserStands+` ORDER BY g.created DESC, g.id`, t.id, Clean(user), micro(t.store.now()))
+		AND `+grantClientStands+` AND `+grantUserStands+` ORDER BY g.created DESC, g.id`, t.view.Tenant, deeds.Clean(user), deeds.Micro(t.view.Now()))
 }
 
 func (t *Tenant) readGrants(ctx context.Context, query string, args ...any) ([]iam.Grant, error) {
 	var grants []iam.Grant
-	err := t.read(ctx, func(tx Tx) error {
-		return tx.Query(query, args, func(row Row) error {
+	err := t.read(ctx, func(tx deeds.Tx) error {
+		return tx.Query(query, args, func(row deeds.Row) error {
 			grant, err := t.scanGrant(row)
 			grants = append(grants, grant)
 			return err
@@ -88,18 +89,18 @@ func (t *Tenant) RevokeGrant(ctx context.Context, id string, events ...journal.E
 		if err != nil || stood {
 			return err
 		}
-		d.events = nil
-		return only(d, iam.ErrNotFound, `SELECT id FROM grants WHERE tenant = $1 AND id = $2`, []any{d.tenant, id}, new(string))
+		d.Events = nil
+		return deeds.Only(d, iam.ErrNotFound, `SELECT id FROM grants WHERE tenant = $1 AND id = $2`, []any{d.Tenant, id}, new(string))
 	})
 }
 
 // RevokeToken ends one access token by its id.
 func (t *Tenant) RevokeToken(ctx context.Context, id string, until time.Time, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
-		d.changes = append(d.changes, iam.Change{Kind: iam.ChangeToken, ID: id, Until: until})
+		d.Changes = append(d.Changes, iam.Change{Kind: iam.ChangeToken, ID: id, Until: until})
 		return d.Later(`INSERT INTO ended_tokens (tenant, id, until) VALUES ($1, $2, $3)
 			ON CONFLICT (tenant, id) DO UPDATE SET until = excluded.until WHERE ended_tokens.until < excluded.until`,
-			d.tenant, Clean(id), micro(until))
+			d.Tenant, deeds.Clean(id), deeds.Micro(until))
 	})
 }
 
@@ -108,13 +109,13 @@ func (t *Tenant) Refresh(ctx context.Context, value iam.RefreshHash) (iam.Refres
 	refresh := iam.Refresh{Hash: value}
 	var grant iam.Grant
 	found := false
-	err := t.read(ctx, func(tx Tx) error {
+	err := t.read(ctx, func(tx deeds.Tx) error {
 		return tx.Query(`SELECT `+grantColumns+`, r.created, r.idle FROM refreshes r JOIN grants g ON g.tenant = r.tenant AND g.id = r.grant_id
-			WHERE r.tenant = $1 AND r.hash = $2`, []any{t.id, hash(value)}, func(row Row) (err error) {
+			WHERE r.tenant = $1 AND r.hash = $2`, []any{t.view.Tenant, deeds.Hash(value)}, func(row deeds.Row) (err error) {
 			var created, idle int64
 			found = true
 			grant, err = t.scanGrant(row, &created, &idle)
-			refresh.Grant, refresh.Created, refresh.Idle = grant.ID, at(created), at(idle)
+			refresh.Grant, refresh.Created, refresh.Idle = grant.ID, deeds.At(created), deeds.At(idle)
 			return err
 		})
 	})
@@ -137,14 +138,14 @@ func (t *Tenant) Access(ctx context.Context, value iam.AccessHash, now time.Time
 		AND (a.grant_id = '' OR EXISTS (SELECT 1 FROM grants g WHERE g.tenant = a.tenant AND g.id = a.grant_id AND g.revoked = 0
 			AND ` + grantUserStands + ` AND ` + grantClientStands + `))
 		AND NOT EXISTS (SELECT 1 FROM ended_tokens e WHERE e.tenant = a.tenant AND e.id = a.id)`
-	err := t.read(ctx, func(tx Tx) error {
-		return tx.Query(query, []any{t.id, hash(value), micro(now)}, func(row Row) error {
+	err := t.read(ctx, func(tx deeds.Tx) error {
+		return tx.Query(query, []any{t.view.Tenant, deeds.Hash(value), deeds.Micro(now)}, func(row deeds.Row) error {
 			var body string
 			found = true
 			if err := row.Scan(&body); err != nil {
 				return err
 			}
-			return fromJSON(body, &access)
+			return deeds.FromJSON(body, &access)
 		})
 	})
 	if err == nil && !found {
@@ -158,18 +159,18 @@ func (t *Tenant) Access(ctx context.Context, value iam.AccessHash, now time.Time
 }
 
 // accessRow is ErrRevoked's if the client no longer stands.
-func accessRow(tenant string, access iam.Access) (Statement, error) {
+func accessRow(tenant string, access iam.Access) (deeds.Statement, error) {
 	stored := access
 	stored.Hash = iam.AccessHash{}
-	stored.AuthTime, stored.Issued, stored.Expires = whole(access.AuthTime), whole(access.Issued), whole(access.Expires)
-	body, err := asJSON(stored)
-	return must(`INSERT INTO accesses (tenant, hash, id, grant_id, client, client_era, body, expires)
+	stored.AuthTime, stored.Issued, stored.Expires = deeds.Whole(access.AuthTime), deeds.Whole(access.Issued), deeds.Whole(access.Expires)
+	body, err := deeds.AsJSON(stored)
+	return deeds.Must(`INSERT INTO accesses (tenant, hash, id, grant_id, client, client_era, body, expires)
 		SELECT c.tenant, CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), c.id, c.era, CAST($6 AS TEXT), CAST($7 AS BIGINT)
 		FROM clients c WHERE c.tenant = $1 AND c.id = $5 AND NOT c.disabled AND NOT c.removed`,
-		tenant, hash(access.Hash), access.ID, access.Grant, access.Client, body, micro(access.Expires)), err
+		tenant, deeds.Hash(access.Hash), access.ID, access.Grant, access.Client, body, deeds.Micro(access.Expires)), err
 }
 
-func refreshRow(tenant string, refresh iam.Refresh) Statement {
-	return stmt(`INSERT INTO refreshes (tenant, hash, grant_id, created, idle) VALUES ($1, $2, $3, $4, $5)`,
-		tenant, hash(refresh.Hash), refresh.Grant, micro(refresh.Created), micro(refresh.Idle))
+func refreshRow(tenant string, refresh iam.Refresh) deeds.Statement {
+	return deeds.May(`INSERT INTO refreshes (tenant, hash, grant_id, created, idle) VALUES ($1, $2, $3, $4, $5)`,
+		tenant, deeds.Hash(refresh.Hash), refresh.Grant, deeds.Micro(refresh.Created), deeds.Micro(refresh.Idle))
 }

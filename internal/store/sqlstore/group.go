@@ -5,6 +5,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 // ListGroups gives a page of groups by name.
@@ -12,12 +13,12 @@ func (t *Tenant) ListGroups(ctx context.Context, page iam.Page) ([]iam.Group, er
 	var groups []iam.Group
 	query := `SELECT g.name, g.say, g.created, (SELECT count(*) FROM members m WHERE m.tenant = g.tenant AND m.name = g.name)
 		FROM user_groups g WHERE g.tenant = $1 AND g.name > $2 ORDER BY g.name LIMIT $3`
-	err := t.read(ctx, func(tx Tx) error {
-		return tx.Query(query, []any{t.id, Clean(page.After), pageLimit(page)}, func(row Row) error {
+	err := t.read(ctx, func(tx deeds.Tx) error {
+		return tx.Query(query, []any{t.view.Tenant, deeds.Clean(page.After), deeds.PageLimit(page)}, func(row deeds.Row) error {
 			var group iam.Group
 			var created, members int64
 			err := row.Scan(&group.Name, &group.Say, &created, &members)
-			group.Created, group.Members = at(created), int(members)
+			group.Created, group.Members = deeds.At(created), int(members)
 			groups = append(groups, group)
 			return err
 		})
@@ -29,20 +30,20 @@ func (t *Tenant) ListGroups(ctx context.Context, page iam.Page) ([]iam.Group, er
 func (t *Tenant) PutGroup(ctx context.Context, group iam.Group, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
 		return d.Later(`INSERT INTO user_groups (tenant, name, say, created) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (tenant, name) DO UPDATE SET say = excluded.say`, d.tenant, Clean(group.Name), Clean(group.Say), micro(d.now))
+			ON CONFLICT (tenant, name) DO UPDATE SET say = excluded.say`, d.Tenant, deeds.Clean(group.Name), deeds.Clean(group.Say), deeds.Micro(d.Now))
 	})
 }
 
 // RemoveGroup removes a group; its members stay people.
 func (t *Tenant) RemoveGroup(ctx context.Context, name string, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
-		if err := d.must(iam.ErrNotFound, `DELETE FROM user_groups WHERE tenant = $1 AND name = $2`, d.tenant, name); err != nil {
+		if err := d.Must(iam.ErrNotFound, `DELETE FROM user_groups WHERE tenant = $1 AND name = $2`, d.Tenant, name); err != nil {
 			return err
 		}
-		return d.Query(`DELETE FROM members WHERE tenant = $1 AND name = $2 RETURNING user_id`, []any{d.tenant, name}, func(row Row) error {
+		return d.Query(`DELETE FROM members WHERE tenant = $1 AND name = $2 RETURNING user_id`, []any{d.Tenant, name}, func(row deeds.Row) error {
 			var user string
 			err := row.Scan(&user)
-			d.change(iam.ChangedUser, user)
+			d.Change(iam.ChangedUser, user)
 			return err
 		})
 	})
@@ -51,14 +52,14 @@ func (t *Tenant) RemoveGroup(ctx context.Context, name string, events ...journal
 // GroupMembers gives a page of the group's members by id. ErrNotFound without the group.
 func (t *Tenant) GroupMembers(ctx context.Context, name string, page iam.Page) ([]iam.User, error) {
 	var users []iam.User
-	err := t.read(ctx, func(tx Tx) error {
-		err := only(tx, iam.ErrNotFound, `SELECT name FROM user_groups WHERE tenant = $1 AND name = $2`, []any{t.id, Clean(name)}, new(string))
+	err := t.read(ctx, func(tx deeds.Tx) error {
+		err := deeds.Only(tx, iam.ErrNotFound, `SELECT name FROM user_groups WHERE tenant = $1 AND name = $2`, []any{t.view.Tenant, deeds.Clean(name)}, new(string))
 		if err != nil {
 			return err
 		}
-		users, err = readUsers(tx, t.id, userColumns+` JOIN members m ON m.tenant = u.tenant AND m.user_id = u.id
+		users, err = readUsers(tx, t.view.Tenant, userColumns+` JOIN members m ON m.tenant = u.tenant AND m.user_id = u.id
 			WHERE u.tenant = $1 AND m.name = $2 AND u.id > $3 AND NOT u.removed ORDER BY u.id LIMIT $4`,
-			t.id, Clean(name), Clean(page.After), pageLimit(page))
+			t.view.Tenant, deeds.Clean(name), deeds.Clean(page.After), deeds.PageLimit(page))
 		return err
 	})
 	return users, err
@@ -67,14 +68,14 @@ func (t *Tenant) GroupMembers(ctx context.Context, name string, page iam.Page) (
 // SetMember makes a person a member or not; either may be so already. ErrNotFound without the group or the person.
 func (t *Tenant) SetMember(ctx context.Context, name, user string, member bool, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
-		if err := d.must(iam.ErrNotFound, `UPDATE users SET changed = $3 WHERE tenant = $1 AND id = $2 AND NOT removed`,
-			d.tenant, user, micro(d.now)); err != nil {
+		if err := d.Must(iam.ErrNotFound, `UPDATE users SET changed = $3 WHERE tenant = $1 AND id = $2 AND NOT removed`,
+			d.Tenant, user, deeds.Micro(d.Now)); err != nil {
 			return err
 		}
-		d.change(iam.ChangedUser, user)
+		d.Change(iam.ChangedUser, user)
 		if member {
 			return d.addMember(name, user)
 		}
-		return d.Later(`DELETE FROM members WHERE tenant = $1 AND user_id = $2 AND name = $3`, d.tenant, user, name)
+		return d.Later(`DELETE FROM members WHERE tenant = $1 AND user_id = $2 AND name = $3`, d.Tenant, user, name)
 	})
 }

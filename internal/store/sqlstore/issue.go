@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 // Issue does the one deed that makes tokens durable. See iam.Issuing for its answers.
@@ -12,7 +13,7 @@ func (t *Tenant) Issue(ctx context.Context, issue iam.Issue) error {
 	if plain(issue) {
 		return t.issuePlain(ctx, issue)
 	}
-	done, err := t.store.Engine.Straight(ctx, func() ([]Statement, error) { return issuePlan(t.id, issue) })
+	done, err := t.view.Engine.Straight(ctx, func() ([]deeds.Statement, error) { return issuePlan(t.view.Tenant, issue) })
 	if done || err != nil {
 		return err
 	}
@@ -21,12 +22,12 @@ func (t *Tenant) Issue(ctx context.Context, issue iam.Issue) error {
 		if err != nil || done {
 			return err
 		}
-		rows, err := newRows(nil, d.tenant, issue)
+		rows, err := newRows(nil, d.Tenant, issue)
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
-			if err := d.step(iam.ErrRevoked, row); err != nil {
+			if err := d.Step(iam.ErrRevoked, row); err != nil {
 				return err
 			}
 		}
@@ -38,7 +39,7 @@ func (t *Tenant) Issue(ctx context.Context, issue iam.Issue) error {
 var errUnmet = errors.New("a condition is not met")
 
 // issuePlan is the way of an issue when all is as it should be; nil for those who come too rarely to have one.
-func issuePlan(tenant string, issue iam.Issue) (plan []Statement, err error) {
+func issuePlan(tenant string, issue iam.Issue) (plan []deeds.Statement, err error) {
 	switch {
 	case issue.Code != nil:
 		plan = codeSpending(tenant, issue)
@@ -53,11 +54,11 @@ func issuePlan(tenant string, issue iam.Issue) (plan []Statement, err error) {
 	if plan, err = newRows(plan, tenant, issue); err != nil {
 		return nil, err
 	}
-	return journalRows(plan, tenant, issue.Events)
+	return deeds.JournalRows(plan, tenant, issue.Events)
 }
 
 // newRows adds what an issue keeps anew.
-func newRows(rows []Statement, tenant string, issue iam.Issue) ([]Statement, error) {
+func newRows(rows []deeds.Statement, tenant string, issue iam.Issue) ([]deeds.Statement, error) {
 	if issue.NewRefresh != nil {
 		rows = append(rows, refreshRow(tenant, *issue.NewRefresh))
 	}
@@ -81,20 +82,20 @@ func (d *deed) prove(issue iam.Issue) (done bool, err error) {
 
 // stand asks whether client, user and session stand, when nothing is spent.
 func (d *deed) stand(issue iam.Issue) error {
-	err := only(d, iam.ErrRevoked, `SELECT 1 FROM clients WHERE tenant = $1 AND id = $2`+standing,
-		[]any{d.tenant, issue.Client}, new(int64))
+	err := deeds.Only(d, iam.ErrRevoked, `SELECT 1 FROM clients WHERE tenant = $1 AND id = $2`+standing,
+		[]any{d.Tenant, issue.Client}, new(int64))
 	if err != nil || issue.User == "" && issue.Session == "" {
 		return err
 	}
-	if err := d.hold(iam.ErrRevoked, issue.User, standing); err != nil {
+	if err := d.Hold(iam.ErrRevoked, issue.User, standing); err != nil {
 		return err
 	}
 	if err := d.stillAllowed(issue, issue.User); err != nil || issue.Session == "" {
 		return err
 	}
-	return only(d, iam.ErrRevoked, `SELECT 1 FROM sessions s JOIN users u ON u.tenant = s.tenant AND u.id = s.user_id AND u.era = s.user_era
+	return deeds.Only(d, iam.ErrRevoked, `SELECT 1 FROM sessions s JOIN users u ON u.tenant = s.tenant AND u.id = s.user_id AND u.era = s.user_era
 		WHERE s.tenant = $1 AND s.id = $2 AND s.user_id = $3 AND s.expires > $4`,
-		[]any{d.tenant, issue.Session, issue.User, micro(issue.Now)}, new(int64))
+		[]any{d.Tenant, issue.Session, issue.User, deeds.Micro(issue.Now)}, new(int64))
 }
 
 const standing = ` AND NOT disabled AND NOT removed`
@@ -107,20 +108,20 @@ func plain(issue iam.Issue) bool {
 
 // issuePlain asks for the client's standing within the very statement that inserts, so one round trip does all.
 func (t *Tenant) issuePlain(ctx context.Context, issue iam.Issue) error {
-	statements := make([]Statement, 0, 2*len(issue.Events))
+	statements := make([]deeds.Statement, 0, 2*len(issue.Events))
 	for _, event := range issue.Events {
-		row, personal, err := t.eventRows(event)
+		row, personal, err := deeds.EventRows(t.view.Tenant, event)
 		if err != nil {
 			return err
 		}
-		row.Query = insertEventIfClientStands
+		row.Query = deeds.InsertEventIfClientStands
 		row.Args = append(row.Args, issue.Client)
 		statements = append(statements, row)
 		if personal != nil {
 			statements = append(statements, *personal)
 		}
 	}
-	changed, err := t.store.Engine.Together(ctx, statements...)
+	changed, err := t.view.Engine.Together(ctx, statements...)
 	if err == nil && changed[0] == 0 {
 		return iam.ErrRevoked
 	}

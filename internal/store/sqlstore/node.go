@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 // Beat says that a node runs, and how it follows.
@@ -12,21 +13,21 @@ func (t *Tenant) Beat(ctx context.Context, node iam.Node) error {
 	return t.deed(ctx, nil, func(d *deed) error {
 		return d.Later(`INSERT INTO nodes (tenant, id, name, role, revision, ready, problem, seen) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name, role = excluded.role, revision = excluded.revision,
-			ready = excluded.ready, problem = excluded.problem, seen = excluded.seen`, d.tenant, node.ID, Clean(node.Name), node.Role,
-			node.Revision, node.Ready, Clean(node.Problem), micro(node.Seen))
+			ready = excluded.ready, problem = excluded.problem, seen = excluded.seen`, d.Tenant, node.ID, deeds.Clean(node.Name), node.Role,
+			node.Revision, node.Ready, deeds.Clean(node.Problem), deeds.Micro(node.Seen))
 	})
 }
 
 // ListNodes gives the nodes that were seen since then.
 func (t *Tenant) ListNodes(ctx context.Context, since time.Time) ([]iam.Node, error) {
 	var nodes []iam.Node
-	err := t.read(ctx, func(tx Tx) error {
+	err := t.read(ctx, func(tx deeds.Tx) error {
 		return tx.Query(`SELECT id, name, role, revision, ready, problem, seen FROM nodes WHERE tenant = $1 AND seen >= $2 ORDER BY name, id`,
-			[]any{t.id, micro(since)}, func(row Row) error {
+			[]any{t.view.Tenant, deeds.Micro(since)}, func(row deeds.Row) error {
 				var node iam.Node
 				var seen int64
 				err := row.Scan(&node.ID, &node.Name, &node.Role, &node.Revision, &node.Ready, &node.Problem, &seen)
-				node.Seen = at(seen)
+				node.Seen = deeds.At(seen)
 				nodes = append(nodes, node)
 				return err
 			})
@@ -37,7 +38,7 @@ func (t *Tenant) ListNodes(ctx context.Context, since time.Time) ([]iam.Node, er
 // LeaveNode forgets a node that has stopped.
 func (t *Tenant) LeaveNode(ctx context.Context, id string) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		return d.Later(`DELETE FROM nodes WHERE tenant = $1 AND id = $2`, d.tenant, id)
+		return d.Later(`DELETE FROM nodes WHERE tenant = $1 AND id = $2`, d.Tenant, id)
 	})
 }
 
@@ -47,7 +48,7 @@ func (t *Tenant) Lease(ctx context.Context, name, holder string, now, until time
 	err := t.deed(ctx, nil, func(d *deed) error {
 		n, err := d.Exec(`INSERT INTO leases (tenant, name, holder, until) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (tenant, name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-			WHERE leases.holder = excluded.holder OR leases.until <= $5`, d.tenant, name, holder, micro(until), micro(now))
+			WHERE leases.holder = excluded.holder OR leases.until <= $5`, d.Tenant, name, holder, deeds.Micro(until), deeds.Micro(now))
 		has = n == 1
 		return err
 	})
@@ -56,8 +57,8 @@ func (t *Tenant) Lease(ctx context.Context, name, holder string, now, until time
 
 // Fresh tells whether a one-time identifier is new, and remembers it until then.
 func (t *Tenant) Fresh(ctx context.Context, kind, issuer, id string, now, until time.Time) (bool, error) {
-	changed, err := t.store.Engine.Together(ctx, stmt(`INSERT INTO once (tenant, kind, issuer, id, until) VALUES ($1, $2, $3, $4, $5)
+	changed, err := t.view.Engine.Together(ctx, deeds.May(`INSERT INTO once (tenant, kind, issuer, id, until) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (tenant, kind, issuer, id) DO UPDATE SET until = excluded.until WHERE once.until <= $6`,
-		t.id, kind, Clean(issuer), Clean(id), micro(until), micro(now)))
+		t.view.Tenant, kind, deeds.Clean(issuer), deeds.Clean(id), deeds.Micro(until), deeds.Micro(now)))
 	return err == nil && changed[0] == 1, err
 }

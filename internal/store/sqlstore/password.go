@@ -5,20 +5,21 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 // Password finds the password of a person who was not removed.
 func (t *Tenant) Password(ctx context.Context, user string) (iam.Password, error) {
 	password := iam.Password{User: user}
 	var changed int64
-	err := t.read(ctx, func(tx Tx) error {
-		return only(tx, iam.ErrNotFound, `SELECT phc, changed FROM passwords WHERE tenant = $1 AND user_id = $2`, []any{t.id, Clean(user)},
+	err := t.read(ctx, func(tx deeds.Tx) error {
+		return deeds.Only(tx, iam.ErrNotFound, `SELECT phc, changed FROM passwords WHERE tenant = $1 AND user_id = $2`, []any{t.view.Tenant, deeds.Clean(user)},
 			&password.PHC, &changed)
 	})
 	if err != nil {
 		return iam.Password{}, err
 	}
-	password.Changed = at(changed)
+	password.Changed = deeds.At(changed)
 	return password, nil
 }
 
@@ -28,21 +29,21 @@ func (t *Tenant) SetPassword(ctx context.Context, password iam.Password, keep st
 }
 
 func (d *deed) setPassword(user, phc, keep string) error {
-	if err := only(d, iam.ErrNotFound, `SELECT id FROM users WHERE tenant = $1 AND id = $2 AND NOT removed`, []any{d.tenant, user},
+	if err := deeds.Only(d, iam.ErrNotFound, `SELECT id FROM users WHERE tenant = $1 AND id = $2 AND NOT removed`, []any{d.Tenant, user},
 		new(string)); err != nil {
 		return err
 	}
 	if err := d.endUser(user, keep, false); err != nil {
 		return err
 	}
-	d.change(iam.ChangedUser, user)
+	d.Change(iam.ChangedUser, user)
 	return d.Later(`INSERT INTO passwords (tenant, user_id, phc, changed) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (tenant, user_id) DO UPDATE SET phc = excluded.phc, changed = excluded.changed`, d.tenant, user, phc, micro(d.now))
+		ON CONFLICT (tenant, user_id) DO UPDATE SET phc = excluded.phc, changed = excluded.changed`, d.Tenant, user, phc, deeds.Micro(d.Now))
 }
 
 // Rehash replaces the PHC string of an unchanged password.
 func (t *Tenant) Rehash(ctx context.Context, user, old, replacement string) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		return d.must(iam.ErrRaced, `UPDATE passwords SET phc = $4 WHERE tenant = $1 AND user_id = $2 AND phc = $3`, d.tenant, user, old, replacement)
+		return d.Must(iam.ErrRaced, `UPDATE passwords SET phc = $4 WHERE tenant = $1 AND user_id = $2 AND phc = $3`, d.Tenant, user, old, replacement)
 	})
 }

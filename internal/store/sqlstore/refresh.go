@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 const grantSessionLives = `(COALESCE(NULLIF(g.session, ''), $5) = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = g.tenant
@@ -19,28 +20,28 @@ const grantAsRead = `(g.session = '' OR $5 = '' OR g.session = $5) AND ($6 = '' 
 
 // holdGrant holds the row of a refresh token's grant, on the condition that all stands: deeds of one family, and the
 // family's revocation, come one after the other, and after the revocation nothing works.
-func holdGrant(tenant string, issue iam.Issue) Statement {
-	return must(`UPDATE grants AS g SET used = used`+grantOfRefresh,
-		tenant, hash(issue.Refresh.Hash), micro(issue.Now), issue.Refresh.Client, issue.Session, issue.User, allowed(issue.Allowed))
+func holdGrant(tenant string, issue iam.Issue) deeds.Statement {
+	return deeds.Must(`UPDATE grants AS g SET used = used`+grantOfRefresh,
+		tenant, deeds.Hash(issue.Refresh.Hash), deeds.Micro(issue.Now), issue.Refresh.Client, issue.Session, issue.User, allowed(issue.Allowed))
 }
 
 // markRefresh rotates a refresh token that lives, or, if it is not to be replaced, lets it live on.
-func markRefresh(tenant string, issue iam.Issue) Statement {
+func markRefresh(tenant string, issue iam.Issue) deeds.Statement {
 	if issue.Replace == nil {
-		return must(`UPDATE refreshes SET idle = $4, used = $3 WHERE tenant = $1 AND hash = $2 AND rotated = 0 AND idle > $3`,
-			tenant, hash(issue.Refresh.Hash), micro(issue.Now), micro(issue.Idle))
+		return deeds.Must(`UPDATE refreshes SET idle = $4, used = $3 WHERE tenant = $1 AND hash = $2 AND rotated = 0 AND idle > $3`,
+			tenant, deeds.Hash(issue.Refresh.Hash), deeds.Micro(issue.Now), deeds.Micro(issue.Idle))
 	}
-	return must(`UPDATE refreshes SET rotated = $3, successor = $4 WHERE tenant = $1 AND hash = $2 AND rotated = 0 AND idle > $3`,
-		tenant, hash(issue.Refresh.Hash), micro(issue.Now), hash(issue.Replace.Hash))
+	return deeds.Must(`UPDATE refreshes SET rotated = $3, successor = $4 WHERE tenant = $1 AND hash = $2 AND rotated = 0 AND idle > $3`,
+		tenant, deeds.Hash(issue.Refresh.Hash), deeds.Micro(issue.Now), deeds.Hash(issue.Replace.Hash))
 }
 
 // useRefresh uses a refresh token. The grant is held first: whatever is asked of its tokens afterwards stays so.
 func (d *deed) useRefresh(issue iam.Issue) (done bool, err error) {
-	held := holdGrant(d.tenant, issue)
+	held := holdGrant(d.Tenant, issue)
 	if d.Alone() {
-		err = only(d, errUnmet, `SELECT 1 FROM grants g`+grantOfRefresh, held.Args, new(int64))
+		err = deeds.Only(d, errUnmet, `SELECT 1 FROM grants g`+grantOfRefresh, held.Args, new(int64))
 	} else {
-		err = d.step(errUnmet, held)
+		err = d.Step(errUnmet, held)
 	}
 	switch {
 	case errors.Is(err, errUnmet):
@@ -48,22 +49,22 @@ func (d *deed) useRefresh(issue iam.Issue) (done bool, err error) {
 	case err != nil:
 		return false, err
 	}
-	switch err := d.step(errUnmet, markRefresh(d.tenant, issue)); {
+	switch err := d.Step(errUnmet, markRefresh(d.Tenant, issue)); {
 	case errors.Is(err, errUnmet):
 		return d.usedBefore(issue)
 	case err != nil || issue.Replace == nil:
 		return false, err
 	}
-	return false, d.step(nil, refreshRow(d.tenant, *issue.Replace))
+	return false, d.Step(nil, refreshRow(d.Tenant, *issue.Replace))
 }
 
 // whyNotGrant classifies a refresh token whose grant could not be held.
 func (d *deed) whyNotGrant(issue iam.Issue) error {
-	d.events = nil
+	d.Events = nil
 	var client, user, session string
 	var revoked, expires int64
-	found, err := one(d, `SELECT g.client, g.user_id, g.session, g.revoked, g.expires FROM refreshes r JOIN grants g ON g.tenant = r.tenant AND g.id = r.grant_id
-		WHERE r.tenant = $1 AND r.hash = $2`, []any{d.tenant, hash(issue.Refresh.Hash)}, &client, &user, &session, &revoked, &expires)
+	found, err := deeds.One(d, `SELECT g.client, g.user_id, g.session, g.revoked, g.expires FROM refreshes r JOIN grants g ON g.tenant = r.tenant AND g.id = r.grant_id
+		WHERE r.tenant = $1 AND r.hash = $2`, []any{d.Tenant, deeds.Hash(issue.Refresh.Hash)}, &client, &user, &session, &revoked, &expires)
 	switch {
 	case err != nil:
 		return err
@@ -73,7 +74,7 @@ func (d *deed) whyNotGrant(issue iam.Issue) error {
 		return iam.ErrMismatch
 	case revoked != 0:
 		return iam.ErrRevoked
-	case expires <= micro(issue.Now):
+	case expires <= deeds.Micro(issue.Now):
 		return iam.ErrExpired
 	default:
 		return d.whyNotAsRead(issue, user, session)
@@ -85,32 +86,32 @@ func (d *deed) whyNotGrant(issue iam.Issue) error {
 func (d *deed) usedBefore(issue iam.Issue) (done bool, err error) {
 	var rotated int64
 	var successor, grant, user string
-	if _, err := one(d, `SELECT r.rotated, r.successor, r.grant_id, g.user_id FROM refreshes r
+	if _, err := deeds.One(d, `SELECT r.rotated, r.successor, r.grant_id, g.user_id FROM refreshes r
 		JOIN grants g ON g.tenant = r.tenant AND g.id = r.grant_id WHERE r.tenant = $1 AND r.hash = $2`,
-		[]any{d.tenant, hash(issue.Refresh.Hash)}, &rotated, &successor, &grant, &user); err != nil {
+		[]any{d.Tenant, deeds.Hash(issue.Refresh.Hash)}, &rotated, &successor, &grant, &user); err != nil {
 		return false, err
 	}
 	if rotated == 0 {
-		d.events = nil
+		d.Events = nil
 		return true, iam.ErrExpired
 	}
-	now := micro(issue.Now)
+	now := deeds.Micro(issue.Now)
 	if issue.Replace != nil && successor != "" && now-rotated <= iam.Grace.Microseconds() {
 		// A replaced successor has no successor: if it is shown after all, two parties hold the family.
 		replaced, err := d.Exec(`UPDATE refreshes SET rotated = $3 WHERE tenant = $1 AND hash = $2 AND rotated = 0 AND used = 0`,
-			d.tenant, successor, now)
+			d.Tenant, successor, now)
 		if err != nil {
 			return false, err
 		}
 		if replaced == 1 {
 			if err := d.Later(`UPDATE refreshes SET successor = $3 WHERE tenant = $1 AND hash = $2`,
-				d.tenant, hash(issue.Refresh.Hash), hash(issue.Replace.Hash)); err != nil {
+				d.Tenant, deeds.Hash(issue.Refresh.Hash), deeds.Hash(issue.Replace.Hash)); err != nil {
 				return false, err
 			}
-			return false, d.step(nil, refreshRow(d.tenant, *issue.Replace))
+			return false, d.Step(nil, refreshRow(d.Tenant, *issue.Replace))
 		}
 	}
-	d.events = nil
-	d.verdict = iam.ErrSpent
+	d.Events = nil
+	d.Verdict = iam.ErrSpent
 	return true, d.replayed("refresh_token", issue, grant, user)
 }

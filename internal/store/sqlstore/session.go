@@ -6,6 +6,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 const sessionColumns = `SELECT s.id, s.hash, s.user_id, s.auth_time, s.amr, s.acr, s.agent, s.address, s.created, s.seen, s.expires
@@ -17,7 +18,7 @@ const sessionLives = ` JOIN users u ON u.tenant = s.tenant AND u.id = s.user_id 
 // Session finds a living session of a standing person.
 func (t *Tenant) Session(ctx context.Context, value iam.SessionHash, now time.Time, idle time.Duration) (iam.Session, error) {
 	sessions, err := t.readSessions(ctx, sessionColumns+sessionLives+` WHERE s.tenant = $1 AND s.hash = $2 AND s.expires > $3 AND s.seen > $4`,
-		t.id, hash(value), micro(now), micro(now.Add(-idle)))
+		t.view.Tenant, deeds.Hash(value), deeds.Micro(now), deeds.Micro(now.Add(-idle)))
 	if err != nil {
 		return iam.Session{}, err
 	}
@@ -30,28 +31,28 @@ func (t *Tenant) Session(ctx context.Context, value iam.SessionHash, now time.Ti
 // UserSessions gives a person's sessions that have not ended, newest first.
 func (t *Tenant) UserSessions(ctx context.Context, user string) ([]iam.Session, error) {
 	return t.readSessions(ctx, sessionColumns+sessionLives+` WHERE s.tenant = $1 AND s.user_id = $2 AND s.expires > $3 ORDER BY s.created DESC, s.id`,
-		t.id, Clean(user), micro(t.store.now()))
+		t.view.Tenant, deeds.Clean(user), deeds.Micro(t.view.Now()))
 }
 
 // ListSessions gives a page of sessions by id.
 func (t *Tenant) ListSessions(ctx context.Context, page iam.Page) ([]iam.Session, error) {
 	return t.readSessions(ctx, sessionColumns+sessionLives+` WHERE s.tenant = $1 AND s.id > $2 AND s.expires > $3 ORDER BY s.id LIMIT $4`,
-		t.id, Clean(page.After), micro(t.store.now()), pageLimit(page))
+		t.view.Tenant, deeds.Clean(page.After), deeds.Micro(t.view.Now()), deeds.PageLimit(page))
 }
 
 func (t *Tenant) readSessions(ctx context.Context, query string, args ...any) ([]iam.Session, error) {
 	var sessions []iam.Session
-	err := t.read(ctx, func(tx Tx) error {
-		return tx.Query(query, args, func(row Row) error {
+	err := t.read(ctx, func(tx deeds.Tx) error {
+		return tx.Query(query, args, func(row deeds.Row) error {
 			var s iam.Session
 			var hashed, amr string
 			var authTime, created, seen, expires int64
 			if err := row.Scan(&s.ID, &hashed, &s.User, &authTime, &amr, &s.ACR, &s.Agent, &s.Address, &created, &seen, &expires); err != nil {
 				return err
 			}
-			sum, err := digest(hashed)
-			s.Hash, s.AuthTime, s.AMR = iam.SessionHash(sum), at(authTime), split(amr)
-			s.Created, s.Seen, s.Expires = at(created), at(seen), at(expires)
+			sum, err := deeds.Digest(hashed)
+			s.Hash, s.AuthTime, s.AMR = iam.SessionHash(sum), deeds.At(authTime), deeds.Split(amr)
+			s.Created, s.Seen, s.Expires = deeds.At(created), deeds.At(seen), deeds.At(expires)
 			sessions = append(sessions, s)
 			return err
 		})
@@ -63,14 +64,14 @@ func (t *Tenant) readSessions(ctx context.Context, query string, args ...any) ([
 func (t *Tenant) StartSession(ctx context.Context, session iam.Session, old iam.SessionHash, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
 		// Holding the person makes it wait for whoever is just disabling the person.
-		if err := d.hold(iam.ErrRevoked, session.User, standing); err != nil {
+		if err := d.Hold(iam.ErrRevoked, session.User, standing); err != nil {
 			return err
 		}
 		if err := d.Later(`INSERT INTO sessions (tenant, id, hash, user_id, user_era, auth_time, amr, acr, agent, address, created, seen, expires)
 			SELECT $1, CAST($2 AS TEXT), CAST($3 AS TEXT), id, era, CAST($5 AS BIGINT), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS TEXT),
 			CAST($9 AS TEXT), CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT) FROM users WHERE tenant = $1 AND id = $4`,
-			d.tenant, session.ID, hash(session.Hash), session.User, micro(session.AuthTime), join(session.AMR), session.ACR,
-			Clean(session.Agent), Clean(session.Address), micro(session.Created), micro(session.Seen), micro(session.Expires)); err != nil {
+			d.Tenant, session.ID, deeds.Hash(session.Hash), session.User, deeds.Micro(session.AuthTime), deeds.Join(session.AMR), session.ACR,
+			deeds.Clean(session.Agent), deeds.Clean(session.Address), deeds.Micro(session.Created), deeds.Micro(session.Seen), deeds.Micro(session.Expires)); err != nil {
 			return err
 		}
 		if iam.Digest(old).Zero() || old == session.Hash {
@@ -82,7 +83,7 @@ func (t *Tenant) StartSession(ctx context.Context, session iam.Session, old iam.
 
 func (d *deed) replaceSession(session iam.Session, old iam.SessionHash) error {
 	var id, user string
-	found, err := one(d, `SELECT id, user_id FROM sessions WHERE tenant = $1 AND hash = $2`, []any{d.tenant, hash(old)}, &id, &user)
+	found, err := deeds.One(d, `SELECT id, user_id FROM sessions WHERE tenant = $1 AND hash = $2`, []any{d.Tenant, deeds.Hash(old)}, &id, &user)
 	if err != nil || !found {
 		return err
 	}
@@ -90,18 +91,18 @@ func (d *deed) replaceSession(session iam.Session, old iam.SessionHash) error {
 		return d.endSession(id)
 	}
 	// The same person: what was born of the old session goes on, so nothing of it is in the feed.
-	return d.do(
-		stmt(`DELETE FROM sessions WHERE tenant = $1 AND id = $2`, d.tenant, id),
-		stmt(`UPDATE grants SET session = $3 WHERE tenant = $1 AND session = $2 AND user_id = $4`, d.tenant, id, session.ID, user),
-		stmt(`UPDATE codes SET session = $3 WHERE tenant = $1 AND session = $2 AND user_id = $4 AND spent = 0`, d.tenant, id, session.ID, user),
-		stmt(`UPDATE flows SET session = $3 WHERE tenant = $1 AND session = $2`, d.tenant, id, session.ID),
+	return d.Do(
+		deeds.May(`DELETE FROM sessions WHERE tenant = $1 AND id = $2`, d.Tenant, id),
+		deeds.May(`UPDATE grants SET session = $3 WHERE tenant = $1 AND session = $2 AND user_id = $4`, d.Tenant, id, session.ID, user),
+		deeds.May(`UPDATE codes SET session = $3 WHERE tenant = $1 AND session = $2 AND user_id = $4 AND spent = 0`, d.Tenant, id, session.ID, user),
+		deeds.May(`UPDATE flows SET session = $3 WHERE tenant = $1 AND session = $2`, d.Tenant, id, session.ID),
 	)
 }
 
 // TouchSession remembers when a session was last seen.
 func (t *Tenant) TouchSession(ctx context.Context, id string, seen time.Time) error {
 	return t.deed(ctx, nil, func(d *deed) error {
-		return d.Later(`UPDATE sessions SET seen = $3 WHERE tenant = $1 AND id = $2 AND seen < $3`, d.tenant, id, micro(seen))
+		return d.Later(`UPDATE sessions SET seen = $3 WHERE tenant = $1 AND id = $2 AND seen < $3`, d.Tenant, id, deeds.Micro(seen))
 	})
 }
 
@@ -119,10 +120,10 @@ func (t *Tenant) EndUserSessions(ctx context.Context, user, keep string, events 
 		if keep == "" {
 			return nil
 		}
-		if err := d.Later(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND spent = 0`, d.tenant, user); err != nil {
+		if err := d.Later(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND spent = 0`, d.Tenant, user); err != nil {
 			return err
 		}
-		return d.ended(iam.ChangeGrant, `UPDATE grants SET revoked = $3 WHERE tenant = $1 AND user_id = $2 AND revoked = 0 RETURNING id`,
-			d.tenant, user, micro(d.now))
+		return d.Ended(iam.ChangeGrant, `UPDATE grants SET revoked = $3 WHERE tenant = $1 AND user_id = $2 AND revoked = 0 RETURNING id`,
+			d.Tenant, user, deeds.Micro(d.Now))
 	})
 }

@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"time"
+
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 const (
@@ -15,26 +17,26 @@ const (
 )
 
 // sweeping names what has no use any more. Each statement takes the time and the size of a batch.
-func sweeping(tenant string, now time.Time) []Statement {
-	n, batch := micro(now), int64(sweepBatch)
-	return []Statement{
-		stmt(`DELETE FROM codes WHERE tenant = $1 AND hash IN (SELECT hash FROM codes WHERE tenant = $1
-			AND (expires < $2 AND spent = 0 OR expires < $3) LIMIT $4)`, tenant, n, micro(now.Add(-replayWindow)), batch),
-		stmt(`DELETE FROM flows WHERE tenant = $1 AND hash IN (SELECT hash FROM flows WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
-		stmt(`DELETE FROM links WHERE tenant = $1 AND hash IN (SELECT hash FROM links WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
-		stmt(`DELETE FROM accesses WHERE tenant = $1 AND hash IN (SELECT hash FROM accesses WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
-		stmt(`DELETE FROM ended_tokens WHERE tenant = $1 AND id IN (SELECT id FROM ended_tokens WHERE tenant = $1 AND until < $2 LIMIT $3)`, tenant, n, batch),
+func sweeping(tenant string, now time.Time) []deeds.Statement {
+	n, batch := deeds.Micro(now), int64(sweepBatch)
+	return []deeds.Statement{
+		deeds.May(`DELETE FROM codes WHERE tenant = $1 AND hash IN (SELECT hash FROM codes WHERE tenant = $1
+			AND (expires < $2 AND spent = 0 OR expires < $3) LIMIT $4)`, tenant, n, deeds.Micro(now.Add(-replayWindow)), batch),
+		deeds.May(`DELETE FROM flows WHERE tenant = $1 AND hash IN (SELECT hash FROM flows WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
+		deeds.May(`DELETE FROM links WHERE tenant = $1 AND hash IN (SELECT hash FROM links WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
+		deeds.May(`DELETE FROM accesses WHERE tenant = $1 AND hash IN (SELECT hash FROM accesses WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
+		deeds.May(`DELETE FROM ended_tokens WHERE tenant = $1 AND id IN (SELECT id FROM ended_tokens WHERE tenant = $1 AND until < $2 LIMIT $3)`, tenant, n, batch),
 		// A session outlives itself by the window: what was born of it can still be ended with it.
-		stmt(`DELETE FROM sessions WHERE tenant = $1 AND id IN (SELECT id FROM sessions WHERE tenant = $1 AND expires < $2 LIMIT $3)`,
-			tenant, micro(now.Add(-replayWindow)), batch),
-		stmt(`DELETE FROM refreshes WHERE tenant = $1 AND hash IN (SELECT hash FROM refreshes WHERE tenant = $1
+		deeds.May(`DELETE FROM sessions WHERE tenant = $1 AND id IN (SELECT id FROM sessions WHERE tenant = $1 AND expires < $2 LIMIT $3)`,
+			tenant, deeds.Micro(now.Add(-replayWindow)), batch),
+		deeds.May(`DELETE FROM refreshes WHERE tenant = $1 AND hash IN (SELECT hash FROM refreshes WHERE tenant = $1
 			AND grant_id IN (SELECT id FROM grants WHERE tenant = $1 AND expires < $2) LIMIT $3)`, tenant, n, batch),
 		// A grant outlives its refresh tokens by the replay window: its last access tokens can still be revoked.
-		stmt(`DELETE FROM grants WHERE tenant = $1 AND id IN (SELECT g.id FROM grants g WHERE g.tenant = $1 AND g.expires < $2
-			AND NOT EXISTS (SELECT 1 FROM refreshes r WHERE r.tenant = g.tenant AND r.grant_id = g.id) LIMIT $3)`, tenant, micro(now.Add(-replayWindow)), batch),
-		stmt(`DELETE FROM outbox WHERE tenant = $1 AND seq IN (SELECT seq FROM outbox WHERE tenant = $1 AND until < $2 ORDER BY seq LIMIT $3)`, tenant, n, batch),
-		stmt(`DELETE FROM once WHERE tenant = $1 AND until < $2 AND id IN (SELECT id FROM once WHERE tenant = $1 AND until < $2 LIMIT $3)`, tenant, n, batch),
-		stmt(`DELETE FROM nodes WHERE tenant = $1 AND seen < $2`, tenant, micro(now.Add(-nodeMemory))),
+		deeds.May(`DELETE FROM grants WHERE tenant = $1 AND id IN (SELECT g.id FROM grants g WHERE g.tenant = $1 AND g.expires < $2
+			AND NOT EXISTS (SELECT 1 FROM refreshes r WHERE r.tenant = g.tenant AND r.grant_id = g.id) LIMIT $3)`, tenant, deeds.Micro(now.Add(-replayWindow)), batch),
+		deeds.May(`DELETE FROM outbox WHERE tenant = $1 AND seq IN (SELECT seq FROM outbox WHERE tenant = $1 AND until < $2 ORDER BY seq LIMIT $3)`, tenant, n, batch),
+		deeds.May(`DELETE FROM once WHERE tenant = $1 AND until < $2 AND id IN (SELECT id FROM once WHERE tenant = $1 AND until < $2 LIMIT $3)`, tenant, n, batch),
+		deeds.May(`DELETE FROM nodes WHERE tenant = $1 AND seen < $2`, tenant, deeds.Micro(now.Add(-nodeMemory))),
 	}
 }
 
@@ -42,8 +44,8 @@ func sweeping(tenant string, now time.Time) []Statement {
 // there are any.
 func (t *Tenant) Sweep(ctx context.Context, now time.Time) (int64, error) {
 	var swept int64
-	for _, statement := range sweeping(t.id, now) {
-		changed, err := t.store.Engine.Together(ctx, statement)
+	for _, statement := range sweeping(t.view.Tenant, now) {
+		changed, err := t.view.Engine.Together(ctx, statement)
 		if err != nil {
 			return swept, err
 		}

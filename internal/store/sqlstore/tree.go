@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 // leafFormat begins every leaf; another encoding would get another name.
@@ -24,9 +25,9 @@ const selectLeaf = `SELECT concat('` + leafFormat + `', octet_length(j.id), ':',
 
 func (t *Tenant) leaves(ctx context.Context, query string, args []any) ([]iam.Leaf, error) {
 	var leaves []iam.Leaf
-	err := t.read(ctx, func(tx Tx) error {
+	err := t.read(ctx, func(tx deeds.Tx) error {
 		leaves = nil
-		return tx.Query(query, args, func(row Row) error {
+		return tx.Query(query, args, func(row deeds.Row) error {
 			var data string
 			err := row.Scan(&data)
 			length, rest, _ := strings.Cut(strings.TrimPrefix(data, leafFormat), ":")
@@ -41,15 +42,15 @@ func (t *Tenant) leaves(ctx context.Context, query string, args []any) ([]iam.Le
 // between is the condition for events after, up to and with upto (empty: without end).
 func (t *Tenant) between(after, upto string) (condition string, args []any) {
 	if upto == "" {
-		return ` AND j.id > $2`, []any{t.id, after}
+		return ` AND j.id > $2`, []any{t.view.Tenant, after}
 	}
-	return ` AND j.id > $2 AND j.id <= $3`, []any{t.id, after, upto}
+	return ` AND j.id > $2 AND j.id <= $3`, []any{t.view.Tenant, after, upto}
 }
 
 // LeavesAfter gives events in the order of their ids.
 func (t *Tenant) LeavesAfter(ctx context.Context, after, upto string, most int) ([]iam.Leaf, error) {
 	condition, args := t.between(after, upto)
-	args = append(args, limit(most, 1000, 10000))
+	args = append(args, deeds.Limit(most, 1000, 10000))
 	return t.leaves(ctx, selectLeaf+condition+` ORDER BY j.id LIMIT $`+strconv.Itoa(len(args)), args)
 }
 
@@ -58,7 +59,7 @@ func (t *Tenant) LeavesOf(ctx context.Context, events []string) ([]iam.Leaf, err
 	var all []iam.Leaf
 	for some := range slices.Chunk(events, iam.TileSize) {
 		args := make([]any, iam.TileSize+1)
-		args[0] = t.id
+		args[0] = t.view.Tenant
 		places := make([]string, iam.TileSize)
 		for i := range places {
 			id := "" // no event's: the statement always has the same shape
@@ -80,8 +81,8 @@ func (t *Tenant) LeavesOf(ctx context.Context, events []string) ([]iam.Leaf, err
 func (t *Tenant) Count(ctx context.Context, after, upto string) (int64, error) {
 	var count int64
 	condition, args := t.between(after, upto)
-	err := t.read(ctx, func(tx Tx) error {
-		_, err := one(tx, `SELECT count(*) FROM journal j WHERE j.tenant = $1`+condition, args, &count)
+	err := t.read(ctx, func(tx deeds.Tx) error {
+		_, err := deeds.One(tx, `SELECT count(*) FROM journal j WHERE j.tenant = $1`+condition, args, &count)
 		return err
 	})
 	return count, err
@@ -90,11 +91,11 @@ func (t *Tenant) Count(ctx context.Context, after, upto string) (int64, error) {
 // Head says how far the tree has come.
 func (t *Tenant) Head(ctx context.Context) (iam.TreeHead, error) {
 	var head iam.TreeHead
-	err := t.read(ctx, func(tx Tx) error {
-		_, err := one(tx, `SELECT COALESCE((SELECT value FROM counters WHERE tenant = $1 AND name = 'tree'), 0),
+	err := t.read(ctx, func(tx deeds.Tx) error {
+		_, err := deeds.One(tx, `SELECT COALESCE((SELECT value FROM counters WHERE tenant = $1 AND name = 'tree'), 0),
 			COALESCE((SELECT value FROM house WHERE tenant = $1 AND name = $2), ''),
 			COALESCE((SELECT high FROM tree_tiles WHERE tenant = $1 ORDER BY high DESC LIMIT 1), '')`,
-			[]any{t.id, wordCheckpoint}, &head.Size, &head.Checkpoint, &head.Newest)
+			[]any{t.view.Tenant, wordCheckpoint}, &head.Size, &head.Checkpoint, &head.Newest)
 		return err
 	})
 	return head, err
@@ -104,8 +105,8 @@ func (t *Tenant) Head(ctx context.Context) (iam.TreeHead, error) {
 func (t *Tenant) Append(ctx context.Context, size, more int64, tiles []iam.Tile, checkpoint string) error {
 	return t.deed(ctx, nil, func(d *deed) error {
 		if err := errors.Join(
-			d.Later(`INSERT INTO counters (tenant, name, value) VALUES ($1, 'tree', 0) ON CONFLICT (tenant, name) DO NOTHING`, d.tenant),
-			d.must(iam.ErrRaced, `UPDATE counters SET value = value + $3 WHERE tenant = $1 AND name = 'tree' AND value = $2`, d.tenant, size, more),
+			d.Later(`INSERT INTO counters (tenant, name, value) VALUES ($1, 'tree', 0) ON CONFLICT (tenant, name) DO NOTHING`, d.Tenant),
+			d.Must(iam.ErrRaced, `UPDATE counters SET value = value + $3 WHERE tenant = $1 AND name = 'tree' AND value = $2`, d.Tenant, size, more),
 		); err != nil {
 			return err
 		}
@@ -129,29 +130,29 @@ func (d *deed) keep(tile iam.Tile) error {
 	}
 	return d.Later(`INSERT INTO tree_tiles (tenant, level, number, low, high, hashes, events) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (tenant, level, number) DO UPDATE SET low = excluded.low, high = excluded.high, hashes = excluded.hashes, events = excluded.events`,
-		d.tenant, int64(tile.Level), tile.Number, low, high, encode(packed), join(tile.Events))
+		d.Tenant, int64(tile.Level), tile.Number, low, high, deeds.Encode(packed), deeds.Join(tile.Events))
 }
 
 // Tiles gives the tiles of a level with numbers in [from, to).
 func (t *Tenant) Tiles(ctx context.Context, level int, from, to int64) ([]iam.Tile, error) {
 	var tiles []iam.Tile
-	err := t.read(ctx, func(tx Tx) error {
+	err := t.read(ctx, func(tx deeds.Tx) error {
 		tiles = nil
 		return tx.Query(`SELECT number, hashes, events FROM tree_tiles WHERE tenant = $1 AND level = $2 AND number >= $3 AND number < $4 ORDER BY number`,
-			[]any{t.id, int64(level), from, to}, func(row Row) error {
+			[]any{t.view.Tenant, int64(level), from, to}, func(row deeds.Row) error {
 				tile := iam.Tile{Level: level}
 				var hashes, events string
 				if err := row.Scan(&tile.Number, &hashes, &events); err != nil {
 					return err
 				}
-				packed, err := decode(hashes)
+				packed, err := deeds.Decode(hashes)
 				if err != nil || len(packed)%len(iam.Digest{}) != 0 {
 					packed = nil // a tile that can't be read has no hashes: the notary says so
 				}
 				for ; len(packed) >= len(iam.Digest{}); packed = packed[len(iam.Digest{}):] {
 					tile.Hashes = append(tile.Hashes, [32]byte(packed[:32]))
 				}
-				tile.Events = split(events)
+				tile.Events = deeds.Split(events)
 				tiles = append(tiles, tile)
 				return nil
 			})
@@ -161,8 +162,8 @@ func (t *Tenant) Tiles(ctx context.Context, level int, from, to int64) ([]iam.Ti
 
 // Listed calls each for every event after, up to and with upto, that is a leaf; in no order.
 func (t *Tenant) Listed(ctx context.Context, after, upto string, each func(event string)) error {
-	return t.read(ctx, func(tx Tx) error {
-		return tx.Query(`SELECT events FROM tree_tiles WHERE tenant = $1 AND high > $2 AND low <= $3`, []any{t.id, after, upto}, func(row Row) error {
+	return t.read(ctx, func(tx deeds.Tx) error {
+		return tx.Query(`SELECT events FROM tree_tiles WHERE tenant = $1 AND high > $2 AND low <= $3`, []any{t.view.Tenant, after, upto}, func(row deeds.Row) error {
 			var events string
 			err := row.Scan(&events)
 			for event := range strings.SplitSeq(events, " ") {

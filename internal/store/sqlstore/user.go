@@ -6,6 +6,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 const userColumns = `SELECT u.id, u.username, u.email, u.email_key, u.email_verified, u.name, u.claims, u.admin, u.disabled, u.locale,
@@ -13,7 +14,7 @@ const userColumns = `SELECT u.id, u.username, u.email, u.email_key, u.email_veri
 
 // User finds a person who was not removed.
 func (t *Tenant) User(ctx context.Context, id string) (iam.User, error) {
-	return t.findUser(ctx, userColumns+` WHERE u.tenant = $1 AND u.id = $2 AND NOT u.removed`, Clean(id))
+	return t.findUser(ctx, userColumns+` WHERE u.tenant = $1 AND u.id = $2 AND NOT u.removed`, deeds.Clean(id))
 }
 
 // UserByName finds by username, else by verified address.
@@ -21,18 +22,18 @@ func (t *Tenant) UserByName(ctx context.Context, canonical string) (iam.User, er
 	if canonical == "" {
 		return iam.User{}, iam.ErrNotFound
 	}
-	user, err := t.findUser(ctx, userColumns+` WHERE u.tenant = $1 AND u.username = $2 AND NOT u.removed`, Clean(canonical))
+	user, err := t.findUser(ctx, userColumns+` WHERE u.tenant = $1 AND u.username = $2 AND NOT u.removed`, deeds.Clean(canonical))
 	if err != iam.ErrNotFound { //nolint:errorlint // findUser gives it bare
 		return user, err
 	}
 	return t.findUser(ctx, userColumns+` WHERE u.tenant = $1 AND u.email_key = $2 AND u.email_verified AND NOT u.removed AND u.email_key <> ''`,
-		Clean(canonical))
+		deeds.Clean(canonical))
 }
 
 func (t *Tenant) findUser(ctx context.Context, query, key string) (iam.User, error) {
 	var user iam.User
-	err := t.read(ctx, func(tx Tx) error {
-		users, err := readUsers(tx, t.id, query, t.id, key)
+	err := t.read(ctx, func(tx deeds.Tx) error {
+		users, err := readUsers(tx, t.view.Tenant, query, t.view.Tenant, key)
 		if err != nil {
 			return err
 		}
@@ -48,17 +49,17 @@ func (t *Tenant) findUser(ctx context.Context, query, key string) (iam.User, err
 // ListUsers gives a page of people by id.
 func (t *Tenant) ListUsers(ctx context.Context, page iam.Page) ([]iam.User, error) {
 	var users []iam.User
-	err := t.read(ctx, func(tx Tx) (err error) {
-		users, err = readUsers(tx, t.id, userColumns+` WHERE u.tenant = $1 AND u.id > $2 AND NOT u.removed ORDER BY u.id LIMIT $3`,
-			t.id, Clean(page.After), pageLimit(page))
+	err := t.read(ctx, func(tx deeds.Tx) (err error) {
+		users, err = readUsers(tx, t.view.Tenant, userColumns+` WHERE u.tenant = $1 AND u.id > $2 AND NOT u.removed ORDER BY u.id LIMIT $3`,
+			t.view.Tenant, deeds.Clean(page.After), deeds.PageLimit(page))
 		return err
 	})
 	return users, err
 }
 
-func readUsers(tx Tx, tenant, query string, args ...any) ([]iam.User, error) {
+func readUsers(tx deeds.Tx, tenant, query string, args ...any) ([]iam.User, error) {
 	var users []iam.User
-	err := tx.Query(query, args, func(row Row) error {
+	err := tx.Query(query, args, func(row deeds.Row) error {
 		var user iam.User
 		var claims string
 		var created, changed int64
@@ -66,15 +67,15 @@ func readUsers(tx Tx, tenant, query string, args ...any) ([]iam.User, error) {
 			&user.Admin, &user.Disabled, &user.Locale, &created, &changed); err != nil {
 			return err
 		}
-		user.Created, user.Changed = at(created), at(changed)
+		user.Created, user.Changed = deeds.At(created), deeds.At(changed)
 		users = append(users, user)
-		return fromJSON(claims, &users[len(users)-1].Claims)
+		return deeds.FromJSON(claims, &users[len(users)-1].Claims)
 	})
 	if err != nil {
 		return nil, err
 	}
 	for i := range users {
-		err := tx.Query(`SELECT name FROM members WHERE tenant = $1 AND user_id = $2 ORDER BY name`, []any{tenant, users[i].ID}, func(row Row) error {
+		err := tx.Query(`SELECT name FROM members WHERE tenant = $1 AND user_id = $2 ORDER BY name`, []any{tenant, users[i].ID}, func(row deeds.Row) error {
 			var name string
 			err := row.Scan(&name)
 			users[i].Groups = append(users[i].Groups, name)
@@ -94,23 +95,23 @@ func (t *Tenant) AddUser(ctx context.Context, user iam.User, password iam.Passwo
 		if err != nil {
 			return err
 		}
-		created := micro(user.Created)
+		created := deeds.Micro(user.Created)
 		if created == 0 {
-			created = micro(d.now)
+			created = deeds.Micro(d.Now)
 		}
 		if err := d.Later(`INSERT INTO users (tenant, id, username, email, email_key, email_verified, name, claims, admin, disabled,
 			locale, created, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-			d.tenant, user.ID, Clean(user.Username), Clean(user.Email), Clean(user.EmailKey), user.EmailVerified, Clean(user.Name),
-			claims, user.Admin, user.Disabled, Clean(user.Locale), created, micro(d.now)); err != nil {
+			d.Tenant, user.ID, deeds.Clean(user.Username), deeds.Clean(user.Email), deeds.Clean(user.EmailKey), user.EmailVerified, deeds.Clean(user.Name),
+			claims, user.Admin, user.Disabled, deeds.Clean(user.Locale), created, deeds.Micro(d.Now)); err != nil {
 			return err
 		}
 		if password.PHC != "" {
 			if err := d.Later(`INSERT INTO passwords (tenant, user_id, phc, changed) VALUES ($1, $2, $3, $4)`,
-				d.tenant, user.ID, password.PHC, micro(d.now)); err != nil {
+				d.Tenant, user.ID, password.PHC, deeds.Micro(d.Now)); err != nil {
 				return err
 			}
 		}
-		d.change(iam.ChangedUser, user.ID)
+		d.Change(iam.ChangedUser, user.ID)
 		return d.setGroups(user)
 	})
 }
@@ -122,10 +123,10 @@ func (t *Tenant) SetUser(ctx context.Context, user iam.User, events ...journal.E
 		if err != nil {
 			return err
 		}
-		err = d.must(iam.ErrNotFound, `UPDATE users SET username = $3, email = $4, email_key = $5, email_verified = $6, name = $7,
+		err = d.Must(iam.ErrNotFound, `UPDATE users SET username = $3, email = $4, email_key = $5, email_verified = $6, name = $7,
 			claims = $8, admin = $9, disabled = $10, locale = $11, changed = $12 WHERE tenant = $1 AND id = $2 AND NOT removed`,
-			d.tenant, user.ID, Clean(user.Username), Clean(user.Email), Clean(user.EmailKey), user.EmailVerified, Clean(user.Name),
-			claims, user.Admin, user.Disabled, Clean(user.Locale), micro(d.now))
+			d.Tenant, user.ID, deeds.Clean(user.Username), deeds.Clean(user.Email), deeds.Clean(user.EmailKey), user.EmailVerified, deeds.Clean(user.Name),
+			claims, user.Admin, user.Disabled, deeds.Clean(user.Locale), deeds.Micro(d.Now))
 		if err != nil {
 			return err
 		}
@@ -134,7 +135,7 @@ func (t *Tenant) SetUser(ctx context.Context, user iam.User, events ...journal.E
 				return err
 			}
 		}
-		d.change(iam.ChangedUser, user.ID)
+		d.Change(iam.ChangedUser, user.ID)
 		return d.setGroups(user)
 	})
 }
@@ -143,12 +144,12 @@ func claimsOf(user iam.User) (string, error) {
 	if len(user.Claims) == 0 {
 		return "", nil
 	}
-	return asJSON(user.Claims)
+	return deeds.AsJSON(user.Claims)
 }
 
 // setGroups makes the person a member of exactly those groups.
 func (d *deed) setGroups(user iam.User) error {
-	if err := d.Later(`DELETE FROM members WHERE tenant = $1 AND user_id = $2`, d.tenant, user.ID); err != nil {
+	if err := d.Later(`DELETE FROM members WHERE tenant = $1 AND user_id = $2`, d.Tenant, user.ID); err != nil {
 		return err
 	}
 	for _, name := range user.Groups {
@@ -161,30 +162,30 @@ func (d *deed) setGroups(user iam.User) error {
 
 // addMember adds one who may be a member already; ErrNotFound without the group.
 func (d *deed) addMember(group, user string) error {
-	if err := only(d, iam.ErrNotFound, `SELECT name FROM user_groups WHERE tenant = $1 AND name = $2`, []any{d.tenant, group}, new(string)); err != nil {
+	if err := deeds.Only(d, iam.ErrNotFound, `SELECT name FROM user_groups WHERE tenant = $1 AND name = $2`, []any{d.Tenant, group}, new(string)); err != nil {
 		return err
 	}
 	return d.Later(`INSERT INTO members (tenant, user_id, name) VALUES ($1, $2, $3) ON CONFLICT (tenant, user_id, name) DO NOTHING`,
-		d.tenant, user, group)
+		d.Tenant, user, group)
 }
 
 // RemoveUser ends everything of a person and forgets all but the id.
 func (t *Tenant) RemoveUser(ctx context.Context, id string, events ...journal.Event) error {
 	return t.deed(ctx, events, func(d *deed) error {
-		err := d.must(iam.ErrNotFound, `UPDATE users SET removed = TRUE, disabled = TRUE, username = '', email = '', email_key = '',
+		err := d.Must(iam.ErrNotFound, `UPDATE users SET removed = TRUE, disabled = TRUE, username = '', email = '', email_key = '',
 			email_verified = FALSE, name = '', claims = '', admin = FALSE, locale = '', changed = $3
-			WHERE tenant = $1 AND id = $2 AND NOT removed`, d.tenant, id, micro(d.now))
+			WHERE tenant = $1 AND id = $2 AND NOT removed`, d.Tenant, id, deeds.Micro(d.Now))
 		if err != nil {
 			return err
 		}
 		if err := d.endUser(id, "", true); err != nil {
 			return err
 		}
-		d.change(iam.ChangedUser, id)
-		return d.do(
-			stmt(`DELETE FROM passwords WHERE tenant = $1 AND user_id = $2`, d.tenant, id),
-			stmt(`DELETE FROM members WHERE tenant = $1 AND user_id = $2`, d.tenant, id),
-			stmt(`DELETE FROM consents WHERE tenant = $1 AND user_id = $2`, d.tenant, id),
+		d.Change(iam.ChangedUser, id)
+		return d.Do(
+			deeds.May(`DELETE FROM passwords WHERE tenant = $1 AND user_id = $2`, d.Tenant, id),
+			deeds.May(`DELETE FROM members WHERE tenant = $1 AND user_id = $2`, d.Tenant, id),
+			deeds.May(`DELETE FROM consents WHERE tenant = $1 AND user_id = $2`, d.Tenant, id),
 		)
 	})
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/store"
-	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/deeds"
 	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 )
 
@@ -76,7 +76,7 @@ func TestWhatCannotBeOpenedSaysWhy(t *testing.T) {
 	t.Run("written by a newer garde", func(t *testing.T) {
 		for _, address := range []string{"sqlite:" + filepath.Join(t.TempDir(), "garde.db"), pgtest.New(t)} {
 			s := openAt(t, address, nil)
-			if _, err := s.Engine.Together(context.Background(), sqlstore.Statement{
+			if _, err := s.Engine.Together(context.Background(), deeds.Statement{
 				Query: "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, TRUE)"}); err != nil {
 				t.Fatal(err)
 			}
@@ -128,7 +128,7 @@ func TestOverloadIsRefusedAtOnce(t *testing.T) {
 	hold, held := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		err := s.Engine.Deed(context.Background(), func(sqlstore.Tx) error {
+		err := s.Engine.Deed(context.Background(), func(deeds.Tx) error {
 			close(held)
 			<-hold
 			return nil
@@ -141,7 +141,7 @@ func TestOverloadIsRefusedAtOnce(t *testing.T) {
 	// Its caller gives up while it waits: it is never done.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
-	err := s.Engine.Deed(ctx, func(sqlstore.Tx) error {
+	err := s.Engine.Deed(ctx, func(deeds.Tx) error {
 		t.Error("an abandoned deed was done")
 		return nil
 	})
@@ -151,7 +151,7 @@ func TestOverloadIsRefusedAtOnce(t *testing.T) {
 	refused := make(chan error, 2000)
 	for range 2000 {
 		wg.Go(func() {
-			refused <- s.Engine.Deed(context.Background(), func(sqlstore.Tx) error { return nil })
+			refused <- s.Engine.Deed(context.Background(), func(deeds.Tx) error { return nil })
 		})
 	}
 	if err := <-refused; !errors.Is(err, iam.ErrUnavailable) {
@@ -176,7 +176,7 @@ func TestADeedThatFailsUndoesOnlyItself(t *testing.T) {
 	for i := range 200 {
 		wg.Go(func() {
 			id := "g-" + string(rune('a'+i%26)) + string(rune('a'+i/26))
-			err := s.Engine.Deed(context.Background(), func(tx sqlstore.Tx) error {
+			err := s.Engine.Deed(context.Background(), func(tx deeds.Tx) error {
 				if _, err := tx.Exec("INSERT INTO user_groups (tenant, name, say, created) VALUES ('default', $1, '', 0)", id); err != nil {
 					return err
 				}
@@ -257,7 +257,7 @@ func TestPostgresOverload(t *testing.T) {
 	hold, held := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		err := s.Engine.Deed(context.Background(), func(tx sqlstore.Tx) error {
+		err := s.Engine.Deed(context.Background(), func(tx deeds.Tx) error {
 			if _, err := tx.Exec(lock); err != nil {
 				return err
 			}
@@ -274,7 +274,7 @@ func TestPostgresOverload(t *testing.T) {
 	answers := make(chan error, many)
 	for range many {
 		wg.Go(func() {
-			_, err := s.Engine.Together(context.Background(), sqlstore.Statement{Query: lock})
+			_, err := s.Engine.Together(context.Background(), deeds.Statement{Query: lock})
 			answers <- err
 		})
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/store"
-	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/deeds"
 	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 )
 
@@ -220,8 +220,8 @@ func backUpAndRestore(t *testing.T, from, into string) {
 
 func eraOf(t *testing.T, s *store.Store, user string) (era int64) {
 	t.Helper()
-	err := s.Engine.Read(context.Background(), func(tx sqlstore.Tx) error {
-		return tx.Query("SELECT era FROM users WHERE id = $1", []any{user}, func(row sqlstore.Row) error { return row.Scan(&era) })
+	err := s.Engine.Read(context.Background(), func(tx deeds.Tx) error {
+		return tx.Query("SELECT era FROM users WHERE id = $1", []any{user}, func(row deeds.Row) error { return row.Scan(&era) })
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gardeauth/garde/internal/store/deeds"
 	"github.com/gardeauth/garde/internal/store/sealed"
-	"github.com/gardeauth/garde/internal/store/sqlstore"
 )
 
 // sealedPlaces tells where the values of each place (the beginning of seal.AD's Table) are kept; empty: not in storage.
@@ -106,9 +106,9 @@ func firstLiteral(expr ast.Expr) string {
 func TestAColumnCalledSealedIsReachedByARewrap(t *testing.T) {
 	t.Parallel()
 	found := 0
-	err := openSQLite(t, nil).Engine.Read(t.Context(), func(tx sqlstore.Tx) error {
+	err := openSQLite(t, nil).Engine.Read(t.Context(), func(tx deeds.Tx) error {
 		return tx.Query(`SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c
-			WHERE m.type = 'table' AND c.name LIKE '%seal%'`, nil, func(row sqlstore.Row) error {
+			WHERE m.type = 'table' AND c.name LIKE '%seal%'`, nil, func(row deeds.Row) error {
 			var column string
 			err := row.Scan(&column)
 			if found++; !slices.Contains(sealed.Columns(), column) {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/store"
-	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/deeds"
 	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 )
 
@@ -79,12 +79,12 @@ func TestSoakWriters(t *testing.T) {
 // fill puts in so many people and clients.
 func fill(s *store.Store, people, clients int) error {
 	const many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "
-	_, err := s.Engine.Together(context.Background(), sqlstore.Statement{Query: many + strconv.Itoa(people) + `)
+	_, err := s.Engine.Together(context.Background(), deeds.Statement{Query: many + strconv.Itoa(people) + `)
 		INSERT INTO users (tenant, id, username, email, email_key, email_verified, name, claims, admin, disabled, locale, created, changed)
 		SELECT 'default', 'many-' || i, 'many' || i, i || '@example.com', i || '@example.com', TRUE, 'Someone ' || i, '', FALSE, FALSE, 'en', 1, 1 FROM n`},
-		sqlstore.Statement{Query: many + strconv.Itoa(people) + `) INSERT INTO passwords (tenant, user_id, phc, changed)
+		deeds.Statement{Query: many + strconv.Itoa(people) + `) INSERT INTO passwords (tenant, user_id, phc, changed)
 		SELECT 'default', 'many-' || i, '$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g', 1 FROM n`},
-		sqlstore.Statement{Query: many + strconv.Itoa(clients) + `) INSERT INTO clients (tenant, id, source, body, changed)
+		deeds.Statement{Query: many + strconv.Itoa(clients) + `) INSERT INTO clients (tenant, id, source, body, changed)
 		SELECT 'default', 'many-' || i, 'admin', '{}', 1 FROM n`})
 	return err
 }

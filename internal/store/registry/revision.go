@@ -1,4 +1,4 @@
-package sqlstore
+package registry
 
 import (
 	"context"
@@ -7,22 +7,23 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
 const revisionColumns = `SELECT number, digest, bundle, applied, applied_by, note FROM revisions WHERE tenant = $1`
 
 // InForce is the newest revision.
-func (t *Tenant) InForce(ctx context.Context) (iam.Revision, error) {
-	return t.oneRevision(ctx, revisionColumns+` ORDER BY number DESC LIMIT 1`, t.id)
+func (r *Registry) InForce(ctx context.Context) (iam.Revision, error) {
+	return r.oneRevision(ctx, revisionColumns+` ORDER BY number DESC LIMIT 1`, r.view.Tenant)
 }
 
 // Revision finds a revision by its number.
-func (t *Tenant) Revision(ctx context.Context, number int64) (iam.Revision, error) {
-	return t.oneRevision(ctx, revisionColumns+` AND number = $2`, t.id, number)
+func (r *Registry) Revision(ctx context.Context, number int64) (iam.Revision, error) {
+	return r.oneRevision(ctx, revisionColumns+` AND number = $2`, r.view.Tenant, number)
 }
 
-func (t *Tenant) oneRevision(ctx context.Context, query string, args ...any) (iam.Revision, error) {
-	revisions, err := t.readRevisions(ctx, query, args...)
+func (r *Registry) oneRevision(ctx context.Context, query string, args ...any) (iam.Revision, error) {
+	revisions, err := r.readRevisions(ctx, query, args...)
 	if err != nil {
 		return iam.Revision{}, err
 	}
@@ -33,26 +34,26 @@ func (t *Tenant) oneRevision(ctx context.Context, query string, args ...any) (ia
 }
 
 // ListRevisions gives all revisions without their bundles, newest first.
-func (t *Tenant) ListRevisions(ctx context.Context) ([]iam.Revision, error) {
-	return t.readRevisions(ctx, `SELECT number, digest, '' AS bundle, applied, applied_by, note FROM revisions WHERE tenant = $1
-		ORDER BY number DESC`, t.id)
+func (r *Registry) ListRevisions(ctx context.Context) ([]iam.Revision, error) {
+	return r.readRevisions(ctx, `SELECT number, digest, '' AS bundle, applied, applied_by, note FROM revisions WHERE tenant = $1
+		ORDER BY number DESC`, r.view.Tenant)
 }
 
-func (t *Tenant) readRevisions(ctx context.Context, query string, args ...any) ([]iam.Revision, error) {
+func (r *Registry) readRevisions(ctx context.Context, query string, args ...any) ([]iam.Revision, error) {
 	var revisions []iam.Revision
-	err := t.read(ctx, func(tx Tx) error {
-		return tx.Query(query, args, func(row Row) error {
+	err := r.read(ctx, func(tx deeds.Tx) error {
+		return tx.Query(query, args, func(row deeds.Row) error {
 			var revision iam.Revision
 			var bundle string
 			var applied int64
 			if err := row.Scan(&revision.Number, &revision.Digest, &bundle, &applied, &revision.By, &revision.Note); err != nil {
 				return err
 			}
-			raw, err := decode(bundle)
+			raw, err := deeds.Decode(bundle)
 			if len(raw) > 0 {
 				revision.Bundle = raw
 			}
-			revision.Applied = at(applied)
+			revision.Applied = deeds.At(applied)
 			revisions = append(revisions, revision)
 			return err
 		})
@@ -62,26 +63,26 @@ func (t *Tenant) readRevisions(ctx context.Context, query string, args ...any) (
 
 // Apply makes a revision the newest, with the clients that it declares. ErrExists if it declares an id of a client that was
 // made at run time.
-func (t *Tenant) Apply(ctx context.Context, expect int64, revision iam.Revision, declared []iam.Client, events ...journal.Event) (int64, error) {
-	err := t.deed(ctx, events, func(d *deed) error {
+func (r *Registry) Apply(ctx context.Context, expect int64, revision iam.Revision, declared []iam.Client, events ...journal.Event) (int64, error) {
+	err := r.deed(ctx, events, func(d *deed) error {
 		var last int64
-		if _, err := one(d, `SELECT number FROM revisions WHERE tenant = $1 ORDER BY number DESC LIMIT 1`, []any{d.tenant}, &last); err != nil {
+		if _, err := deeds.One(d, `SELECT number FROM revisions WHERE tenant = $1 ORDER BY number DESC LIMIT 1`, []any{d.Tenant}, &last); err != nil {
 			return err
 		}
 		if last != expect {
 			return iam.ErrRaced
 		}
-		applied := micro(revision.Applied)
+		applied := deeds.Micro(revision.Applied)
 		if applied == 0 {
-			applied = micro(d.now)
+			applied = deeds.Micro(d.Now)
 		}
 		// Two at once: the primary key lets one through.
-		if err := d.must(iam.ErrRaced, `INSERT INTO revisions (tenant, number, digest, bundle, applied, applied_by, note)
-			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, number) DO NOTHING`, d.tenant, expect+1, revision.Digest,
-			encode(revision.Bundle), applied, Clean(revision.By), Clean(revision.Note)); err != nil {
+		if err := d.Must(iam.ErrRaced, `INSERT INTO revisions (tenant, number, digest, bundle, applied, applied_by, note)
+			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, number) DO NOTHING`, d.Tenant, expect+1, revision.Digest,
+			deeds.Encode(revision.Bundle), applied, deeds.Clean(revision.By), deeds.Clean(revision.Note)); err != nil {
 			return err
 		}
-		d.change(iam.ChangedRecipe, fmt.Sprint(expect+1))
+		d.Change(iam.ChangedRecipe, fmt.Sprint(expect+1))
 		return d.declare(declared)
 	})
 	if err != nil {
@@ -99,18 +100,18 @@ func (d *deed) declare(declared []iam.Client) error {
 	}
 	for _, client := range declared {
 		client.Source = iam.FromRecipe
-		body, err := asJSON(client)
+		body, err := deeds.AsJSON(client)
 		if err != nil {
 			return err
 		}
 		if before[client.ID] != body {
-			d.change(iam.ChangedClient, client.ID)
+			d.Change(iam.ChangedClient, client.ID)
 			if err := d.narrow(before[client.ID], client); err != nil {
 				return err
 			}
-			if err := d.must(iam.ErrExists, `INSERT INTO clients (tenant, id, source, body, changed) VALUES ($1, $2, $3, $4, $5)
+			if err := d.Must(iam.ErrExists, `INSERT INTO clients (tenant, id, source, body, changed) VALUES ($1, $2, $3, $4, $5)
 				ON CONFLICT (tenant, id) DO UPDATE SET body = excluded.body, changed = excluded.changed, removed = FALSE
-				WHERE clients.source = excluded.source`, d.tenant, client.ID, string(iam.FromRecipe), body, micro(d.now)); err != nil {
+				WHERE clients.source = excluded.source`, d.Tenant, client.ID, string(iam.FromRecipe), body, deeds.Micro(d.Now)); err != nil {
 				return fmt.Errorf("client %s: %w", client.ID, err)
 			}
 		}
@@ -142,22 +143,22 @@ func (d *deed) rename(old, id string) error {
 	if err := d.buryClient(old, iam.FromRecipe); err != nil {
 		return err
 	}
-	return d.do(
-		stmt(`UPDATE clients SET disabled = (SELECT disabled FROM clients WHERE tenant = $1 AND id = $2) WHERE tenant = $1 AND id = $3`,
-			d.tenant, old, id),
+	return d.Do(
+		deeds.May(`UPDATE clients SET disabled = (SELECT disabled FROM clients WHERE tenant = $1 AND id = $2) WHERE tenant = $1 AND id = $3`,
+			d.Tenant, old, id),
 		// What ended in an earlier era of the old one stays behind.
-		stmt(`UPDATE grants SET client = $3, client_era = (SELECT era FROM clients WHERE tenant = $1 AND id = $3)
-			WHERE tenant = $1 AND client = $2 AND client_era = (SELECT era - 1 FROM clients WHERE tenant = $1 AND id = $2)`, d.tenant, old, id),
-		stmt(`UPDATE client_secrets SET client = $3 WHERE tenant = $1 AND client = $2`, d.tenant, old, id),
-		stmt(`DELETE FROM consents WHERE tenant = $1 AND client = $2`, d.tenant, id), // given while the id stood for nobody
-		stmt(`UPDATE consents SET client = $3 WHERE tenant = $1 AND client = $2`, d.tenant, old, id),
+		deeds.May(`UPDATE grants SET client = $3, client_era = (SELECT era FROM clients WHERE tenant = $1 AND id = $3)
+			WHERE tenant = $1 AND client = $2 AND client_era = (SELECT era - 1 FROM clients WHERE tenant = $1 AND id = $2)`, d.Tenant, old, id),
+		deeds.May(`UPDATE client_secrets SET client = $3 WHERE tenant = $1 AND client = $2`, d.Tenant, old, id),
+		deeds.May(`DELETE FROM consents WHERE tenant = $1 AND client = $2`, d.Tenant, id), // given while the id stood for nobody
+		deeds.May(`UPDATE consents SET client = $3 WHERE tenant = $1 AND client = $2`, d.Tenant, old, id),
 	)
 }
 
 func (d *deed) declaredBefore() (map[string]string, error) {
 	before := map[string]string{}
-	err := d.Query(`SELECT id, body FROM clients WHERE tenant = $1 AND source = $2 AND NOT removed`, []any{d.tenant, string(iam.FromRecipe)},
-		func(row Row) error {
+	err := d.Query(`SELECT id, body FROM clients WHERE tenant = $1 AND source = $2 AND NOT removed`, []any{d.Tenant, string(iam.FromRecipe)},
+		func(row deeds.Row) error {
 			var id, body string
 			err := row.Scan(&id, &body)
 			before[id] = body

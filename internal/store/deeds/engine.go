@@ -1,7 +1,8 @@
-// Package sqlstore keeps the nouns of iam in SQL. Every query is written here, once, in the part of SQL that SQLite and
-// PostgreSQL share; an engine (sqlite, postgres) gives it two doors, Read and Deed, and no transaction ever leaves an
-// engine. It knows no driver, no HTTP and no protocol.
-package sqlstore
+// Package deeds is what every room that keeps nouns in SQL stands on: the doors of an engine, a deed under way with the
+// journal and the outbox that follow it, and how values are spelt in columns. An engine (sqlite, postgres) gives two doors,
+// Read and Deed, and no transaction ever leaves an engine. It knows no noun but the journal, the outbox and the person whose
+// row a deed holds.
+package deeds
 
 import (
 	"context"

@@ -21,6 +21,7 @@ import (
 	"github.com/gardeauth/garde/internal/keys"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/page"
+	"github.com/gardeauth/garde/internal/recall"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/authorize"
 	"github.com/gardeauth/garde/internal/server/request"
@@ -128,11 +129,14 @@ func open(t testing.TB) *house {
 			_ = pages.Render(w, r, status, page.Error{Common: page.Common{Trace: trace}, Code: code, Detail: description})
 		},
 	}}
+	// The node remembers, as it does in the house; what a test does to h.tenant is what another node does.
+	node, err := recall.New(h.tenant, 100)
+	h.must(err)
 	h.sessions = &session.Keeper{
-		Sessions: h.tenant, Lives: func() recipe.Lives { return force.Policy().Lives }, Secure: true, Now: h.now,
+		Sessions: node, Recalled: node, Lives: func() recipe.Lives { return force.Policy().Lives }, Secure: true, Now: h.now,
 	}
 	front := &authorize.Endpoint{
-		Issuer: h.server.URL, Sessions: h.sessions, Flows: h.tenant, Codes: h.tenant, Consents: h.tenant, Policy: force.Policy,
+		Issuer: h.server.URL, Sessions: h.sessions, Flows: h.tenant, Codes: node, Consents: node, Recalled: node, Policy: force.Policy,
 		Pages: func() *page.Pages { return pages }, Face: face, Now: h.now,
 		Parser: &request.Parser{
 			Issuer: h.server.URL, Clients: h.tenant, Policy: force.Policy, Keys: h, Steps: request.Standard, Now: h.now,

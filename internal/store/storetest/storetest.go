@@ -214,7 +214,7 @@ func (h *house) rotate(token *iam.Refresh) (*iam.Refresh, error) {
 // Run proves every contract on the engine that open opens.
 func Run(t *testing.T, open Opener) {
 	for name, prove := range map[string]func(*testing.T, Opener){
-		"codes": codes, "codes of sessions": codesOfSessions, "tries": tries, "refresh": refreshes, "refresh bounds": refreshBounds, "survivals": survivals,
+		"codes": codes, "codes of sessions": codesOfSessions, "tries": tries, "guesses": guesses, "refresh": refreshes, "refresh bounds": refreshBounds, "survivals": survivals,
 		"clients": clients, "ends of clients": clientEnds, "people": people, "ends of people": peopleEnd, "more races": racesOfMany, "messages": messages,
 		"sessions": sessions, "links": links,
 		"flows": flows, "consents": consents, "keys": keys, "sealed": sealed, "revisions": revisions, "renamings": renamings, "bounds of renamings": renamingBounds, "house": nodes, "journal": journals,

@@ -12,7 +12,7 @@ var floors = []floor{
 		"keys", "web", "assurance", "assurance/signal", "fetch", "once", "limit", "password", "chain",
 	}},
 	{"mechanisms", []string{
-		"token", "verify", "binding", "session", "page", "facts", "notary", "follow", "recall", "deliver", "saml",
+		"token", "verify", "binding", "binding/prover", "session", "page", "facts", "notary", "follow", "recall", "deliver", "saml",
 	}},
 	{"deeds", []string{"issue", "enact", "manage", "manage/*", "doctor", "/gate"}},
 	{"helpers", []string{
@@ -69,6 +69,7 @@ var never = []ban{
 		why: "a capability knows the contract beside its noun, never the engine"},
 	{from: []string{"**"}, but: []string{"app", "lab", "cli", "/bench"}, to: []string{"config"}, why: "a capability's settings are its fields"},
 	{from: []string{"**"}, but: []string{"cli", "lab", "/bench"}, to: []string{"app"}, why: "app puts together, and nobody builds on it"},
+	{from: []string{"**"}, but: []string{"lab", "/bench"}, to: []string{"binding/prover"}, why: "the product judges proofs; only tests make them"},
 	{from: []string{"**"}, but: []string{"store/storetest/**", "lab", "/bench", "/scripts/*"}, to: []string{"store/storetest/**", "lab/browser"},
 		why: "what serves the tests is not part of the product"},
 	{from: []string{"demo"}, but: nil, to: []string{"**"}, not: []string{"/gate", "/recipe"}, why: "the bank uses Garde only from outside"},

@@ -78,6 +78,7 @@ func (j *Judge) parse(text string) (reading, error) {
 	if _, err := key.public.Verify(token); err != nil {
 		return reading{}, oauth.InvalidProof("the proof is not signed by its jwk").Because(err)
 	}
+	j.keys.keep(token.Header.JWK, key)
 	read := reading{key: key}
 	if err := token.Peek(&read.claims); err != nil {
 		return reading{}, oauth.InvalidProof("the proof has malformed claims").Because(err)

@@ -27,6 +27,8 @@ type Claims struct {
 	AMR       []string
 	SessionID string // sid; "": no session stands behind it
 	Grant     string // grant_id
+	// Details is authorization_details, a JSON array of objects on one line (RFC 9396 section 9); nil: none.
+	Details json.RawMessage
 
 	Confirmation Confirmation
 	KeyID        string // of the key that signed the token
@@ -37,6 +39,25 @@ type Confirmation struct {
 	JKT string          // thumbprint of the DPoP key
 	X5T string          // x5t#S256: thumbprint of the TLS certificate
 	Raw json.RawMessage // the claim as it stood, nil if there was none
+}
+
+// Confirmed is the claim that names these thumbprints; without any it is that of an unbound token.
+func Confirmed(jkt, x5t string) Confirmation {
+	named := map[string]string{}
+	if jkt != "" {
+		named["jkt"] = jkt
+	}
+	if x5t != "" {
+		named["x5t#S256"] = x5t
+	}
+	if len(named) == 0 {
+		return Confirmation{}
+	}
+	raw, err := json.Marshal(named)
+	if err != nil { // texts always marshal
+		raw = json.RawMessage("{}")
+	}
+	return Confirmation{JKT: jkt, X5T: x5t, Raw: raw}
 }
 
 // Bound tells whether the token says anything about a key, even what we don't understand.
@@ -71,11 +92,16 @@ func (c *Confirmation) UnmarshalJSON(data []byte) error {
 type Proof struct {
 	JKT string // thumbprint of the key of a good DPoP proof
 	X5T string // thumbprint of the certificate of the TLS connection
+
+	reading bool // nobody presents the token: see Verifier.Read
 }
 
-// provenBy tells whether proof covers all that c demands. An unbound token shown with a DPoP proof is refused too: its
+// ProvenBy tells whether proof covers all that c demands. An unbound token shown with a DPoP proof is refused too: its
 // sender believes it to be bound (RFC 9449 section 7.1).
-func (c Confirmation) provenBy(proof Proof) bool {
+func (c Confirmation) ProvenBy(proof Proof) bool {
+	if proof.reading {
+		return true
+	}
 	if !c.Bound() {
 		return proof.JKT == ""
 	}
@@ -105,6 +131,37 @@ type wireClaims struct {
 	SessionID string           `json:"sid"`
 	Grant     string           `json:"grant_id"`
 	Cnf       Confirmation     `json:"cnf"`
+	Details   Details          `json:"authorization_details"`
+}
+
+// Details is authorization_details as it is read from a token or an answer about one.
+type Details json.RawMessage
+
+// MaxDetails bounds authorization_details, which goes into a header of the request to the API.
+const MaxDetails = 6 << 10
+
+// UnmarshalJSON keeps a list of objects that each name their type (RFC 9396 section 2), written without spaces.
+func (d *Details) UnmarshalJSON(data []byte) error {
+	var list []struct {
+		Type string `json:"type"`
+	}
+	if err := jose.DecodeJSON(data, &list); err != nil {
+		return errors.New("authorization_details is no list of objects")
+	}
+	for _, each := range list {
+		if each.Type == "" {
+			return errors.New("an authorization detail has no type")
+		}
+	}
+	var short bytes.Buffer
+	if err := json.Compact(&short, data); err != nil || short.Len() > MaxDetails {
+		return errors.New("authorization_details is too long")
+	}
+	*d = nil
+	if len(list) > 0 {
+		*d = short.Bytes()
+	}
+	return nil
 }
 
 // audience reads aud as a text or a list of texts (RFC 7519 section 4.1.3). Empty names and empty lists are refused: they
@@ -145,6 +202,6 @@ func readClaims(token jose.Unverified) (Claims, error) {
 		Issuer: wire.Issuer, Subject: wire.Subject, Audience: wire.Audience, ClientID: wire.ClientID, Scope: scope,
 		ID: wire.ID, IssuedAt: wire.IssuedAt, NotBefore: wire.NotBefore, Expires: wire.Expires, AuthTime: wire.AuthTime,
 		ACR: wire.ACR, AMR: wire.AMR, SessionID: wire.SessionID, Grant: wire.Grant,
-		Confirmation: wire.Cnf, KeyID: token.Header.KeyID,
+		Details: json.RawMessage(wire.Details), Confirmation: wire.Cnf, KeyID: token.Header.KeyID,
 	}, nil
 }

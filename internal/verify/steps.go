@@ -126,7 +126,7 @@ func alreadyIssued(_ context.Context, c *Config, p *presented) error {
 }
 
 func boundKeyProven(_ context.Context, _ *Config, p *presented) error {
-	if !p.Confirmation.provenBy(p.proof) {
+	if !p.Confirmation.ProvenBy(p.proof) {
 		return oauth.InvalidToken("the key that the token is bound to was not proved")
 	}
 	return nil

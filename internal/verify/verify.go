@@ -136,6 +136,13 @@ func (v *Verifier) VerifyProven(ctx context.Context, token string, proof Proof) 
 	return claims, nil
 }
 
+// Read gives the claims of a good token to who must know what it says without being shown it by its holder: for an
+// introspection or a revocation it does not matter whether a key was proved (RFC 9449 section 6.2). It never stands for
+// VerifyProven where a token opens something.
+func (v *Verifier) Read(ctx context.Context, token string) (Claims, error) {
+	return v.VerifyProven(ctx, token, Proof{reading: true})
+}
+
 func (v *Verifier) run(ctx context.Context, steps Steps, p *presented) error {
 	for _, step := range steps {
 		if err := step.Check(ctx, &v.config, p); err != nil {

@@ -26,17 +26,21 @@ func (OAuth) Tell(w http.ResponseWriter, r *http.Request, answer Answer) {
 	}{orInvalidRequest(answer.Code), answer.Description, answer.Trace})
 }
 
-// Bearer answers in the challenge of RFC 6750 section 3, with the parameters of RFC 9470 and, where Metadata is set,
-// resource_metadata (RFC 9728 section 5.1). The body repeats the error as JSON.
+// Bearer answers in the challenges of RFC 6750 section 3 and RFC 9449 section 7.1, with the parameters of RFC 9470 and,
+// where Metadata is set, resource_metadata (RFC 9728 section 5.1). The body repeats the error as JSON.
 type Bearer struct {
 	// Metadata gives the URL of the resource's metadata for a request, or "".
 	Metadata func(*http.Request) string
+	// DPoP names the algorithms of proofs, where tokens that are bound to a key are accepted; "": they are not.
+	DPoP string
+	// Bound says that no other tokens are accepted, so that nobody is told to send one as Bearer.
+	Bound bool
 }
 
-// Tell writes the challenge where one belongs: on 401, on insufficient_scope, and on a malformed Authorization.
+// Tell writes the challenges where they belong: on 401, on insufficient_scope, and on a malformed Authorization.
 func (b Bearer) Tell(w http.ResponseWriter, r *http.Request, answer Answer) {
 	if answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden || answer.Code == "invalid_request" {
-		w.Header().Set("WWW-Authenticate", b.challenge(r, answer))
+		w.Header()["Www-Authenticate"] = b.challenges(r, answer)
 	}
 	writeJSON(w, "application/json", answer.Status, struct {
 		Error       string `json:"error,omitempty"`
@@ -45,12 +49,39 @@ func (b Bearer) Tell(w http.ResponseWriter, r *http.Request, answer Answer) {
 	}{answer.Code, answer.Description, answer.Trace})
 }
 
-func (b Bearer) challenge(r *http.Request, answer Answer) string {
+// challenges are one for each scheme. The error goes into that of the scheme which the request has used, and this one
+// stands first (RFC 9449 section 7.2).
+func (b Bearer) challenges(r *http.Request, answer Answer) []string {
+	if b.DPoP == "" {
+		return []string{b.challenge("Bearer", r, answer)}
+	}
+	untold := Answer{}
+	switch {
+	case b.Bound:
+		return []string{b.challenge("DPoP", r, answer)}
+	case dpopMeant(r, answer):
+		return []string{b.challenge("DPoP", r, answer), b.challenge("Bearer", r, untold)}
+	}
+	return []string{b.challenge("Bearer", r, answer), b.challenge("DPoP", r, untold)}
+}
+
+func dpopMeant(r *http.Request, answer Answer) bool {
+	if answer.Code == "invalid_dpop_proof" || answer.Code == "use_dpop_nonce" {
+		return true
+	}
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.EqualFold(scheme, "DPoP")
+}
+
+func (b Bearer) challenge(scheme string, r *http.Request, answer Answer) string {
 	with := []parameter{{"realm", realm}}
 	if answer.Code != "" {
 		with = append(with, parameter{"error", answer.Code}, parameter{"error_description", answer.Description})
 	}
 	with = append(with, answer.challenge...)
+	if scheme == "DPoP" {
+		with = append(with, parameter{"algs", b.DPoP})
+	}
 	if b.Metadata != nil {
 		with = append(with, parameter{"resource_metadata", b.Metadata(r)})
 	}
@@ -64,7 +95,7 @@ func (b Bearer) challenge(r *http.Request, answer Answer) string {
 		}
 		text.WriteString(p.name + `="` + quotable(p.value) + `"`)
 	}
-	return "Bearer " + text.String()
+	return scheme + " " + text.String()
 }
 
 // quotable keeps what may stand in a quoted-string without escapes (RFC 6750 section 3); a CR or LF never passes.

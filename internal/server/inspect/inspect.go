@@ -4,6 +4,7 @@ package inspect
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -26,11 +27,12 @@ type Inspector struct {
 	revoked  *verify.Revocations
 	fresh    func() bool
 	audience func(string) bool
+	proofs   Proofs
 	now      func() time.Time
 	verdicts *otter.Cache[iam.AccessHash, verify.Claims]
 }
 
-// Config is what an Inspector needs. All fields but Now are required.
+// Config is what an Inspector needs. All fields but Proofs and Now are required.
 type Config struct {
 	Issuer      string
 	Keys        verify.KeySource
@@ -39,7 +41,14 @@ type Config struct {
 	Revocations *verify.Revocations
 	Fresh       func() bool      // whether revocations are being followed
 	Remember    int              // opaque tokens kept in memory
+	Proofs      Proofs           // nil: nobody proves a key, and every bound token is refused
 	Now         func() time.Time // nil: time.Now
+}
+
+// Proofs finds out what the sender of a request with a token has proved: the key of a DPoP proof for this token, which must
+// be there if dpop says so, and the certificate of the connection.
+type Proofs interface {
+	Present(r *http.Request, token string, dpop bool) (verify.Proof, error)
 }
 
 // New makes an inspector, or says what is missing.
@@ -64,16 +73,37 @@ func New(c Config) (*Inspector, error) {
 	}
 	return &Inspector{
 		issuer: c.Issuer, signed: signed, opaque: c.Opaque, revoked: c.Revocations, fresh: c.Fresh, audience: c.Audience,
-		now: c.Now, verdicts: verdicts,
+		proofs: c.Proofs, now: c.Now, verdicts: verdicts,
 	}, nil
 }
 
-// Token gives what a living token says. Its error is invalid_token for one that is unknown, foreign, expired or revoked,
-// and unavailable when that can't be known now.
+// Token gives what a living token says, whoever shows it: who is asked about a token is not shown one. Its error is
+// invalid_token for one that is unknown, foreign, expired or revoked, and unavailable when that can't be known now.
 func (i *Inspector) Token(ctx context.Context, token string) (verify.Claims, error) {
-	if !strings.HasPrefix(token, iam.PrefixAccess) {
-		return i.signed.Verify(ctx, token)
+	if !opaque(token) {
+		return i.signed.Read(ctx, token)
 	}
+	return i.find(ctx, token)
+}
+
+// Presented gives what a living token says whose sender has proved the key that it is bound to, if it is bound to any.
+func (i *Inspector) Presented(ctx context.Context, token string, proof verify.Proof) (verify.Claims, error) {
+	if !opaque(token) {
+		return i.signed.VerifyProven(ctx, token, proof)
+	}
+	claims, err := i.find(ctx, token)
+	if err == nil && !claims.Confirmation.ProvenBy(proof) {
+		err = oauth.InvalidToken("the key that the token is bound to was not proved")
+	}
+	if err != nil {
+		return verify.Claims{}, err
+	}
+	return claims, nil
+}
+
+func opaque(token string) bool { return strings.HasPrefix(token, iam.PrefixAccess) }
+
+func (i *Inspector) find(ctx context.Context, token string) (verify.Claims, error) {
 	if !iam.WellFormed(iam.PrefixAccess, token) {
 		return verify.Claims{}, oauth.InvalidToken("the token is malformed")
 	}
@@ -111,6 +141,10 @@ func factsOf(row iam.Access, issuer string) verify.Claims {
 		Issuer: issuer, Subject: row.User, Audience: []string{row.Audience}, ClientID: row.Client, Scope: row.Scope,
 		ID: row.ID, IssuedAt: jose.NumericDate(row.Issued.Unix()), Expires: jose.NumericDate(row.Expires.Unix()),
 		ACR: row.ACR, AMR: row.AMR, SessionID: row.Session, Grant: row.Grant,
+		Confirmation: verify.Confirmed(row.Binding.JKT, row.Binding.X5T),
+	}
+	if row.Details != "" {
+		claims.Details = json.RawMessage(row.Details)
 	}
 	if row.User == "" {
 		claims.Subject = row.Client
@@ -120,15 +154,25 @@ func factsOf(row iam.Access, issuer string) verify.Claims {
 	return claims
 }
 
-// Bearer reads the token in the Authorization header, and nowhere else (RFC 6750 section 2.1), and gives what it says.
+// Bearer reads the token in the Authorization header, and nowhere else (RFC 6750 section 2.1, RFC 9449 section 7.1), and
+// gives what it says. A token that is bound to a key needs its proof: of a DPoP key in the scheme DPoP, of a certificate by
+// the connection.
 func (i *Inspector) Bearer(r *http.Request) (verify.Claims, error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {
 		return verify.Claims{}, web.ErrNoCredentials
 	}
 	scheme, token, _ := strings.Cut(headers[0], " ")
-	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return verify.Claims{}, oauth.InvalidRequest("one Authorization header of the scheme Bearer is needed")
+	dpop := strings.EqualFold(scheme, "DPoP") && i.proofs != nil
+	if len(headers) > 1 || !dpop && !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return verify.Claims{}, oauth.InvalidRequest("one Authorization header of the scheme Bearer or DPoP is needed")
 	}
-	return i.Token(r.Context(), token)
+	proof := verify.Proof{}
+	if i.proofs != nil {
+		var err error
+		if proof, err = i.proofs.Present(r, token, dpop); err != nil {
+			return verify.Claims{}, err
+		}
+	}
+	return i.Presented(r.Context(), token, proof)
 }

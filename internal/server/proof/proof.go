@@ -9,6 +9,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
 )
@@ -55,10 +56,11 @@ func (d *Desk) Prove(w http.ResponseWriter, r *http.Request) (iam.Binding, error
 	return iam.Binding{JKT: proven.JKT, X5T: proven.X5T}, err
 }
 
-// Present finds out what the sender of an access token has proved, for inspect: the proof must be one for this token. Its
+// Present implements inspect.Proofs: it finds out what the sender of an access token has proved. With dpop there must be a
+// proof for this very token; without, a header DPoP means nothing, because a Bearer token is bound to no such key. Its
 // refusals have the status of an API, and bring a nonce where one is asked for.
-func (d *Desk) Present(r *http.Request, token string) (verify.Proof, error) {
-	proven, err := d.prove(r, token)
+func (d *Desk) Present(r *http.Request, token string, dpop bool) (verify.Proof, error) {
+	proven, err := d.present(r, token, dpop)
 	if err == nil {
 		return proven, nil
 	}
@@ -67,6 +69,17 @@ func (d *Desk) Present(r *http.Request, token string) (verify.Proof, error) {
 		err = web.WithHeader(err, binding.NonceHeader, nonce)
 	}
 	return verify.Proof{}, err
+}
+
+func (d *Desk) present(r *http.Request, token string, dpop bool) (verify.Proof, error) {
+	if dpop && !binding.Shows(r.Header) {
+		return verify.Proof{}, oauth.InvalidProof("the scheme DPoP needs a proof in the header DPoP")
+	}
+	if dpop {
+		return d.prove(r, token)
+	}
+	certificate, err := d.Certificate(r)
+	return verify.Proof{X5T: binding.Thumbprint(certificate)}, err
 }
 
 func (d *Desk) prove(r *http.Request, token string) (verify.Proof, error) {

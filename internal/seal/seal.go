@@ -5,6 +5,8 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -21,6 +23,8 @@ const (
 	dataLabel = "garde seal 1 data"
 	wrapLabel = "garde seal 1 key"
 	idLabel   = "garde seal 1 id"
+
+	subkeyLabel = "garde seal 1 subkey "
 )
 
 // ErrSealed says that a value can't be opened: it was altered, belongs to another place, or its master key is not here.
@@ -31,8 +35,9 @@ var encoding = base64.RawURLEncoding.Strict()
 
 // Master is a master key of 256 bits, made by GenerateMaster.
 type Master struct {
-	id  string
-	key cipher.AEAD
+	id     string
+	key    cipher.AEAD
+	subkey func(purpose string) ([]byte, error) // a function, so that no print shows what it derives from
 }
 
 // GenerateMaster gives a fresh master key as the text that LoadMaster and ParseMaster read.
@@ -52,7 +57,30 @@ func ParseMaster(text Secret) (Master, error) {
 	if weak(key) {
 		return Master{}, errors.New("the master key is not random; let garde make one")
 	}
-	return Master{id: keyID(key), key: gcm(key)}, nil
+	return Master{id: keyID(key), key: gcm(key), subkey: func(purpose string) ([]byte, error) {
+		return hkdf.Key(sha256.New, key, nil, subkeyLabel+purpose, keyBytes)
+	}}, nil
+}
+
+// Subkey derives a key for one purpose, which all who hold the master key share and which tells nothing of it or of the key
+// for another purpose (RFC 5869).
+func (m Master) Subkey(purpose string) ([]byte, error) {
+	if m.subkey == nil {
+		return nil, errors.New("subkey: there is no master key")
+	}
+	return m.subkey(purpose)
+}
+
+// stretching makes each guess at a secret that a person has chosen cost a tenth of a second.
+const stretching = 300_000
+
+// Subkey derives a key for one purpose from a secret that several hold, slowly: what is made with it may be seen by
+// everybody, and must not let anybody guess the secret.
+func (s Secret) Subkey(purpose string) ([]byte, error) {
+	if s == "" {
+		return nil, errors.New("subkey: the secret is empty")
+	}
+	return pbkdf2.Key(sha256.New, string(s), []byte(subkeyLabel+purpose), stretching, keyBytes)
 }
 
 // LoadMaster resolves a reference (see Resolve) to a master key.

@@ -18,19 +18,14 @@ import (
 type Desk struct {
 	judge        *binding.Judge
 	bases        []string
-	certificates Certificates
+	certificates web.Certificates
 }
 
-// Certificates find the certificate of a request's sender: nil when there is none. *web.Certificates is one.
-type Certificates interface {
-	Of(r *http.Request) (*x509.Certificate, error)
-}
-
-// Config is what a Desk stands on. Certificates may be nil: then nobody has one.
+// Config is what a Desk stands on.
 type Config struct {
 	Judge        *binding.Judge
 	Bases        []string // URLs of the Server as it is known outside: the issuer, and where it is asked by mutual TLS
-	Certificates Certificates
+	Certificates web.Certificates
 }
 
 // New makes a desk, or says what is wrong.
@@ -78,8 +73,8 @@ func (d *Desk) present(r *http.Request, token string, dpop bool) (verify.Proof, 
 	if dpop {
 		return d.prove(r, token)
 	}
-	certificate, err := d.Certificate(r)
-	return verify.Proof{X5T: binding.Thumbprint(certificate)}, err
+	x5t, err := d.thumbprint(r)
+	return verify.Proof{X5T: x5t}, err
 }
 
 func (d *Desk) prove(r *http.Request, token string) (verify.Proof, error) {
@@ -89,11 +84,11 @@ func (d *Desk) prove(r *http.Request, token string) (verify.Proof, error) {
 	if err != nil {
 		return verify.Proof{}, err
 	}
-	certificate, err := d.Certificate(r)
+	x5t, err := d.thumbprint(r)
 	if err != nil {
 		return verify.Proof{}, err
 	}
-	return verify.Proof{JKT: proof.JKT, X5T: binding.Thumbprint(certificate)}, nil
+	return verify.Proof{JKT: proof.JKT, X5T: x5t}, nil
 }
 
 // places are the addresses of this request. The path is that of the request line, which led to the door; the rest is
@@ -111,13 +106,16 @@ func (d *Desk) places(r *http.Request) []binding.Place {
 	return places
 }
 
-// Certificate gives the certificate whose key the sender has proved, or nil. An error means that a trusted proxy says
-// something about a certificate that can't be read: then nobody may guess.
-func (d *Desk) Certificate(r *http.Request) (*x509.Certificate, error) {
-	if d.certificates == nil {
-		return nil, nil //nolint:nilnil // no certificate is no fault
+// Chain gives the certificate whose key the sender has proved, with what it sent along to have it verified, or nothing. An
+// error means that a trusted proxy says something about a certificate that can't be read: then nobody may guess.
+func (d *Desk) Chain(r *http.Request) ([]*x509.Certificate, error) { return d.certificates.Of(r) }
+
+func (d *Desk) thumbprint(r *http.Request) (string, error) {
+	chain, err := d.Chain(r)
+	if err != nil || len(chain) == 0 {
+		return "", err
 	}
-	return d.certificates.Of(r)
+	return binding.Thumbprint(chain[0]), nil
 }
 
 // Fresh gives answers of next the nonce of the moment, so that a client that goes on asking never needs to be refused for

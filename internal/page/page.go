@@ -128,6 +128,11 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, view 
 		return fmt.Errorf("render the page %s: %w", f.Page, err)
 	}
 	headers(w.Header(), lang, policy(view, common))
+	if _, ok := view.(interface{ frameable() }); ok { // the policy says who may frame it, and it is meant for other sites
+		w.Header().Del("X-Frame-Options")
+		w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+		w.Header().Del("Cross-Origin-Opener-Policy")
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
 	// A write that fails means that the browser has gone: there is nobody to tell.

@@ -28,7 +28,9 @@ func headers(h http.Header, lang, policy string) {
 }
 
 // policy is the Content-Security-Policy of a page (CSP Level 3). Only the
-// form_post page may run a script, its own line.
+// form_post page and the one that answers about sessions may run a script, their
+// own; only the latter may be framed; only the page after a sign-out frames
+// others, those of the applications that it signs out.
 func policy(view View, c Common) string {
 	target := c.FormTarget
 	script := ""
@@ -36,12 +38,24 @@ func policy(view View, c Common) string {
 		target = post.handsTo()
 		script = "; script-src 'nonce-" + nonce(c.Nonce) + "'"
 	}
+	ancestors := "'none'"
+	if _, ok := view.(interface{ frameable() }); ok {
+		script, ancestors = "; script-src 'nonce-"+nonce(c.Nonce)+"'", "*"
+	}
+	if framing, ok := view.(interface{ framed() []string }); ok {
+		for i, frame := range framing.framed() {
+			if i == 0 {
+				script += "; frame-src"
+			}
+			script += " " + source(frame)
+		}
+	}
 	form := "'self'"
 	if s := source(target); s != "" {
 		form += " " + s
 	}
 	return "default-src 'none'; style-src 'nonce-" + nonce(c.Nonce) + "'" + script +
-		"; img-src 'self' data:; form-action " + form + "; frame-ancestors 'none'; base-uri 'none'"
+		"; img-src 'self' data:; form-action " + form + "; frame-ancestors " + ancestors + "; base-uri 'none'"
 }
 
 // nonce drops what could end the source expression.

@@ -134,6 +134,9 @@ func (k *Keeper) Start(w http.ResponseWriter, r *http.Request, proof Proof, trac
 		return iam.Session{}, err
 	}
 	k.Set(w, cookieSession, value, lives.Session)
+	if k.read(r, cookieState) != "" {
+		k.changeState(w)
+	}
 	return session, nil
 }
 
@@ -145,6 +148,7 @@ func (k *Keeper) End(ctx context.Context, w http.ResponseWriter, id string, even
 	if w != nil {
 		k.Set(w, cookieSession, "", -time.Second)
 		k.Set(w, cookieBrowser, "", -time.Second)
+		k.setState(w, "", -time.Second)
 	}
 	return nil
 }

@@ -35,6 +35,8 @@ type Endpoint struct {
 	Living   iam.Sessions
 	Users    iam.Users
 	Clients  iam.Clients
+	Reads    iam.LogoutReads // whose pages are loaded in frames; nil: nobody's
+	Issuer   string
 	Pages    func() *page.Pages
 	Face     web.Face         // notes hints that are not believed
 	Now      func() time.Time // nil: time.Now
@@ -94,7 +96,7 @@ func (e *Endpoint) Logout(w http.ResponseWriter, r *http.Request) error {
 	if err := e.end(w, r, current, asked.client.ID); err != nil {
 		return err
 	}
-	return e.leave(w, asked)
+	return e.tell(w, r, current.ID, asked.target)
 }
 
 func (e *Endpoint) read(r *http.Request) (web.Form, error) {
@@ -264,8 +266,7 @@ func (e *Endpoint) Confirm(w http.ResponseWriter, r *http.Request) error {
 		if err := e.end(w, r, current, ""); err != nil {
 			return err
 		}
-		session.SeeOther(w, doneAt)
-		return nil
+		return e.tell(w, r, current.ID, "")
 	case "no":
 		return e.Pages().Render(w, r, http.StatusOK, page.Message{
 			Common: page.Common{Trace: web.Trace(r.Context())}, Note: page.NoteStillSignedIn,
@@ -274,12 +275,26 @@ func (e *Endpoint) Confirm(w http.ResponseWriter, r *http.Request) error {
 	return oauth.InvalidRequest("the decision must be yes or no")
 }
 
-// Done is /logout/done: it says that nobody is signed in here, when that is so.
+// Done is /logout/done: it says that nobody is signed in here, when that is so, and has other applications told.
 func (e *Endpoint) Done(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return web.MethodNotAllowed(http.MethodGet, http.MethodHead)
 	}
-	_, err := e.Sessions.Current(r)
+	form, err := web.Query(r)
+	if err != nil {
+		return err
+	}
+	view := page.SignedOut{Common: page.Common{Trace: web.Trace(r.Context())}, SignIn: "/account"}
+	if form.Has("told") {
+		if view, err = e.telling(r, view, form.Value("told")); err != nil {
+			return err
+		}
+		if view.Next != "" {
+			w.Header().Set("Refresh", patience+";url="+view.Next)
+		}
+		return e.Pages().Render(w, r, http.StatusOK, view)
+	}
+	_, err = e.Sessions.Current(r)
 	switch {
 	case err == nil:
 		session.SeeOther(w, "/account")
@@ -287,7 +302,5 @@ func (e *Endpoint) Done(w http.ResponseWriter, r *http.Request) error {
 	case !errors.Is(err, iam.ErrNotFound):
 		return err
 	}
-	return e.Pages().Render(w, r, http.StatusOK, page.SignedOut{
-		Common: page.Common{Trace: web.Trace(r.Context())}, SignIn: "/account",
-	})
+	return e.Pages().Render(w, r, http.StatusOK, view)
 }

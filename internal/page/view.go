@@ -100,7 +100,8 @@ type Consent struct {
 	Client       Client
 	Username     string
 	Scopes       []Scope
-	Remembered   bool   // the answer will not be asked again
+	Details      []Detail // what is allowed this once, beyond the scopes
+	Remembered   bool     // the answer will not be asked again
 	Account      string // address where it can be taken back
 	Switch       string // address for "not you?"
 }
@@ -158,6 +159,17 @@ type LogoutConfirm struct {
 type SignedOut struct {
 	Common
 	SignIn string
+	// Frames are pages of applications that are loaded so that they sign out as well (OpenID Connect Front-Channel
+	// Logout); their origins, and no others, may stand in a frame of this page.
+	Frames []string
+	Next   string // where the person goes on by themselves, in a moment or with a click
+}
+
+// CheckSession is the page that an application loads in a hidden frame to ask whether the person is still the same
+// (OpenID Connect Session Management section 3.3). It shows nothing, runs its own script, and may stand in any frame.
+type CheckSession struct {
+	Common
+	Cookie string // name of the cookie that holds the browser's state
 }
 
 // Error tells what happened, why, and what to do. The words come from the
@@ -212,6 +224,7 @@ func (Consent) name() string       { return "consent" }
 func (Account) name() string       { return "account" }
 func (LogoutConfirm) name() string { return "logout" }
 func (SignedOut) name() string     { return "signedout" }
+func (CheckSession) name() string  { return "checksession" }
 func (Error) name() string         { return "error" }
 func (FormPost) name() string      { return "formpost" }
 func (Message) name() string       { return "message" }
@@ -219,3 +232,9 @@ func (Locked) name() string        { return "locked" }
 
 // handsTo tells where the form goes: the policy of the page follows it.
 func (f FormPost) handsTo() string { return f.Action }
+
+// framed tells which pages may be loaded in frames of this one.
+func (s SignedOut) framed() []string { return s.Frames }
+
+// frameable tells that any site may frame this page.
+func (CheckSession) frameable() {}

@@ -2,6 +2,7 @@ package issue_test
 
 import (
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -130,7 +131,7 @@ func (h *house) issued(order token.Order) token.Answer {
 func (h *house) refused(order token.Order, code string) error {
 	h.t.Helper()
 	answer, err := h.desk.Issue(h.t.Context(), order)
-	if oauth.CodeOf(err) != code || answer != (token.Answer{}) {
+	if oauth.CodeOf(err) != code || !reflect.DeepEqual(answer, token.Answer{}) {
 		h.t.Errorf("%+v, error %v, want %s", answer, err, code)
 	}
 	return err

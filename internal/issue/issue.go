@@ -46,8 +46,8 @@ type deal struct {
 	policy *assurance.Policy
 	user   iam.User
 	given  *iam.Consent // what the person allowed, as it was read; nil: nobody is asked
-	id     string    // jti of the access token
-	now    time.Time // read before the first step: whatever is revoked later has a later cut-off than this token's iat
+	id     string       // jti of the access token
+	now    time.Time    // read before the first step: whatever is revoked later has a later cut-off than this token's iat
 }
 
 // Issue fulfils an order. Its errors are *oauth.Error for what the client may know, iam.ErrRaced when what the order was

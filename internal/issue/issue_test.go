@@ -50,7 +50,7 @@ func steps() map[string][]bad {
 		"user in good standing": {
 			{func(_ *house, o *token.Order) {
 				o.Subject, o.Grant.User, o.Client.Consent = "u-nobody", "u-nobody", recipe.ConsentImplied
-			}, "invalid_grant", ""},
+			}, "invalid_grant", "invalid_grant"}, // the deed compares the person with the code's
 			{func(h *house, _ *token.Order) {
 				user, err := h.tenant.User(h.t.Context(), "u-alice")
 				h.must(err)

@@ -34,6 +34,8 @@ type Node struct {
 	Env      string   `yaml:"env,omitempty"`                  // overlay recipe.ENV.yaml
 	Seed     string   `yaml:"seed,omitempty"`                 // people to add at start, for test set-ups
 	Proxies  []string `yaml:"trusted_proxies,omitempty"`      // networks whose X-Forwarded-* count; empty: none
+	MTLS     MTLS     `yaml:"mtls,omitempty"`
+	Shown    Shown    `yaml:"forwarded_certificates,omitempty"`
 	Mail     Mail     `yaml:"mail,omitempty"`
 	Fetch    Fetch    `yaml:"fetch,omitempty"`
 	Gate     Gate     `yaml:"gate,omitempty"`
@@ -45,6 +47,21 @@ type Node struct {
 type TLS struct {
 	Cert string `yaml:"cert"` // file with the certificate and what lies between it and its authority, PEM
 	Key  string `yaml:"key"`  // file with the private key, PEM
+}
+
+// MTLS is where clients that have a certificate ask the Server: at another address, because a listener that asks for
+// certificates makes browsers ask people for theirs (RFC 8705 section 5).
+type MTLS struct {
+	Listen      string `yaml:"listen,omitempty"`      // address of the listener that asks for certificates; empty: a proxy does, see forwarded_certificates
+	URL         string `yaml:"url"`                   // public URL of it, as the metadata names it
+	TLS         TLS    `yaml:"tls,omitempty"`         // its own certificate; empty: that of the Server
+	Authorities string `yaml:"authorities,omitempty"` // file with the root certificates that are believed about clients, PEM; empty: tls_client_auth is off
+}
+
+// Shown says how a proxy of trusted_proxies forwards the certificate of a client.
+type Shown struct {
+	Header string `yaml:"header"` // its name; from anybody else it means nothing
+	Format string `yaml:"format"` // rfc9440 (Client-Cert), pem (percent-encoded, as nginx does) or xfcc (Envoy)
 }
 
 // Mail says how mails leave. Without a server they are written to a folder.
@@ -70,6 +87,8 @@ type Gate struct {
 	Client  string        `yaml:"client"`            // client of type service, by which the Gate asks the Server
 	Secret  string        `yaml:"secret"`            // reference to its secret
 	Silence time.Duration `yaml:"silence,omitempty"` // how long the revocation feed may be silent (default 10s)
+
+	Certificates bool `yaml:"client_certificates,omitempty"` // ask clients for a certificate, to which tokens may be bound
 }
 
 // Load reads and checks node.yaml. All faults come at once, each with what to do.
@@ -118,7 +137,7 @@ func (n *Node) place() {
 		return filepath.Join(n.Dir, path)
 	}
 	for _, path := range []*string{
-		&n.TLS.Cert, &n.TLS.Key, &n.Gate.TLS.Cert, &n.Gate.TLS.Key, &n.Admin, &n.Recipe, &n.Seed, &n.Mail.Folder,
+		&n.TLS.Cert, &n.TLS.Key, &n.Gate.TLS.Cert, &n.Gate.TLS.Key, &n.MTLS.TLS.Cert, &n.MTLS.TLS.Key, &n.MTLS.Authorities, &n.Admin, &n.Recipe, &n.Seed, &n.Mail.Folder,
 		&n.Fetch.Authorities,
 	} {
 		*path = at(*path)
@@ -167,6 +186,8 @@ func (n *Node) check() error {
 			f.add("trusted_proxies: %q is no network; write 10.0.0.0/8", network)
 		}
 	}
+	f.mtls(n)
+	f.forwarded(n)
 	f.mail(n.Mail)
 	for _, host := range n.Fetch.AllowHosts {
 		f.address("fetch.allow_hosts", host)
@@ -218,6 +239,9 @@ func (f *faults) gate(g Gate) {
 	}
 	f.address("gate.listen", g.Listen)
 	f.pair("gate.tls", g.TLS)
+	if g.Certificates && g.TLS.Cert == "" {
+		f.add("gate.client_certificates: gate.tls is needed; behind a proxy that ends TLS, write forwarded_certificates instead")
+	}
 	f.address("gate.metrics", g.Metrics)
 	if g.Client == "" || g.Secret == "" {
 		f.add("gate: client and secret are needed, so that the Gate can follow what the Server revokes")

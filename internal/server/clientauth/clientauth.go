@@ -5,6 +5,7 @@ package clientauth
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 type Method interface {
 	Name() oauth.AuthMethod
 	// Read tells whether the request shows this method, and which client it claims to be. An error is a malformed request.
+	// Several methods may read the very same proof; the client's registration says which of them it is.
 	Read(r *http.Request, form web.Form) (shown Shown, present bool, err error)
 	// Verify proves the claim; any error means that it is not proved.
 	Verify(ctx context.Context, client iam.Client, shown Shown) error
@@ -29,8 +31,11 @@ type Method interface {
 // Shown is what a request claims and shows.
 type Shown struct {
 	Client string
-	Proof  string // secret or assertion; empty for none
+	Proof  string              // secret or assertion; empty for none and for certificates
+	Chain  []*x509.Certificate // of the connection, the sender's own first; only methods of mutual TLS read it
 }
+
+func (s Shown) same(other Shown) bool { return s.Client == other.Client && s.Proof == other.Proof }
 
 // Prover authenticates clients. All fields but Throttle, Report and Now are required.
 type Prover struct {
@@ -39,36 +44,79 @@ type Prover struct {
 	Throttle *limit.Limiter                                 // failed proofs, per client and network; nil: none
 	Network  func(*http.Request) string                     // of the caller, for Throttle
 	Report   func(ctx context.Context, client, what string) // a known client was refused; nil: not reported
+	Used     func(ctx context.Context, client iam.Client)   // a client has proved itself; it must return at once; nil: not told
+	Now      func() time.Time                               // nil: time.Now
 }
 
 // Authenticate gives the client that proved itself. Its errors are invalid_client for every failed proof, in the same
 // words whether the client is unknown, disabled or wrong (T29), and invalid_request for a malformed one.
 func (p *Prover) Authenticate(r *http.Request, form web.Form) (iam.Client, error) {
-	shown, method, err := p.read(r, form)
+	shown, err := p.read(r, form)
 	if err != nil {
 		return iam.Client{}, err
 	}
-	if err := p.slow(r, shown.Client); err != nil {
+	named := shown[0].Client
+	if err := p.slow(r, named); err != nil {
 		return iam.Client{}, err
 	}
-	client, err := p.Clients.Client(r.Context(), shown.Client)
+	client, err := p.Clients.Client(r.Context(), named)
 	switch {
 	case errors.Is(err, iam.ErrNotFound):
-		return iam.Client{}, p.refuse(r, shown, nil, err)
+		return iam.Client{}, p.refuse(r, named, nil, err)
 	case err != nil:
 		return iam.Client{}, err
-	case client.Disabled:
-		return iam.Client{}, p.refuse(r, shown, &client, iam.ErrRevoked)
-	case client.Auth != method.Name():
-		return iam.Client{}, p.refuse(r, shown, &client, wrongMethod(client, method))
 	}
-	if err := method.Verify(r.Context(), client, shown); err != nil {
+	if err := p.prove(r.Context(), client, shown); err != nil {
 		if unavailable(err) {
 			return iam.Client{}, err
 		}
-		return iam.Client{}, p.refuse(r, shown, &client, err)
+		return iam.Client{}, p.refuse(r, named, &client, err)
+	}
+	if p.Used != nil {
+		p.Used(r.Context(), client)
 	}
 	return client, nil
+}
+
+// prove tries what was shown by the one method that the client is registered for, if its profile lets it have that.
+func (p *Prover) prove(ctx context.Context, client iam.Client, shown []reading) error {
+	if client.Disabled {
+		return iam.ErrRevoked
+	}
+	demands := client.Demands()
+	if demands.Confidential && client.Auth == oauth.AuthNone || len(demands.Auth) > 0 && !slices.Contains(demands.Auth, string(client.Auth)) {
+		return errors.New("the profile " + string(client.Profile) + " forbids " + string(client.Auth))
+	}
+	if exception := exceptionOf(client.Auth); exception != "" && !client.Allows(exception, p.now()) {
+		return errors.New("registered for " + string(client.Auth) + ", which needs the exception " + exception + ", and none is in force")
+	}
+	for _, each := range shown {
+		if each.method.Name() == client.Auth {
+			return each.method.Verify(ctx, client, each.Shown)
+		}
+	}
+	return wrongMethod(client, shown[0].method)
+}
+
+func (p *Prover) now() time.Time {
+	if p.Now != nil {
+		return p.Now()
+	}
+	return time.Now()
+}
+
+// exceptionOf names the exception that a client needs for a method, also on the day after the recipe was checked.
+func exceptionOf(method oauth.AuthMethod) string {
+	if method == oauth.AuthSecretJWT {
+		return string(method)
+	}
+	return ""
+}
+
+// reading is what one method makes of a request.
+type reading struct {
+	Shown
+	method Method
 }
 
 // Identify is Authenticate for doors that public clients without any proof must not pass (introspection).
@@ -80,33 +128,34 @@ func (p *Prover) Identify(r *http.Request, form web.Form) (iam.Client, error) {
 	return client, err
 }
 
-// read finds the one method that is shown. Two at once are refused, also when both are right (RFC 6749 section 2.3).
-func (p *Prover) read(r *http.Request, form web.Form) (Shown, Method, error) {
-	var found Shown
-	var chosen Method
+// read finds the one proof that is shown. Two at once are refused, also when both are right (RFC 6749 section 2.3). A
+// certificate is none by itself: a client may bring one to have its tokens bound, whatever it proves itself by.
+func (p *Prover) read(r *http.Request, form web.Form) ([]reading, error) {
+	var found []reading
 	for _, method := range p.Methods {
 		shown, present, err := method.Read(r, form)
 		if err != nil {
-			return Shown{}, nil, err
+			return nil, err
 		}
 		if !present {
 			continue
 		}
-		if chosen != nil {
-			return Shown{}, nil, oauth.InvalidRequest("the client proves itself in more than one way")
+		if len(found) > 0 && !found[0].same(shown) {
+			return nil, oauth.InvalidRequest("the client proves itself in more than one way")
 		}
-		found, chosen = shown, method
+		found = append(found, reading{shown, method})
 	}
-	if chosen == nil {
-		return Shown{}, nil, oauth.InvalidRequest("client_id or another client authentication is missing")
+	if len(found) == 0 {
+		return nil, oauth.InvalidRequest("client_id or another client authentication is missing")
 	}
-	if named := form.Value("client_id"); named != "" && named != found.Client {
-		return Shown{}, nil, oauth.InvalidClient().Because(errors.New("client_id and the proof name different clients"))
+	client := found[0].Client
+	if named := form.Value("client_id"); named != "" && named != client {
+		return nil, oauth.InvalidClient().Because(errors.New("client_id and the proof name different clients"))
 	}
-	if found.Client == "" || len(found.Client) > maxClientID {
-		return Shown{}, nil, oauth.InvalidClient().Because(errors.New("no client id, or one that is too long"))
+	if client == "" || len(client) > maxClientID {
+		return nil, oauth.InvalidClient().Because(errors.New("no client id, or one that is too long"))
 	}
-	return found, chosen, nil
+	return found, nil
 }
 
 const maxClientID = 512
@@ -143,9 +192,9 @@ func (p *Prover) key(r *http.Request, client string) string {
 	return network + "|" + client
 }
 
-func (p *Prover) refuse(r *http.Request, shown Shown, client *iam.Client, cause error) error {
+func (p *Prover) refuse(r *http.Request, named string, client *iam.Client, cause error) error {
 	if p.Throttle != nil {
-		p.Throttle.Allow(p.key(r, shown.Client), 1)
+		p.Throttle.Allow(p.key(r, named), 1)
 	}
 	if client != nil && p.Report != nil {
 		p.Report(r.Context(), client.ID, cause.Error())

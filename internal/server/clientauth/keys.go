@@ -2,6 +2,8 @@ package clientauth
 
 import (
 	"context"
+	"crypto"
+	"encoding/json"
 	"errors"
 	"sync"
 	"time"
@@ -12,71 +14,156 @@ import (
 )
 
 // Keys finds the public keys of clients: in their registration, or behind their jwks_uri through the safe fetcher. What
-// it remembers is bounded.
+// it remembers is bounded, and so is how many requests wait for hosts that do not answer.
 type Keys struct {
 	Fetcher verify.Fetcher
 	Now     func() time.Time // nil: time.Now
 
-	mu     sync.Mutex
-	parsed map[string]jose.Set           // by document
-	remote map[string]*verify.RemoteKeys // by client and address
+	mu      sync.Mutex
+	parsed  map[string]*ring   // by document
+	remote  map[string]*source // by client and address
+	waiting int
 }
 
 // most bounds each map; when one is full it starts again, which costs parsing or fetching once more.
 const most = 4096
 
-// For gives the key of the client that a header means. A key of another client is never found.
-func (k *Keys) For(ctx context.Context, client iam.Client, header jose.Header) (jose.PublicKey, error) {
-	if client.JWKS != "" {
-		set, err := k.document(client.JWKS)
-		if err != nil {
-			return jose.PublicKey{}, err
-		}
-		if key, ok := set.For(header); ok {
-			return key, nil
-		}
-		return jose.PublicKey{}, errors.New("the client has no such key")
-	}
-	if client.JWKSURI == "" {
-		return jose.PublicKey{}, errors.New("the client has no keys")
-	}
-	if header.KeyID == "" {
-		return jose.PublicKey{}, errors.New("kid is missing, and the client's keys are behind jwks_uri")
-	}
-	return k.source(client).Key(ctx, header.KeyID)
+// ring is the document of a client's keys, read: keys that sign, or keys to encrypt to, or both.
+type ring struct {
+	signs    jose.Set
+	encrypts jose.EncryptionSet
+	marks    map[string]bool // thumbprints of keys that sign
 }
 
-func (k *Keys) document(text string) (jose.Set, error) {
+func readRing(text []byte) (*ring, error) {
+	read := &ring{marks: map[string]bool{}}
+	var none, err error
+	read.encrypts, none = jose.ParseEncryptionSet(text)
+	if read.signs, err = jose.ParseSet(text); err != nil {
+		if none != nil {
+			return nil, err
+		}
+		return read, nil
+	}
+	var wire struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := jose.DecodeJSON(text, &wire); err != nil {
+		return nil, err
+	}
+	for _, raw := range wire.Keys {
+		key, err := jose.ParseJWK(raw)
+		if err != nil { // for another purpose; ParseSet has judged the whole
+			continue
+		}
+		mark, err := jose.Thumbprint(key.Key)
+		if err != nil {
+			return nil, err
+		}
+		read.marks[mark] = true
+	}
+	return read, nil
+}
+
+// For gives the key of the client that a header means. A key of another client is never found.
+func (k *Keys) For(ctx context.Context, client iam.Client, header jose.Header) (jose.PublicKey, error) {
+	var key jose.PublicKey
+	_, err := k.find(ctx, client, func(r *ring) (ok bool) {
+		key, ok = r.signs.For(header)
+		return ok
+	})
+	return key, err
+}
+
+// Holds tells whether a public key is one of the client's: nil if it is.
+func (k *Keys) Holds(ctx context.Context, client iam.Client, key crypto.PublicKey) error {
+	mark, err := jose.Thumbprint(key)
+	if err != nil {
+		return err
+	}
+	_, err = k.find(ctx, client, func(r *ring) bool { return r.marks[mark] })
+	return err
+}
+
+// Encryption gives the keys to which one may encrypt what only the client shall read.
+func (k *Keys) Encryption(ctx context.Context, client iam.Client) (jose.EncryptionSet, error) {
+	found, err := k.find(ctx, client, func(*ring) bool { return true })
+	if err != nil {
+		return jose.EncryptionSet{}, err
+	}
+	return found.encrypts, nil
+}
+
+var errNoKey = errors.New("the client has no such key")
+
+// find gives the client's keys, if has says that what is looked for is among them.
+func (k *Keys) find(ctx context.Context, client iam.Client, has func(*ring) bool) (*ring, error) {
+	switch {
+	case client.JWKS != "":
+		held, err := k.document(client.JWKS)
+		if err != nil {
+			return nil, err
+		}
+		if !has(held) {
+			return nil, errNoKey
+		}
+		return held, nil
+	case client.JWKSURI != "":
+		return k.source(client).find(ctx, has, k.enter)
+	}
+	return nil, errors.New("the client has no keys")
+}
+
+func (k *Keys) document(text string) (*ring, error) {
 	k.mu.Lock()
-	set, ok := k.parsed[text]
+	held, ok := k.parsed[text]
 	k.mu.Unlock()
 	if ok {
-		return set, nil
+		return held, nil
 	}
-	set, err := jose.ParseSet([]byte(text))
+	held, err := readRing([]byte(text))
 	if err != nil {
-		return jose.Set{}, err
+		return nil, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.parsed == nil || len(k.parsed) >= most {
-		k.parsed = map[string]jose.Set{}
+		k.parsed = map[string]*ring{}
 	}
-	k.parsed[text] = set
-	return set, nil
+	k.parsed[text] = held
+	return held, nil
 }
 
-func (k *Keys) source(client iam.Client) *verify.RemoteKeys {
+func (k *Keys) source(client iam.Client) *source {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	name := client.ID + " " + client.JWKSURI
-	if source, ok := k.remote[name]; ok {
-		return source
+	if held, ok := k.remote[name]; ok {
+		return held
 	}
 	if k.remote == nil || len(k.remote) >= most {
-		k.remote = map[string]*verify.RemoteKeys{}
+		k.remote = map[string]*source{}
 	}
-	source := &verify.RemoteKeys{URL: client.JWKSURI, Fetcher: k.Fetcher, Now: k.Now}
-	k.remote[name] = source
-	return source
+	held := &source{url: client.JWKSURI, fetcher: k.Fetcher, now: k.Now}
+	k.remote[name] = held
+	return held
+}
+
+// maxWaiting bounds the requests that wait for jwks_uri hosts: each takes a place of those that the server answers at
+// once, and hosts that are dead must not take them all.
+const maxWaiting = 64
+
+// enter takes a place to wait at; leave gives it back.
+func (k *Keys) enter() (leave func(), ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.waiting >= maxWaiting {
+		return nil, false
+	}
+	k.waiting++
+	return func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.waiting--
+	}, true
 }

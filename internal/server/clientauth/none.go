@@ -15,9 +15,14 @@ type none struct{}
 func (none) Name() oauth.AuthMethod { return oauth.AuthNone }
 
 func (none) Read(r *http.Request, form web.Form) (Shown, bool, error) {
-	proved := len(r.Header.Values("Authorization")) > 0 || form.Has("client_secret") ||
-		form.Has("client_assertion") || form.Has("client_assertion_type")
-	return Shown{Client: form.Value("client_id")}, form.Has("client_id") && !proved, nil
+	return Shown{Client: form.Value("client_id")}, onlyNamed(r, form), nil
 }
 
 func (none) Verify(context.Context, iam.Client, Shown) error { return nil }
+
+// onlyNamed tells whether a request says who the client is, and shows nothing else in its header or body.
+func onlyNamed(r *http.Request, form web.Form) bool {
+	proved := len(r.Header.Values("Authorization")) > 0 || form.Has("client_secret") ||
+		form.Has("client_assertion") || form.Has("client_assertion_type")
+	return form.Has("client_id") && !proved
+}

@@ -230,3 +230,23 @@ func TestN16OddLocalesCostLittle(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 }
+
+func TestP17DetailsShowValuesAsTheyAre(t *testing.T) {
+	sample := page.Consent{Common: sampleCommon(), Flow: "f1", Client: sampleClient(), Username: "ada", Details: []page.Detail{
+		{
+			Type: "payment", Say: map[string]string{"en": `Pay {amount} to {creditor}, "<b>" {missing}`},
+			Values: map[string]string{"amount": "1", "creditor": "{amount}<script>alert(1)</script>\u202eevil", "hidden": "x"},
+			Rest:   []page.Member{{Name: "<i>", Value: strings.Repeat("9", 600)}},
+		},
+		{Type: "<odd>"},
+	}}
+	_, _, body := show(t, pages(t), sample, "en")
+	for _, want := range []string{
+		`Pay <strong><bdi>1</bdi></strong> to <strong><bdi>{amount}&lt;script&gt;alert(1)&lt;/script&gt;evil</bdi></strong>, &#34;&lt;b&gt;&#34; <strong><bdi>—</bdi></strong>`,
+		`<bdi>&lt;i&gt;</bdi>`, strings.Repeat("9", 600), `<strong><bdi>&lt;odd&gt;</bdi></strong>`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page does not say %s", want)
+		}
+	}
+}

@@ -22,11 +22,12 @@ type Member struct{ Name, Value string }
 
 // detailed is a Detail in the person's language.
 type detailed struct {
-	Say  template.HTML
+	Say  template.HTML // empty: the recipe has no words for it
+	Type string
 	Rest []Member
 }
 
-var placeholder = regexp.MustCompile(`\{([A-Za-z0-9_.-]+)\}`)
+var slot = regexp.MustCompile(`\{([A-Za-z0-9_.-]+)\}`)
 
 // absent stands where a sentence names a member that is not there.
 const absent = "—"
@@ -42,16 +43,15 @@ func (w words) asks(d Detail) detailed {
 	if sentence == "" {
 		sentence = d.Say["en"]
 	}
-	x := detailed{}
+	x := detailed{Type: d.Type}
 	for _, m := range d.Rest {
 		x.Rest = append(x.Rest, Member{clean(m.Name), cleanTo(m.Value, maxValue)})
 	}
 	if sentence == "" {
-		x.Say = w.say("consent.detail", "type", d.Type)
 		return x
 	}
 	var pairs []string
-	for _, found := range placeholder.FindAllStringSubmatch(sentence, -1) {
+	for _, found := range slot.FindAllStringSubmatch(sentence, -1) {
 		value, ok := d.Values[found[1]]
 		if !ok {
 			value = absent

@@ -102,8 +102,8 @@ type Consent struct {
 	Scopes       []Scope
 	Details      []Detail // what is allowed this once, beyond the scopes
 	Remembered   bool     // the answer will not be asked again
-	Account      string // address where it can be taken back
-	Switch       string // address for "not you?"
+	Account      string   // address where it can be taken back
+	Switch       string   // address for "not you?"
 }
 
 // Session is one signed-in browser.

@@ -57,7 +57,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		again, err := h.parse(t, asked.Query())
+		again, err := h.parser.Again(t.Context(), asked.Query())
 		if err != nil || again.Query() != asked.Query() || again.State != asked.State || again.Subject != asked.Subject ||
 			!slices.Equal(again.Essential, asked.Essential) || again.Allowance().String() != asked.Allowance().String() {
 			t.Fatalf("%q is kept as %q and read otherwise: %v", query, asked.Query(), err)

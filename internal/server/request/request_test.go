@@ -133,16 +133,15 @@ func TestWhatGoesBack(t *testing.T) {
 		"C15 none":                        {"unsupported_response_type", []string{"response_type", "none"}},
 		"C15 code twice":                  {"unsupported_response_type", []string{"response_type", "code code"}},
 		"C15 upper case":                  {"unsupported_response_type", []string{"response_type", "CODE"}},
-		"C16 token":                       {"unsupported_response_type", []string{"response_type", "token"}},
-		"C25 hybrid":                      {"unsupported_response_type", []string{"response_type", "code id_token"}},
-		"R28 form_post.jwt":               {"invalid_request", []string{"response_mode", "form_post.jwt"}},
+		"R28 jwt of something else":       {"invalid_request", []string{"response_mode", "web_message.jwt"}},
 		"R28 web_message":                 {"invalid_request", []string{"response_mode", "web_message"}},
 		"R32 junk mode":                   {"invalid_request", []string{"response_mode", "*"}},
 		"request object":                  {"request_not_supported", []string{"request", "e30.e30."}},
 		"request_uri":                     {"request_uri_not_supported", []string{"request_uri", "https://evil/r"}},
 		"registration":                    {"registration_not_supported", []string{"registration", "{}"}},
-		"rich authorization":              {"invalid_request", []string{"authorization_details", "[]"}},
-		"a key that is not bound":         {"invalid_request", []string{"dpop_jkt", challenge}},
+		"no rich authorization":           {"invalid_authorization_details", []string{"authorization_details", "[]"}},
+		"a key that is none":              {"invalid_request", []string{"dpop_jkt", "x"}},
+		"grant management":                {"invalid_request", []string{"grant_management_action", "create"}},
 		"unknown scope":                   {"invalid_scope", []string{"scope", "openid nothing"}},
 		"scope of others":                 {"invalid_scope", []string{"scope", "openid phone"}},
 		"scope of Gates":                  {"invalid_scope", []string{"scope", "openid garde.gate"}},
@@ -218,7 +217,7 @@ func TestWhatIsRead(t *testing.T) {
 	if strings.Contains(asked.Query(), "foo") {
 		t.Error("C27 what nobody reads is kept")
 	}
-	again, err := h.parse(t, asked.Query())
+	again, err := h.parser.Again(t.Context(), asked.Query())
 	must(t, err)
 	if again.Query() != asked.Query() {
 		t.Errorf("kept as %s, then as %s", asked.Query(), again.Query())
@@ -259,7 +258,7 @@ func TestClaimsAskForNoMoreThanTheClientMayHave(t *testing.T) {
 	if asked.Subject != "" || len(asked.Essential) != 0 {
 		t.Errorf("null demands %q %q", asked.Subject, asked.Essential)
 	}
-	again, err := h.parse(t, asked.Query())
+	again, err := h.parser.Again(t.Context(), asked.Query())
 	must(t, err)
 	if again.Wanted.String() != got {
 		t.Errorf("read again as %s", again.Wanted)
@@ -390,20 +389,24 @@ func TestLocationKeepsTheRegisteredQuery(t *testing.T) {
 func TestEachStepIsNeeded(t *testing.T) {
 	h := open(t)
 	for name, query := range map[string]string{
-		"state":         asking("web", "state", strings.Repeat("s", 4097)).Encode(),
-		"response_mode": asking("web", "response_mode", "junk").Encode(),
-		"redirect_uri":  asking("web", "redirect_uri", "https://evil").Encode(),
-		"unsupported":   asking("web", "request", "x").Encode(),
-		"response_type": asking("web", "response_type", "token").Encode(),
-		"scope":         asking("web", "scope", "nothing").Encode(),
-		"resource":      asking("web", "resource", "https://evil").Encode(),
-		"pkce":          asking("web", "code_challenge", "-").Encode(),
-		"nonce":         asking("web", "nonce", strings.Repeat("n", 2049)).Encode(),
-		"prompt":        asking("web", "prompt", "none login").Encode(),
-		"max_age":       asking("web", "max_age", "x").Encode(),
-		"claims":        asking("web", "claims", "x").Encode(),
-		"id_token_hint": asking("web", "id_token_hint", "x").Encode(),
-		"wishes":        asking("web", "display", "x").Encode(),
+		"state":                 asking("web", "state", strings.Repeat("s", 4097)).Encode(),
+		"response_mode":         asking("web", "response_mode", "junk").Encode(),
+		"redirect_uri":          asking("web", "redirect_uri", "https://evil").Encode(),
+		"unsupported":           asking("web", "registration", "{}").Encode(),
+		"request_uri":           asking("web", "request_uri", "https://evil.example/r").Encode(),
+		"request":               asking("web", "request", "x").Encode(),
+		"dpop_jkt":              asking("web", "dpop_jkt", "x").Encode(),
+		"authorization_details": asking("web", "authorization_details", "[]").Encode(),
+		"response_type":         asking("web", "response_type", "token").Encode(),
+		"scope":                 asking("web", "scope", "nothing").Encode(),
+		"resource":              asking("web", "resource", "https://evil").Encode(),
+		"pkce":                  asking("web", "code_challenge", "-").Encode(),
+		"nonce":                 asking("web", "nonce", strings.Repeat("n", 2049)).Encode(),
+		"prompt":                asking("web", "prompt", "none login").Encode(),
+		"max_age":               asking("web", "max_age", "x").Encode(),
+		"claims":                asking("web", "claims", "x").Encode(),
+		"id_token_hint":         asking("web", "id_token_hint", "x").Encode(),
+		"wishes":                asking("web", "display", "x").Encode(),
 	} {
 		h.parser.Steps = request.Standard
 		if _, err := h.parse(t, query); err == nil {

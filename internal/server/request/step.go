@@ -13,8 +13,6 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/oauth"
-	"github.com/gardeauth/garde/internal/token"
-	"github.com/gardeauth/garde/internal/web"
 )
 
 // The limits of what a request may carry along.
@@ -23,89 +21,34 @@ const (
 	maxNonce = 2048
 )
 
-// Modes are the response modes, ResponseTypes the response types, Prompts the prompts: one list for the checks and for
-// discovery.
-var (
-	Modes         = []oauth.ResponseMode{oauth.ModeQuery, oauth.ModeFragment, oauth.ModeFormPost}
-	ResponseTypes = []string{"code"}
-	Prompts       = []string{"none", "login", "consent", "select_account"}
-)
+// Prompts are the prompts that every recipe has; see PromptsOf.
+var Prompts = []string{"none", "login", "consent", "select_account"}
 
-func knownMode(_ context.Context, _ *Parser, form web.Form, request *Request) error {
-	if !form.Has("response_mode") {
-		return nil
-	}
-	mode := oauth.ResponseMode(form.Value("response_mode"))
-	if !slices.Contains(Modes, mode) {
-		return oauth.InvalidRequest("response_mode must be query, fragment or form_post")
-	}
-	if mode == oauth.ModeFormPost {
-		if err := mayPost(request); err != nil {
-			return err
-		}
-	}
-	request.Mode = mode
-	return nil
-}
+// promptCreate asks for a new account (OpenID Connect Prompt Create).
+const promptCreate = "create"
 
-func mayPost(request *Request) error {
-	uri := request.RedirectURI
-	if !strings.HasPrefix(uri, "https://") && !strings.HasPrefix(uri, "http://") {
-		return oauth.InvalidRequest("form_post needs an http address to post to")
-	}
-	if strings.ContainsAny(request.State, "\r\n") {
-		return oauth.InvalidRequest("state holds a line break, which a form can't carry unchanged")
-	}
-	return nil
-}
-
-func boundedState(_ context.Context, _ *Parser, form web.Form, request *Request) error {
-	state := form.Value("state")
+func boundedState(_ context.Context, _ *Parser, r *reading) error {
+	state := r.form.Value("state")
 	if len(state) > maxState {
 		return oauth.InvalidRequest("state is longer than %d bytes", maxState)
 	}
-	request.State = state
+	r.State = state
 	return nil
 }
 
 // nothingUnsupported refuses by name what would change the meaning of the request if it were ignored.
-func nothingUnsupported(_ context.Context, _ *Parser, form web.Form, _ *Request) error {
-	if form.Has("request") {
-		return oauth.RequestNotSupported()
-	}
-	if form.Has("request_uri") {
-		return oauth.RequestURINotSupported()
-	}
-	if form.Has("registration") {
+func nothingUnsupported(_ context.Context, _ *Parser, r *reading) error {
+	if r.form.Has("registration") {
 		return oauth.RegistrationNotSupported()
 	}
-	for _, name := range []string{"authorization_details", "dpop_jkt", "grant_management_action"} {
-		if form.Has(name) {
-			return oauth.InvalidRequest("this server does not support the parameter %s", name)
-		}
+	if r.form.Has("grant_management_action") {
+		return oauth.InvalidRequest("this server does not support the parameter grant_management_action")
 	}
 	return nil
 }
 
-func codeOnly(_ context.Context, _ *Parser, form web.Form, _ *Request) error {
-	switch asked := form.Value("response_type"); {
-	case asked == "":
-		return oauth.InvalidRequest("response_type is missing")
-	case !slices.Contains(ResponseTypes, asked):
-		return oauth.UnsupportedResponseType("response_type must be code")
-	}
-	return nil
-}
-
-func mayAuthorize(_ context.Context, _ *Parser, _ web.Form, request *Request) error {
-	if !request.Client.MayUse(oauth.AuthorizationCode) {
-		return oauth.UnauthorizedClient("the client is not registered for the authorization code grant")
-	}
-	return nil
-}
-
-func allowedScope(_ context.Context, p *Parser, form web.Form, request *Request) error {
-	scope, err := oauth.ParseScope(form.Value("scope"))
+func allowedScope(_ context.Context, p *Parser, r *reading) error {
+	scope, err := oauth.ParseScope(r.form.Value("scope"))
 	if err != nil {
 		return err
 	}
@@ -118,78 +61,107 @@ func allowedScope(_ context.Context, p *Parser, form web.Form, request *Request)
 			return oauth.InvalidScope("no such scope: %s", name)
 		}
 	}
-	if !scope.Within(request.Client.Scope) {
+	if !scope.Within(r.Client.Scope) {
 		return oauth.InvalidScope("more than the client may have")
 	}
 	if scope.Has(oauth.ScopeGate) {
 		return oauth.InvalidScope("%s is not about a person", oauth.ScopeGate)
 	}
-	request.Scope = scope
+	r.Scope = scope
 	return nil
 }
 
 const maxResources = 10
 
-func knownResource(_ context.Context, p *Parser, form web.Form, request *Request) error {
-	request.Resource = form.Values("resource")
-	if len(request.Resource) > maxResources {
+func knownResource(_ context.Context, p *Parser, r *reading) error {
+	r.Resource = r.form.Values("resource")
+	if len(r.Resource) > maxResources {
 		return oauth.InvalidTarget("more than %d resources", maxResources)
 	}
-	return p.Policy().Resources(request.Resource)
+	return p.Policy().Resources(r.Resource)
 }
 
-// challengeS256 demands PKCE of every client (RFC 9700 section 2.1.1). A missing method would mean plain.
-func challengeS256(_ context.Context, _ *Parser, form web.Form, request *Request) error {
-	challenge := form.Value("code_challenge")
+// challengeS256 demands PKCE of every client (RFC 9700 section 2.1.1), but of one that keeps a secret, sends a nonce and has
+// an exception; not under a profile. A missing method would mean plain.
+func challengeS256(_ context.Context, p *Parser, r *reading) error {
+	challenge := r.form.Value("code_challenge")
 	switch {
+	case challenge == "" && !r.form.Has("code_challenge_method") && (!r.Type.Gives("code") || p.mayGoWithout(r)):
+		return nil
 	case challenge == "":
 		return oauth.InvalidRequest("code_challenge is missing: PKCE is needed, by every client")
-	case form.Value("code_challenge_method") != "S256":
+	case r.form.Value("code_challenge_method") != "S256":
 		return oauth.InvalidRequest("code_challenge_method must be S256")
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(challenge)
-	if err != nil || len(raw) != 32 || len(challenge) != 43 {
+	if !sha256Text(challenge) {
 		return oauth.InvalidRequest("code_challenge is no SHA-256 in base64url")
 	}
-	request.Challenge = challenge
+	r.Challenge = challenge
 	return nil
 }
 
-func boundedNonce(_ context.Context, _ *Parser, form web.Form, request *Request) error {
-	nonce := form.Value("nonce")
-	if len(nonce) > maxNonce {
+func (p *Parser) mayGoWithout(r *reading) bool {
+	return !r.Client.Public() && r.form.Has("nonce") && r.Client.Allows(ExceptionNoPKCE, p.now()) && !r.Client.Demands().CodeOnly
+}
+
+func sha256Text(text string) bool {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return err == nil && len(raw) == 32 && len(text) == 43
+}
+
+// thumbprint reads the key that the code is to be bound to.
+func thumbprint(_ context.Context, _ *Parser, r *reading) error {
+	jkt := r.form.Value("dpop_jkt")
+	if jkt != "" && !sha256Text(jkt) {
+		return oauth.InvalidRequest("dpop_jkt is no SHA-256 in base64url")
+	}
+	r.JKT = jkt
+	return nil
+}
+
+// boundedNonce demands a nonce where an ID token comes through the browser (OpenID Connect Core section 3.2.2.1).
+func boundedNonce(_ context.Context, _ *Parser, r *reading) error {
+	nonce := r.form.Value("nonce")
+	switch {
+	case len(nonce) > maxNonce:
 		return oauth.InvalidRequest("nonce is longer than %d bytes", maxNonce)
+	case nonce == "" && r.Type.Gives("id_token"):
+		return oauth.InvalidRequest("nonce is missing: an ID token from the front channel needs one")
 	}
-	request.Nonce = nonce
+	r.Nonce = nonce
 	return nil
 }
 
-func knownPrompt(_ context.Context, _ *Parser, form web.Form, request *Request) error {
-	for value := range strings.FieldsSeq(form.Value("prompt")) {
-		if !request.Prompted(value) {
-			request.Prompt = append(request.Prompt, value)
+func knownPrompt(_ context.Context, p *Parser, r *reading) error {
+	for value := range strings.FieldsSeq(r.form.Value("prompt")) {
+		if !r.Prompted(value) {
+			r.Prompt = append(r.Prompt, value)
 		}
 	}
-	for _, value := range request.Prompt {
-		if !slices.Contains(Prompts, value) {
-			return oauth.InvalidRequest("prompt must be of: %s", strings.Join(Prompts, ", "))
+	known := PromptsOf(p.Policy().Recipe)
+	for _, value := range r.Prompt {
+		if !slices.Contains(known, value) {
+			return oauth.InvalidRequest("prompt must be of: %s", strings.Join(known, ", "))
 		}
 	}
-	if request.Prompted("none") && len(request.Prompt) > 1 {
+	if r.Prompted("none") && len(r.Prompt) > 1 {
 		return oauth.InvalidRequest("prompt=none excludes every other")
 	}
 	return nil
 }
 
-func readMaxAge(_ context.Context, _ *Parser, form web.Form, request *Request) error {
-	if !form.Has("max_age") {
+func readMaxAge(_ context.Context, _ *Parser, r *reading) error {
+	if !r.form.Has("max_age") {
+		if preferred := r.Client.MaxAge; preferred != nil && *preferred >= 0 && *preferred < 1<<31 {
+			r.MaxAge = time.Duration(*preferred) * time.Second
+		}
 		return nil
 	}
-	seconds, err := strconv.ParseUint(form.Value("max_age"), 10, 31)
+	seconds, err := strconv.ParseUint(r.form.Value("max_age"), 10, 31)
 	if err != nil {
 		return oauth.InvalidRequest("max_age must be a number of seconds")
 	}
-	request.MaxAge = time.Duration(seconds) * time.Second
+	r.MaxAge = time.Duration(seconds) * time.Second
 	return nil
 }
 
@@ -198,8 +170,8 @@ const maxClaims = 8192
 // readClaims reads the claims parameter. What it demands (whom, which acr) is read strictly: a demand that was
 // misunderstood would be no demand. What the client may not have is left out without a word (OpenID Connect Core
 // section 5.5.1).
-func readClaims(_ context.Context, _ *Parser, form web.Form, request *Request) error {
-	text := form.Value("claims")
+func readClaims(_ context.Context, _ *Parser, r *reading) error {
+	text := r.form.Value("claims")
 	if len(text) > maxClaims {
 		return oauth.InvalidRequest("claims is longer than %d bytes", maxClaims)
 	}
@@ -214,17 +186,17 @@ func readClaims(_ context.Context, _ *Parser, form web.Form, request *Request) e
 			}
 		}
 	}
-	request.Wanted = wanted.Within(request.Client.Scope)
-	return readDemands(wanted, request)
+	r.Wanted = wanted.Within(r.Client.Scope)
+	return readDemands(wanted, r)
 }
 
-func readDemands(wanted iam.Wanted, request *Request) error {
+func readDemands(wanted iam.Wanted, r *reading) error {
 	acr, err := demand(wanted.IDToken["acr"])
 	if err != nil {
 		return oauth.InvalidRequest("claims asks for an acr that is no text").Because(err)
 	}
 	if acr.Essential {
-		request.Essential = acr.values
+		r.Essential = acr.values
 	}
 	sub, err := demand(wanted.IDToken["sub"])
 	switch {
@@ -233,7 +205,7 @@ func readDemands(wanted iam.Wanted, request *Request) error {
 	case len(sub.values) > 1:
 		return oauth.InvalidRequest("claims names several people: ask for each by itself")
 	case len(sub.values) == 1:
-		request.Subject = sub.values[0]
+		r.Subject = sub.values[0]
 	}
 	return nil
 }
@@ -285,6 +257,9 @@ func demand(raw json.RawMessage) (claim, error) {
 	return asked, nil
 }
 
+// typID is the typ of our ID tokens.
+const typID = "JWT"
+
 // hint is what of an ID token names a person. An expired one is as good: it only says whom the client means.
 type hint struct {
 	Issuer  string `json:"iss"`
@@ -322,7 +297,7 @@ func (p *Parser) ReadHint(ctx context.Context, text string) (Hint, error) {
 	if err := jose.DecodeJSON(payload, &said); err != nil {
 		return Hint{}, refuse(err)
 	}
-	if unverified.Header.Typ != token.TypeID || said.Issuer != p.Issuer || said.Subject == "" {
+	if unverified.Header.Typ != typID || said.Issuer != p.Issuer || said.Subject == "" {
 		return Hint{}, refuse(errors.New("another kind of token, or another server's"))
 	}
 	if time.Unix(int64(said.IssuedAt), 0).After(p.now().Add(skew)) {
@@ -331,21 +306,21 @@ func (p *Parser) ReadHint(ctx context.Context, text string) (Hint, error) {
 	return Hint{said.Subject, said.Session, said.Client}, nil
 }
 
-func ownHint(ctx context.Context, p *Parser, form web.Form, request *Request) error {
-	if !form.Has("id_token_hint") {
+func ownHint(ctx context.Context, p *Parser, r *reading) error {
+	if !r.form.Has("id_token_hint") {
 		return nil
 	}
-	hint, err := p.ReadHint(ctx, form.Value("id_token_hint"))
+	hint, err := p.ReadHint(ctx, r.form.Value("id_token_hint"))
 	if err != nil {
 		return err
 	}
-	if hint.Client != request.Client.ID {
+	if hint.Client != r.Client.ID {
 		return oauth.InvalidRequest("id_token_hint is another client's")
 	}
-	if request.Subject != "" && request.Subject != hint.Subject {
+	if r.Subject != "" && r.Subject != hint.Subject {
 		return oauth.InvalidRequest("id_token_hint and claims name different people")
 	}
-	request.Subject = hint.Subject
+	r.Subject = hint.Subject
 	return nil
 }
 
@@ -359,14 +334,16 @@ const (
 
 // readWishes keeps what a client may wish and never demand. Too long a wish is left out; a display that OpenID Connect
 // does not know is refused, since the client can't mean it.
-func readWishes(_ context.Context, _ *Parser, form web.Form, request *Request) error {
-	if hint := form.Value("login_hint"); len(hint) <= maxLoginHint {
-		request.LoginHint = hint
+func readWishes(_ context.Context, _ *Parser, r *reading) error {
+	if hint := r.form.Value("login_hint"); len(hint) <= maxLoginHint {
+		r.LoginHint = hint
 	}
-	request.ACRValues = wishes(form.Value("acr_values"))
-	request.Locales = wishes(form.Value("ui_locales"))
-	request.Display = form.Value("display")
-	if request.Display != "" && !slices.Contains(displays, request.Display) {
+	if r.ACRValues = wishes(r.form.Value("acr_values")); len(r.ACRValues) == 0 {
+		r.ACRValues = r.Client.ACRs
+	}
+	r.Locales = wishes(r.form.Value("ui_locales"))
+	r.Display = r.form.Value("display")
+	if r.Display != "" && !slices.Contains(displays, r.Display) {
 		return oauth.InvalidRequest("display must be page, popup, touch or wap")
 	}
 	return nil

@@ -54,7 +54,12 @@ func (r *reading) apiClient(at path, name string) {
 
 // dangling reports a name that nothing bears.
 func (r *reading) dangling(at path, noun, name string, known []string) {
-	hint := "declare it under " + noun + "s"
+	r.missing(at, noun, noun+"s", name, known)
+}
+
+// missing is dangling for a noun that has a section of another name.
+func (r *reading) missing(at path, noun, section, name string, known []string) {
+	hint := "declare it under " + section
 	if !r.full() {
 		if near := nearest(name, known); near != "" {
 			hint = "did you mean " + near + "?"

@@ -6,30 +6,13 @@ import (
 	"strings"
 )
 
-// grantsOf lists the grants that a client of each type may have; the first ones are the default.
-var grantsOf = map[ClientType][]string{
-	Web:     {"authorization_code", "refresh_token", "client_credentials"},
-	Native:  {"authorization_code", "refresh_token"},
-	Browser: {"authorization_code", "refresh_token"},
-	Service: {"client_credentials"},
-}
+// authMethods are the ways in which a client may prove who it is (OpenID Connect Core section 9
+// and RFC 8705 section 2).
+var authMethods = []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt",
+	"tls_client_auth", "self_signed_tls_client_auth"}
 
-// authMethods are the ways in which a client may prove who it is (OpenID Connect Core section 9).
-var authMethods = []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"}
-
-// idTokenAlgs are the signatures that an ID token may have; there is no none.
-var idTokenAlgs = []string{"ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256"}
-
-// GrantTypes gives the grants of c: those it names, else the default of its type. An unknown type has none.
-func (c Client) GrantTypes() []string {
-	if len(c.Grants) > 0 {
-		return slices.Clone(c.Grants)
-	}
-	if c.Type == Web {
-		return slices.Clone(grantsOf[Web][:2])
-	}
-	return slices.Clone(grantsOf[c.Type])
-}
+// secretMethods are the ways that need a secret.
+var secretMethods = []string{"client_secret_basic", "client_secret_post", "client_secret_jwt"}
 
 // AuthMethod gives the authentication method of c: none is the only one for native and browser clients.
 func (c Client) AuthMethod() string {
@@ -56,8 +39,8 @@ func checkClients(r *reading) {
 		if client.Consent != "" && client.Consent != ConsentAsk && client.Consent != ConsentImplied {
 			r.fault(at.key("consent"), show(string(client.Consent))+" is not a kind of consent", "write ask, or implied for the company's own applications")
 		}
-		if alg := client.IDTokenAlg; alg != "" && !slices.Contains(idTokenAlgs, alg) {
-			r.fault(at.key("id_token_signed_response_alg"), show(alg)+" is not an algorithm that signs ID tokens", "the algorithms are "+listed(idTokenAlgs))
+		if client.Profile != "" && !slices.Contains(profileNames, string(client.Profile)) {
+			r.fault(at.key("profile"), "there is no profile "+show(string(client.Profile)), "the profiles are "+listed(profileNames))
 		}
 		if client.Type == Service {
 			r.nobodySignsIn(at, client)
@@ -90,7 +73,17 @@ func (r *reading) nobodySignsIn(at path, client Client) {
 	}{
 		{"consent", client.Consent != ""}, {"rotate", client.Rotate},
 		{"id_token_signed_response_alg", client.IDTokenAlg != ""}, {"redirect_uris", len(client.RedirectURIs) > 0},
-		{"post_logout_redirect_uris", len(client.LogoutURIs) > 0},
+		{"post_logout_redirect_uris", len(client.LogoutURIs) > 0}, {"response_types", len(client.ResponseTypes) > 0},
+		{"initiate_login_uri", client.InitiateLogin != ""}, {"default_max_age", client.MaxAge != nil},
+		{"require_auth_time", client.AuthTime}, {"default_acr_values", len(client.ACRs) > 0},
+		{"subject_type", client.SubjectType != ""}, {"sector_identifier_uri", client.SectorURI != ""},
+		{"id_token_encrypted_response_alg", client.IDTokenEncryption != ""}, {"userinfo_signed_response_alg", client.UserInfoAlg != ""},
+		{"userinfo_encrypted_response_alg", client.UserInfoEncryption != ""},
+		{"authorization_signed_response_alg", client.ResponseAlg != ""}, {"authorization_encrypted_response_alg", client.ResponseEncryption != ""},
+		{"request_object_signing_alg", client.RequestAlg != ""}, {"request_object_encryption_alg", client.RequestEncryption != ""},
+		{"require_signed_request_object", client.SignedRequest}, {"request_uris", len(client.RequestURIs) > 0},
+		{"require_pushed_authorization_requests", client.PAR},
+		{"backchannel_logout_uri", client.BackLogoutURI != ""}, {"frontchannel_logout_uri", client.FrontLogoutURI != ""},
 	} {
 		if held.there {
 			r.fault(at.key(held.key), "nobody signs in through a service", "leave it out, or write type: web")
@@ -121,7 +114,7 @@ func checkProofs(r *reading) {
 		case client.Auth == "none":
 			r.fault(at.key("auth"), "a "+string(client.Type)+" client proves who it is", "write auth: private_key_jwt (better) or client_secret_basic")
 		default:
-			r.confidentialProof(at, client)
+			r.confidentialProof(at, name, client)
 		}
 		r.secrets(at.key("secrets"), client.Secrets)
 		if client.JWKSURI != "" {
@@ -143,24 +136,42 @@ func (r *reading) publicProof(at path, client Client) {
 	}
 }
 
-func (r *reading) confidentialProof(at path, client Client) {
-	if client.Auth == "private_key_jwt" {
-		switch {
-		case client.JWKS == "" && client.JWKSURI == "" && !r.unread(at.key("jwks")) && !r.unread(at.key("jwks_uri")):
+func (r *reading) confidentialProof(at path, name string, client Client) {
+	keyed := client.JWKS != "" || client.JWKSURI != "" || r.unread(at.key("jwks")) || r.unread(at.key("jwks_uri"))
+	if client.JWKS != "" && client.JWKSURI != "" { // RFC 7591 section 2
+		r.fault(at.key("jwks_uri"), "the keys stand in two places", "keep jwks or jwks_uri")
+	}
+	switch client.Auth {
+	case "private_key_jwt":
+		if !keyed {
 			r.fault(at.key("auth"), "private_key_jwt needs the client's public keys", "write jwks: FILE or jwks_uri: https://...")
-		case client.JWKS != "" && client.JWKSURI != "":
-			r.fault(at.key("jwks_uri"), "the keys stand in two places", "keep jwks or jwks_uri")
 		}
-		if len(client.Secrets) > 0 {
-			r.fault(at.key("secrets"), "a client with a key has no secret", "leave secrets out")
+	case "self_signed_tls_client_auth": // RFC 8705 section 2.2.2
+		if !keyed {
+			r.fault(at.key("auth"), "self_signed_tls_client_auth needs the client's certificates", "write jwks: FILE or jwks_uri: https://..., each key with its x5c")
 		}
-		return
+	case "client_secret_post":
+		r.needs(at.key("auth"), name, AllowSecretPost, "puts the secret into the body, where logs may keep it,")
+	case "client_secret_jwt":
+		r.needs(at.key("auth"), name, AllowSecretJWT, "makes the server keep the secret itself,")
 	}
-	for key, there := range map[string]bool{"jwks": client.JWKS != "", "jwks_uri": client.JWKSURI != ""} {
-		if there {
-			r.fault(at.key(key), "keys are for private_key_jwt, and this client shows a secret", "leave it out, or write auth: private_key_jwt")
-		}
+	secret := slices.Contains(secretMethods, client.Auth)
+	if !secret && len(client.Secrets) > 0 {
+		r.fault(at.key("secrets"), "a client with a key has no secret", "leave secrets out")
 	}
+	if secret && keyed && !client.keysNeeded() {
+		key := "jwks"
+		if client.JWKS == "" {
+			key = "jwks_uri"
+		}
+		r.finding(at.key(key), "the client proves itself by a secret; its keys can sign requests at most", "write auth: private_key_jwt, if that is what they are for")
+	}
+}
+
+// keysNeeded tells whether something but the proof asks for keys of the client.
+func (c Client) keysNeeded() bool {
+	return c.SignedRequest || c.RequestAlg != "" || c.CIBAAlg != "" ||
+		slices.ContainsFunc(c.seals(), func(s sealed) bool { return s.answer && s.alg != "" })
 }
 
 // secrets checks references. What is not one may be a secret, so no fault repeats it.
@@ -194,6 +205,7 @@ func checkRights(r *reading) {
 			switch {
 			case twice[i]:
 				r.fault(at.key("scopes").index(i), "stands twice", "name each scope once")
+			case r.policy != "": // the policy's own list has judged it
 			case scope == gateScope && client.Type == Service:
 			case scope == gateScope:
 				r.fault(at.key("scopes").index(i), scope+" is for Gates alone", "leave it out, or write type: service")
@@ -202,37 +214,6 @@ func checkRights(r *reading) {
 				r.dangling(at.key("scopes").index(i), "scope", scope, known)
 			}
 		}
-	}
-}
-
-func (r *reading) rights(at path, client Client) {
-	allowed, known := grantsOf[client.Type]
-	if !known {
-		return
-	}
-	twice := doubles(client.Grants)
-	for i, grant := range client.Grants {
-		switch {
-		case twice[i]:
-			r.fault(at.key("grants").index(i), "stands twice", "name each grant once")
-		case !slices.Contains(allowed, grant):
-			r.fault(at.key("grants").index(i), "a "+string(client.Type)+" client can't have the grant "+show(grant), "its grants are "+listed(allowed))
-		}
-	}
-	code := slices.Contains(client.GrantTypes(), "authorization_code")
-	if slices.Contains(client.Grants, "refresh_token") && !code {
-		r.fault(at.key("grants"), "refresh_token refreshes nothing here", "add authorization_code, or leave refresh_token out")
-	}
-	// An empty list never learns from the first request (R10): it would stay empty, so it is a fault now.
-	if code && len(client.RedirectURIs) == 0 {
-		hint := "list every address in full; none is learnt from a request"
-		if client.Type == Web {
-			hint += ". Without people: grants: [client_credentials]"
-		}
-		r.fault(at.key("redirect_uris"), "is missing: codes have nowhere to go", hint)
-	}
-	if !code && client.Type != Service && len(client.RedirectURIs) > 0 {
-		r.fault(at.key("redirect_uris"), "no code goes anywhere without the grant authorization_code", "leave it out, or add the grant")
 	}
 }
 
@@ -301,6 +282,3 @@ func checkRenames(r *reading) {
 		owners[was] = name
 	}
 }
-
-// IDTokenAlgs lists the signatures that a client's ID tokens may have, for discovery.
-func IDTokenAlgs() []string { return slices.Clone(idTokenAlgs) }

@@ -1,7 +1,6 @@
 package recipe
 
 import (
-	"slices"
 	"strings"
 	"time"
 )
@@ -50,44 +49,5 @@ func checkLifetimes(r *reading) {
 	}
 	if full.SessionIdle > full.Session {
 		r.fault(at.key("session_idle"), "is longer than session, "+Duration(full.Session).String(), "shorten it, or lengthen session")
-	}
-}
-
-// exceptionNames are the weak things that this version can allow.
-var exceptionNames = []string{}
-
-func checkExceptions(r *reading) {
-	there := "there are none in this version: take the exception out"
-	if len(exceptionNames) > 0 {
-		there = "the exceptions are " + listed(exceptionNames)
-	}
-	for name, exception := range r.recipe.Exceptions {
-		at := path("exceptions").key(name)
-		r.name(at, name)
-		if _, ok := r.recipe.Clients[exception.Client]; !ok {
-			r.dangling(at.key("client"), "client", exception.Client, keysOf(r.recipe.Clients))
-		}
-		if len(exception.Allow) == 0 {
-			r.fault(at.key("allow"), "allows nothing", there)
-		}
-		for i, allowed := range exception.Allow {
-			if !slices.Contains(exceptionNames, allowed) {
-				r.fault(at.key("allow").index(i), "there is no exception "+show(allowed), there)
-			}
-		}
-		if strings.TrimSpace(exception.Why) == "" || !plainText(exception.Why) {
-			r.fault(at.key("why"), "has no reason", "write for the next reader and the auditor")
-		}
-		r.until(at.key("until"), exception.Until)
-	}
-}
-
-func (r *reading) until(at path, text string) {
-	last, err := time.Parse(time.DateOnly, text)
-	switch {
-	case err != nil:
-		r.fault(at, show(text)+" is not a day", "write YYYY-MM-DD")
-	case !r.now.IsZero() && !r.now.Before(last.Add(day)):
-		r.fault(at, "the day has passed", "take the exception out, or renew it with a new reason")
 	}
 }

@@ -208,7 +208,11 @@ func (c *comparison) order() {
 func named(leaves map[path]leaf, files map[string][]byte) {
 	for at, l := range leaves {
 		if slices.Contains(filePatterns, l.pattern) {
-			l.value = stamped(l.value, files[l.value])
+			name := l.value
+			if l.pattern == statementPattern {
+				_, name = statement(name)
+			}
+			l.value = stamped(l.value, files[name])
 			leaves[at] = l
 		}
 	}
@@ -243,6 +247,13 @@ func (c *comparison) follow(old Recipe) Recipe {
 		exception.Client = c.nowNamed(exception.Client)
 		old.Exceptions[name] = exception
 	}
+	for name, issuer := range old.Issuers {
+		issuer.Clients = slices.Clone(issuer.Clients)
+		for i, client := range issuer.Clients {
+			issuer.Clients[i] = c.nowNamed(client)
+		}
+		old.Issuers[name] = issuer
+	}
 	return old
 }
 
@@ -257,17 +268,28 @@ func (c *comparison) nowNamed(name string) string {
 func effective(recipe *Recipe) Recipe {
 	full := *recipe
 	full.APIs, full.Clients, full.Exceptions = maps.Clone(recipe.APIs), map[string]Client{}, maps.Clone(recipe.Exceptions)
+	full.Issuers, full.Registration = maps.Clone(recipe.Issuers), maps.Clone(recipe.Registration)
 	for name, api := range full.APIs {
 		api.Token = cmp.Or(api.Token, TokenJWT)
 		api.Timeout = cmp.Or(api.Timeout, DefaultTimeout)
 		api.Body = cmp.Or(api.Body, DefaultBody)
+		api.Bound = api.Binding()
 		full.APIs[name] = api
+	}
+	for name, policy := range full.Registration {
+		policy.Types, policy.Grants = policy.ClientTypes(), policy.GrantTypes()
+		policy.Most, policy.Unused = policy.Limit(), Duration(policy.Idle())
+		full.Registration[name] = policy
 	}
 	for name, client := range recipe.Clients {
 		client.Grants, client.Auth = client.GrantTypes(), client.AuthMethod()
 		if slices.Contains(client.Grants, "authorization_code") {
 			client.Consent = cmp.Or(client.Consent, ConsentAsk)
 			client.IDTokenAlg = cmp.Or(client.IDTokenAlg, "ES256")
+			client.SubjectType = cmp.Or(client.SubjectType, "public")
+			if len(client.ResponseTypes) == 0 {
+				client.ResponseTypes = []string{"code"}
+			}
 		}
 		full.Clients[name] = client
 	}

@@ -28,6 +28,7 @@ var (
 	useKeys      = use{"key set", 64 << 10, checkKeySet}
 	useLogo      = use{"logo", 64 << 10, checkLogo}
 	usePasswords = use{"password list", 8 << 20, checkPasswordList}
+	useSchema    = use{"JSON Schema", 64 << 10, checkSchema}
 )
 
 func (u use) check(content []byte) error {
@@ -56,6 +57,22 @@ func (recipe *Recipe) files() []namedFile {
 	add(recipe.SignIn.PasswordList, path("signin").key("password_list"), usePasswords)
 	for _, name := range slices.Sorted(maps.Keys(recipe.Clients)) {
 		add(recipe.Clients[name].JWKS, path("clients").key(name).key("jwks"), useKeys)
+	}
+	for _, name := range slices.Sorted(maps.Keys(recipe.APIs)) {
+		api, at := recipe.APIs[name], path("apis").key(name)
+		add(api.JWKS, at.key("jwks"), useKeys)
+		for _, kind := range slices.Sorted(maps.Keys(api.Details)) {
+			add(api.Details[kind].Schema, at.key("authorization_details").key(kind).key("schema"), useSchema)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(recipe.Issuers)) {
+		add(recipe.Issuers[name].JWKS, path("issuers").key(name).key("jwks"), useKeys)
+	}
+	for _, name := range slices.Sorted(maps.Keys(recipe.Registration)) {
+		for i, entry := range recipe.Registration[name].Statements {
+			_, file := statement(entry)
+			add(file, path("registration").key(name).key("software_statements").index(i), useKeys)
+		}
 	}
 	return all
 }
@@ -154,6 +171,41 @@ func checkKeySet(content []byte) error {
 		}
 	}
 	return nil
+}
+
+// checkSchema sees that the file is one JSON object that takes nothing from elsewhere. What it means is judged where
+// details are.
+func checkSchema(content []byte) error {
+	if err := strictJSON(content); err != nil {
+		return err
+	}
+	var schema map[string]any
+	if json.Unmarshal(content, &schema) != nil || len(schema) == 0 {
+		return refuse("write one object, as {type: object, properties: ...} in JSON", "the file is no JSON Schema")
+	}
+	if dialect, named := schema["$schema"]; named && dialect != schemaDialect {
+		return refuse("write "+schemaDialect+", or leave $schema out", "the schema is of another dialect")
+	}
+	if foreignReference(schema) {
+		return refuse("write what it refers to under $defs", "the schema refers to something outside itself")
+	}
+	return nil
+}
+
+// foreignReference looks for a $ref that leaves the document: nothing is fetched to judge a request.
+func foreignReference(value any) bool {
+	switch v := value.(type) {
+	case map[string]any:
+		for name, member := range v {
+			text, isText := member.(string)
+			if (name == "$ref" || name == "$dynamicRef") && isText && !strings.HasPrefix(text, "#") || foreignReference(member) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, foreignReference)
+	}
+	return false
 }
 
 // strictJSON refuses what two readers may read in two ways: doubled members, invalid UTF-8, anything behind the value,

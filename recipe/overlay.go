@@ -14,11 +14,14 @@ var overlayMay = []string{
 	"company.name", "company.logo", "company.accent", "company.help",
 	"apis.*.at", "apis.*.upstream",
 	"clients.*.redirect_uris", "clients.*.post_logout_redirect_uris", "clients.*.origins",
-	"clients.*.jwks", "clients.*.jwks_uri", "clients.*.secrets",
+	"clients.*.client_uri", "clients.*.logo_uri", "clients.*.policy_uri", "clients.*.tos_uri", "clients.*.initiate_login_uri",
+	"clients.*.sector_identifier_uri", "clients.*.request_uris", "clients.*.backchannel_logout_uri", "clients.*.frontchannel_logout_uri",
+	"clients.*.backchannel_client_notification_endpoint",
+	"clients.*.jwks", "clients.*.jwks_uri", "clients.*.secrets", "apis.*.jwks", "issuers.*.jwks", "issuers.*.jwks_uri",
 	"lifetimes.journal",
 }
 
-const overlayHint = "an overlay holds URLs (at, upstream, redirect_uris, post_logout_redirect_uris, origins), " +
+const overlayHint = "an overlay holds URLs (at, upstream, redirect_uris and the other addresses of clients), " +
 	"keys (jwks, jwks_uri, secrets), company and lifetimes.journal; write the rest in the recipe"
 
 // lay puts the overlay's values into the tree of the recipe. A list replaces the list.

@@ -23,6 +23,7 @@ type reading struct {
 	recipe  Recipe
 	now     time.Time // zero: dates are not compared with today
 	factors []string  // the factors that exist
+	policy  string    // registration policy of the only client; "": clients are declared
 
 	faults   Faults
 	findings Faults

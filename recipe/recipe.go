@@ -78,7 +78,7 @@ type API struct {
 	Token      TokenKind            `yaml:"token,omitempty" json:"token,omitempty" doc:"jwt (default) or opaque"`
 	Timeout    Duration             `yaml:"timeout,omitempty" json:"timeout,omitzero" doc:"how long the upstream may take to begin its answer (default 30s)"`
 	Body       int64                `yaml:"body,omitempty" json:"body,omitempty" doc:"largest request body in bytes (default 10485760)"`
-	Profile    Profile              `yaml:"profile,omitempty" json:"profile,omitempty" doc:"oauth21 (default), fapi2-security, fapi2-message-signing or ipsie-sl1: rules for all who call"`
+	Profile    Profile              `yaml:"profile,omitempty" json:"profile,omitempty" doc:"oauth21, fapi2-security or fapi2-message-signing: rules for all who may get its tokens"`
 	Bound      Bound                `yaml:"bound,omitempty" json:"bound,omitempty" doc:"tokens are bound to a key of the client: off, offered (default) or required"`
 	Details    map[string]Detail    `yaml:"authorization_details,omitempty" json:"authorization_details,omitempty" doc:"types of rich authorization requests (RFC 9396)"`
 	JWKS       string               `yaml:"jwks,omitempty" json:"jwks,omitempty" doc:"file with the API's public keys, for encrypted access tokens"`
@@ -134,7 +134,8 @@ type Registration struct {
 	Types      []ClientType `yaml:"types,omitempty" json:"types,omitempty" doc:"kinds of application (default web and native)"`
 	Scopes     []string     `yaml:"scopes" json:"scopes" doc:"what its clients may ask for"`
 	Grants     []string     `yaml:"grants,omitempty" json:"grants,omitempty" doc:"grants its clients may have (default authorization_code, refresh_token)"`
-	Profile    Profile      `yaml:"profile,omitempty" json:"profile,omitempty" doc:"rules that all its clients meet"`
+	Details    []string     `yaml:"authorization_details_types,omitempty" json:"authorization_details_types,omitempty" doc:"rich authorization requests its clients may make (RFC 9396)"`
+	Profile    Profile      `yaml:"profile,omitempty" json:"profile,omitempty" doc:"rules that all its clients meet: oauth21, fapi2-security, fapi2-message-signing or ipsie-sl1"`
 	Most       int          `yaml:"most,omitempty" json:"most,omitempty" doc:"how many clients may stand under it (default 1000)"`
 	Unused     Duration     `yaml:"unused,omitempty" json:"unused,omitzero" doc:"a client that nobody used for so long is removed (default 90d)"`
 	Trusted    bool         `yaml:"trusted,omitempty" json:"trusted,omitempty" doc:"its clients are not shown as unverified"`
@@ -174,7 +175,7 @@ type Client struct {
 	Type         ClientType `yaml:"type" json:"type" doc:"web, native, browser or service"`
 	Name         Text       `yaml:"name,omitempty" json:"name,omitempty" doc:"what people read; default is the key"`
 	Was          string     `yaml:"was,omitempty" json:"was,omitempty" doc:"former key, when renamed"`
-	Auth         string     `yaml:"auth,omitempty" json:"auth,omitempty" doc:"none, client_secret_basic, client_secret_post or private_key_jwt"`
+	Auth         string     `yaml:"auth,omitempty" json:"auth,omitempty" doc:"none, client_secret_basic, private_key_jwt, tls_client_auth or self_signed_tls_client_auth; by exception client_secret_post or client_secret_jwt"`
 	Secrets      []string   `yaml:"secrets,omitempty" json:"secrets,omitempty" doc:"references (env:NAME, file:PATH) to at most two live secrets; without them, garde client secret makes one"`
 	JWKS         string     `yaml:"jwks,omitempty" json:"jwks,omitempty" doc:"file with the client's public keys"`
 	JWKSURI      string     `yaml:"jwks_uri,omitempty" json:"jwks_uri,omitempty" doc:"address of the client's public keys"`
@@ -186,7 +187,7 @@ type Client struct {
 	Consent      Consent    `yaml:"consent,omitempty" json:"consent,omitempty" doc:"ask (default), or implied for the company's own applications"`
 	Rotate       bool       `yaml:"rotate,omitempty" json:"rotate,omitempty" doc:"rotate refresh tokens although the client is confidential"`
 	IDTokenAlg   string     `yaml:"id_token_signed_response_alg,omitempty" json:"id_token_signed_response_alg,omitempty" doc:"ES256 by default"`
-	Profile      Profile    `yaml:"profile,omitempty" json:"profile,omitempty" doc:"oauth21 (default), fapi2-security, fapi2-message-signing or ipsie-sl1"`
+	Profile      Profile    `yaml:"profile,omitempty" json:"profile,omitempty" doc:"oauth21, fapi2-security, fapi2-message-signing or ipsie-sl1: a set of rules to meet as a whole"`
 	Metadata     `yaml:",inline"`
 }
 

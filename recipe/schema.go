@@ -31,7 +31,7 @@ type schema struct {
 // less than Read: what needs more than one place to judge is not in it.
 func Schema() []byte {
 	root := schemaOf(reflect.TypeFor[Recipe](), "")
-	root.Dialect = "https://json-schema.org/draft/2020-12/schema"
+	root.Dialect = schemaDialect
 	root.Title = "Garde recipe"
 	text, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {
@@ -41,6 +41,7 @@ func Schema() []byte {
 }
 
 const (
+	schemaDialect    = "https://json-schema.org/draft/2020-12/schema"
 	namePattern      = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
 	operationKey     = "^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /[^ ?#%;*]*$"
 	durationPattern  = "^[1-9][0-9]*[smhd]$"
@@ -80,6 +81,15 @@ func schemaOf(t reflect.Type, pattern string) *schema {
 		s.Type = "integer"
 	}
 	narrow(s, pattern)
+	switch last := pattern[strings.LastIndexByte(pattern, '.')+1:]; {
+	case s.Enum != nil:
+	case strings.HasSuffix(last, "_signed_response_alg"), strings.HasSuffix(last, "_signing_alg"):
+		s.Enum = values(signatureAlgs)
+	case strings.Contains(last, "encrypt") && strings.HasSuffix(last, "_alg"):
+		s.Enum = values(wrapAlgs)
+	case strings.Contains(last, "encrypt") && strings.HasSuffix(last, "_enc"):
+		s.Enum = values(contentAlgs)
+	}
 	return s
 }
 
@@ -91,13 +101,13 @@ func narrow(s *schema, pattern string) {
 		s.Enum = []any{Format}
 	case "levels":
 		s.MinItems = 1
-	case "levels[].name", "exceptions.*.client", "apis.*.client", "clients.*.was":
+	case "levels[].name", "exceptions.*.client", "exceptions.*.registration", "apis.*.client", "clients.*.was", "issuers.*.clients[]":
 		s.Pattern = namePattern
 	case "levels[].any":
 		s.MinItems = 1
-	case "clients", "apis", "exceptions":
+	case "clients", "apis", "exceptions", "issuers", "registration":
 		s.PropertyNames = &schema{Pattern: namePattern}
-	case "scopes":
+	case "scopes", "apis.*.authorization_details":
 		s.PropertyNames = &schema{Pattern: scopeNamePattern}
 	case "apis.*.operations":
 		s.PropertyNames = &schema{Pattern: operationKey}
@@ -107,16 +117,36 @@ func narrow(s *schema, pattern string) {
 		s.Minimum = &zero
 	case operationPattern + ".for[]":
 		s.Enum = values([]string{string(ForUser), string(ForClient)})
-	case "clients.*.type":
+	case "clients.*.type", "registration.*.types[]":
 		s.Enum = values([]string{string(Web), string(Native), string(Browser), string(Service)})
 	case "clients.*.auth":
 		s.Enum = values(authMethods)
 	case "clients.*.consent":
 		s.Enum = values([]string{string(ConsentAsk), string(ConsentImplied)})
-	case "clients.*.grants[]":
+	case "clients.*.grants[]", "registration.*.grants[]":
 		s.Enum = values(grantsOf[Web])
-	case "clients.*.id_token_signed_response_alg":
-		s.Enum = values(idTokenAlgs)
+	case "registration.*.software_statements[]":
+		s.Pattern = "^.+=.+$"
+	case "clients.*.profile", "registration.*.profile":
+		s.Enum = values(profileNames)
+	case "apis.*.profile":
+		s.Enum = values(apiProfiles)
+	case "apis.*.bound":
+		s.Enum = values([]string{string(BoundOff), string(BoundOffered), string(BoundRequired)})
+	case "issuers.*.subjects":
+		s.Enum = values([]string{"user", "username", "client"})
+	case "clients.*.response_types[]":
+		s.Enum = values(append([]string{"code"}, frontTypes...))
+	case "clients.*.subject_type":
+		s.Enum = values([]string{"public", "pairwise"})
+	case "clients.*.backchannel_token_delivery_mode":
+		s.Enum = values([]string{"poll", "ping", "push"})
+	case "clients.*.token_endpoint_auth_signing_alg":
+		s.Enum = values(append(IDTokenAlgs(), secretAlgs...))
+	case "clients.*.default_max_age":
+		s.Minimum = &zero
+	case "exceptions.*.allow[]":
+		s.Enum = values(Exceptions())
 	case "clients.*.secrets":
 		s.MaxItems = 2
 	case "clients.*.secrets[]":
@@ -125,7 +155,7 @@ func narrow(s *schema, pattern string) {
 		s.Pattern = colourPattern
 	case "exceptions.*.until":
 		s.Format = "date"
-	case "scopes.*.say":
+	case "scopes.*.say", "apis.*.authorization_details.*.say":
 		s.Required = []string{"en"}
 	}
 }

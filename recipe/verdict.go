@@ -12,12 +12,14 @@ import (
 // judge says what one change does. Old or New is "" when the value was not there or is gone.
 type judge func(*comparison, Change) (Verdict, string)
 
-// verdicts has a judge for every value that a recipe can hold, by path: * is a name, [] a member of a set. A test holds
-// the table complete.
-var verdicts = []struct {
+// rule has a judge for a value that a recipe can hold, by path: * is a name, [] a member of a set. A test holds the tables
+// complete.
+type rule struct {
 	pattern string
 	judge   judge
-}{
+}
+
+var baseVerdicts = []rule{
 	{"garde", always(Neutral, "another format says the same")},
 	{"company.name", text}, {"company.logo", text}, {"company.accent", text}, {"company.help", text},
 
@@ -48,7 +50,7 @@ var verdicts = []struct {
 	{"clients.*.type", always(Weaker, "another kind of application takes over the name")},
 	{"clients.*.name.*", text},
 	{"clients.*.was", always(Neutral, "the application is the same under another name")},
-	{"clients.*.auth", ladder([]string{"none", "client_secret_post", "client_secret_basic", "private_key_jwt"}, "the proof is easier to steal", "the proof is harder to steal")},
+	{"clients.*.auth", ladder(authLadder, "the proof is easier to steal", "the proof is harder to steal")},
 	{"clients.*.secrets[]", admits("another secret opens the client", "fewer secrets open the client")},
 	{"clients.*.jwks", admits("other keys open the client", "these keys open the client no more")},
 	{"clients.*.jwks_uri", admits("keys from another address open the client", "keys from this address open the client no more")},
@@ -77,8 +79,15 @@ var verdicts = []struct {
 	{"exceptions.*.until", until},
 }
 
+// authLadder: what is sent is easier to steal than what signs, and a key that one side alone holds is hardest.
+var authLadder = []string{"none", "client_secret_post", "client_secret_basic", "client_secret_jwt",
+	"self_signed_tls_client_auth", "tls_client_auth", "private_key_jwt"}
+
+const statementPattern = "registration.*.software_statements[]" // ISSUER=FILE
+
 // filePatterns are the values that name files.
-var filePatterns = []string{"company.logo", "signin.password_list", "clients.*.jwks"}
+var filePatterns = []string{"company.logo", "signin.password_list", "clients.*.jwks", "apis.*.jwks", "issuers.*.jwks",
+	"apis.*.authorization_details.*.schema", statementPattern}
 
 func ruleOf(pattern string) (judge, bool) {
 	for _, rule := range verdicts {

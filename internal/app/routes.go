@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/issue"
 	"github.com/gardeauth/garde/internal/page"
 	"github.com/gardeauth/garde/internal/server/clientauth"
@@ -24,25 +25,60 @@ import (
 
 // routes hangs every door into its frame.
 func (s *Server) routes() (http.Handler, error) {
-	doors := http.NewServeMux()
-	s.protocol(doors)
-	s.people(doors)
-	doors.Handle("/", s.pageFace().Handle(func(http.ResponseWriter, *http.Request) error { return web.NotFound() }))
-
+	programs, people := http.NewServeMux(), http.NewServeMux()
+	s.protocol(programs)
+	s.people(people)
+	people.Handle("/", s.pageFace().Handle(func(http.ResponseWriter, *http.Request) error { return web.NotFound() }))
+	frame := http.NewServeMux()
+	frame.Handle("/", s.limited(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, door := programs.Handler(r); door != "" {
+			programs.ServeHTTP(w, r)
+			return
+		}
+		people.ServeHTTP(w, r)
+	})))
+	s.gates(frame) // a Gate listens for long: it must not take a caller's place
 	issuer, err := url.Parse(s.Node.Issuer)
 	if err != nil {
 		return nil, err
 	}
-	hosts, err := web.NewHosts(web.Face{As: web.Problem{}, Log: s.Log}, issuer.Host)
+	main, err := web.NewHosts(web.Face{As: web.Problem{}, Log: s.Log}, issuer.Host)
+	if err != nil || s.Node.MTLS.URL == "" {
+		return s.framed(main, frame), err
+	}
+	return s.withCertificates(s.framed(main, frame), s.limited(programs))
+}
+
+// withCertificates opens the doors for programs, and no page, at the address for clients with certificates too: on a
+// listener of its own, or, where a proxy asks for the certificates, on that of the Server.
+func (s *Server) withCertificates(main, programs http.Handler) (http.Handler, error) {
+	at, err := url.Parse(s.Node.MTLS.URL)
 	if err != nil {
 		return nil, err
 	}
-	overload := web.Overload{Face: web.Face{As: web.OAuth{}, Log: s.Log}}
-	limited := overload.Wrap(doors)
-	frame := http.NewServeMux()
-	frame.Handle("/", limited)
-	s.gates(frame) // a Gate listens for long: it must not take a caller's place
-	return web.Secured(s.secure(), web.Traced(hosts.Guard(s.metrics.watch(frame)))), nil
+	hosts, err := web.NewHosts(web.Face{As: web.Problem{}, Log: s.Log}, at.Host)
+	if err != nil {
+		return nil, err
+	}
+	s.certified = s.framed(hosts, programs)
+	if s.Node.MTLS.Listen != "" {
+		return main, nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if hosts.Has(r.Host) {
+			s.certified.ServeHTTP(w, r)
+			return
+		}
+		main.ServeHTTP(w, r)
+	}), nil
+}
+
+func (s *Server) limited(doors http.Handler) http.Handler {
+	return web.Overload{Face: web.Face{As: web.OAuth{}, Log: s.Log}}.Wrap(doors)
+}
+
+func (s *Server) framed(hosts web.Hosts, doors http.Handler) http.Handler {
+	return web.Secured(s.secure(), web.Traced(hosts.Guard(s.metrics.watch(doors))))
 }
 
 const feedPath = "/signals/revocations"
@@ -50,7 +86,7 @@ const feedPath = "/signals/revocations"
 // protocol are the doors that programs use.
 func (s *Server) protocol(doors *http.ServeMux) {
 	plain := web.Face{As: web.OAuth{}, Log: s.Log}
-	bearer := web.Face{As: web.Bearer{}, Log: s.Log}
+	bearer := web.Face{As: web.Bearer{DPoP: binding.Challenge()}, Log: s.Log}
 	scripts := web.CORS{Allowed: s.allowedOrigin}
 	everyone := web.CORS{Public: true}
 
@@ -59,7 +95,7 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	if steps == nil {
 		steps = issue.Standard
 	}
-	token := &grant.Endpoint{Clients: s.prover, Grants: grants, Issuer: &issue.Desk{
+	token := &grant.Endpoint{Clients: s.prover, Grants: grants, Proofs: s.proofs, Issuer: &issue.Desk{
 		Issuer: s.Node.Issuer, Deeds: s.recalled, Users: s.users, Consents: s.recalled, Recalled: s.recalled,
 		Keys: onDemand{s.Keys, &singleflight.Group{}}, Policy: s.Policy,
 		Confined: s.confined.Load, Steps: steps, Now: s.Lab.Now,
@@ -75,7 +111,7 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	}
 	at := discovery.Standard
 	doors.Handle(at.Token, scripts.Wrap(plain.Handle(token.Token)))
-	doors.Handle(at.UserInfo, scripts.Wrap(bearer.Handle(info.UserInfo)))
+	doors.Handle(at.UserInfo, scripts.Wrap(s.proofs.Fresh(bearer.Handle(info.UserInfo))))
 	doors.Handle(at.Introspect, plain.Handle(introspection.Introspect))
 	doors.Handle(at.Revoke, scripts.Wrap(plain.Handle(revocation.Revoke)))
 	doors.Handle(at.JWKS, everyone.Wrap(plain.Handle(about.JWKS)))

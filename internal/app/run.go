@@ -27,6 +27,10 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	certified, err := s.forCertified()
+	if err != nil {
+		return err
+	}
 	if err := s.serveAdmin(ctx, group); err != nil {
 		return err
 	}
@@ -34,6 +38,9 @@ func (s *Server) Run(ctx context.Context) error {
 	public.Handler = s.Handler
 	context.AfterFunc(ctx, func() { close(s.leaving) })
 	group.Go(func() error { return public.Run(ctx) })
+	if certified != nil {
+		group.Go(func() error { return certified.Run(ctx) })
+	}
 	if private != nil {
 		private.Handler = s.metrics.health(s.problem)
 		group.Go(func() error { return private.Run(ctx) })

@@ -34,6 +34,7 @@ import (
 	"github.com/gardeauth/garde/internal/server/clientauth"
 	"github.com/gardeauth/garde/internal/server/inspect"
 	"github.com/gardeauth/garde/internal/server/login"
+	"github.com/gardeauth/garde/internal/server/proof"
 	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/store"
@@ -69,26 +70,28 @@ type Server struct {
 	Refusals *Refusals // what was refused lately, for garde explain
 	Handler  http.Handler
 
-	clients  *follow.Clients
-	users    *follow.Users
-	recalled *recall.House
-	revoked  *verify.Revocations
-	fetcher  *fetch.Fetcher
-	tokens   *inspect.Inspector
-	prover   *clientauth.Prover
-	sessions *session.Keeper
-	proxies  web.Proxies
-	metrics  *metrics
-	pages    swapped[page.Pages]
-	origins  swapped[map[string]bool]
-	offers   swapped[login.Offers]
-	secrets  secrets
-	hasher   *password.Hasher
-	failures *login.Failures
-	post     *deliver.Queue
-	notary   *notary.Notary
-	confined atomic.Bool   // after a restore: only administrators
-	leaving  chan struct{} // closed when Run ends, before the requests under way
+	clients   *follow.Clients
+	users     *follow.Users
+	recalled  *recall.House
+	revoked   *verify.Revocations
+	fetcher   *fetch.Fetcher
+	tokens    *inspect.Inspector
+	proofs    *proof.Desk
+	prover    *clientauth.Prover
+	sessions  *session.Keeper
+	proxies   web.Proxies
+	metrics   *metrics
+	pages     swapped[page.Pages]
+	origins   swapped[map[string]bool]
+	offers    swapped[login.Offers]
+	secrets   secrets
+	hasher    *password.Hasher
+	failures  *login.Failures
+	post      *deliver.Queue
+	notary    *notary.Notary
+	certified http.Handler  // the doors for clients with certificates; nil: they have no address of their own
+	confined  atomic.Bool   // after a restore: only administrators
+	leaving   chan struct{} // closed when Run ends, before the requests under way
 }
 
 // NewServer opens the storage and puts the server together. Nothing runs and nothing listens yet.
@@ -222,9 +225,12 @@ func (s *Server) openDoors(context.Context) error {
 	s.revoked = &verify.Revocations{Now: s.Lab.Now}
 	s.Follower = &follow.Follower{Changes: s.House, Log: s.Log, Now: s.Lab.Now}
 	s.Follower.Listeners = []func(context.Context, iam.Change){s.clients.Hear, s.users.Hear, s.hearRevocation, s.hearRecipe, s.hearKeys}
+	if err := s.openProofs(); err != nil {
+		return err
+	}
 	if s.tokens, err = inspect.New(inspect.Config{
 		Issuer: s.Node.Issuer, Keys: ownKeys{s.Keys}, Audience: s.audience, Opaque: s.House, Revocations: s.revoked,
-		Fresh: s.Follower.Fresh, Remember: 50_000, Now: s.Lab.Now,
+		Fresh: s.Follower.Fresh, Remember: 50_000, Proofs: s.proofs, Now: s.Lab.Now,
 	}); err != nil {
 		return err
 	}

@@ -122,6 +122,12 @@ func NewHosts(face Face, names ...string) (Hosts, error) {
 	return hosts, nil
 }
 
+// Has tells whether host, as a request names it, is one of them.
+func (h Hosts) Has(host string) bool {
+	name, ok := canonicalHost(host)
+	return ok && h.names[name]
+}
+
 // Guard lets only requests to our own names through.
 func (h Hosts) Guard(next http.Handler) http.Handler {
 	return h.face.Handle(func(w http.ResponseWriter, r *http.Request) error {

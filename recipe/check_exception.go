@@ -13,7 +13,7 @@ const (
 	AllowNoPKCE            = "no_pkce"            // a confidential client sends a nonce in place of a code challenge
 	AllowRequestURI        = "request_uri"        // request objects are fetched from registered addresses
 	AllowSecretPost        = "client_secret_post" // a secret in the body, where logs and proxies may keep it
-	AllowSecretJWT         = "client_secret_jwt"  //nolint:gosec // a name: an assertion under a secret that both sides hold
+	AllowSecretJWT         = "client_secret_jwt"  // an assertion under a secret that both sides hold
 	AllowAssertionAudience = "assertion_audience" // an assertion may name an endpoint as its audience
 	AllowErrorRedirect     = "error_redirect"     // errors go back to clients that registered themselves
 )

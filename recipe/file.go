@@ -46,30 +46,30 @@ type namedFile struct {
 }
 
 // files lists what the recipe names, in the order of the names of clients.
-func (recipe *Recipe) files() []namedFile {
+func (r *Recipe) files() []namedFile {
 	var all []namedFile
 	add := func(name string, at path, use use) {
 		if name != "" {
 			all = append(all, namedFile{name, at, use})
 		}
 	}
-	add(recipe.Company.Logo, path("company").key("logo"), useLogo)
-	add(recipe.SignIn.PasswordList, path("signin").key("password_list"), usePasswords)
-	for _, name := range slices.Sorted(maps.Keys(recipe.Clients)) {
-		add(recipe.Clients[name].JWKS, path("clients").key(name).key("jwks"), useKeys)
+	add(r.Company.Logo, path("company").key("logo"), useLogo)
+	add(r.SignIn.PasswordList, path("signin").key("password_list"), usePasswords)
+	for _, name := range slices.Sorted(maps.Keys(r.Clients)) {
+		add(r.Clients[name].JWKS, path("clients").key(name).key("jwks"), useKeys)
 	}
-	for _, name := range slices.Sorted(maps.Keys(recipe.APIs)) {
-		api, at := recipe.APIs[name], path("apis").key(name)
+	for _, name := range slices.Sorted(maps.Keys(r.APIs)) {
+		api, at := r.APIs[name], path("apis").key(name)
 		add(api.JWKS, at.key("jwks"), useKeys)
 		for _, kind := range slices.Sorted(maps.Keys(api.Details)) {
 			add(api.Details[kind].Schema, at.key("authorization_details").key(kind).key("schema"), useSchema)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(recipe.Issuers)) {
-		add(recipe.Issuers[name].JWKS, path("issuers").key(name).key("jwks"), useKeys)
+	for _, name := range slices.Sorted(maps.Keys(r.Issuers)) {
+		add(r.Issuers[name].JWKS, path("issuers").key(name).key("jwks"), useKeys)
 	}
-	for _, name := range slices.Sorted(maps.Keys(recipe.Registration)) {
-		for i, entry := range recipe.Registration[name].Statements {
+	for _, name := range slices.Sorted(maps.Keys(r.Registration)) {
+		for i, entry := range r.Registration[name].Statements {
 			_, file := statement(entry)
 			add(file, path("registration").key(name).key("software_statements").index(i), useKeys)
 		}

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
-	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/recipe"
 )
 
@@ -87,29 +85,4 @@ func (e *Enactor) Apply(ctx context.Context, proposal Proposal, now time.Time) (
 	event.Actor = proposal.By
 	revision.Number, err = e.Revisions.Apply(ctx, plan.Expect, revision, Declared(proposal.Bundle), event)
 	return revision, plan, err
-}
-
-// Declared gives the clients that a bundle declares, as storage keeps them, in the order of their ids.
-func Declared(bundle *recipe.Bundle) []iam.Client {
-	var clients []iam.Client
-	for _, id := range slices.Sorted(maps.Keys(bundle.Recipe.Clients)) {
-		said := bundle.Recipe.Clients[id]
-		client := iam.Client{
-			ID: id, Was: said.Was, Source: iam.FromRecipe, Kind: said.Type, Name: said.Name, Auth: oauth.AuthMethod(said.AuthMethod()),
-			SecretRefs: said.Secrets, JWKSURI: said.JWKSURI, Scope: said.Scopes, RedirectURIs: said.RedirectURIs,
-			LogoutURIs: said.LogoutURIs, Origins: said.Origins, Consent: said.Consent, Rotate: said.Rotate,
-			IDTokenAlg: said.IDTokenAlg,
-		}
-		if said.JWKS != "" {
-			client.JWKS = string(bundle.Files[said.JWKS])
-		}
-		if client.Consent == "" {
-			client.Consent = recipe.ConsentAsk
-		}
-		for _, grant := range said.GrantTypes() {
-			client.Grants = append(client.Grants, oauth.GrantType(grant))
-		}
-		clients = append(clients, client)
-	}
-	return clients
 }

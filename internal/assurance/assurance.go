@@ -5,10 +5,12 @@ package assurance
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/level"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/recipe"
@@ -32,26 +34,46 @@ type Policy struct {
 	issuer  string
 	targets map[string]target   // by audience
 	homes   map[string][]string // scope to the audiences that know it
+	types   map[string][]string // type of rich authorization request to the audiences that know it
 }
 
 type target struct {
 	name  string
 	kind  recipe.TokenKind
 	scope oauth.Scope
+	rules Rules
+}
+
+// Rules are what an API asks of its access tokens, whatever their scope. The zero value are those of this server's own.
+type Rules struct {
+	Bound      recipe.Bound             // "" is offered
+	Details    map[string]recipe.Detail // types of authorization_details that its tokens may carry (RFC 9396)
+	Demands    recipe.Demands           // of its profile
+	Encryption *Encryption              // nil: not encrypted
+}
+
+// Encryption is how an API's access tokens are encrypted to it. Without a key none can be made.
+type Encryption struct {
+	Alg     jose.KeyAlg
+	Content jose.ContentAlg
+	Key     jose.EncryptionKey
 }
 
 // Compile makes the policy of a checked recipe for the server at issuer.
 func Compile(r *recipe.Recipe, revision int64, issuer string) *Policy {
 	policy := &Policy{
 		Revision: revision, Recipe: r, Lives: r.Lifetimes.Lives(), issuer: issuer,
-		targets: make(map[string]target, len(r.APIs)), homes: map[string][]string{},
+		targets: make(map[string]target, len(r.APIs)), homes: map[string][]string{}, types: map[string][]string{},
 	}
 	for _, rung := range r.Levels {
 		policy.Ladder = append(policy.Ladder, level.Level{Name: rung.Name, ACR: rung.ACR})
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.APIs)) {
 		api := r.APIs[name]
-		goal := target{name: name, kind: cmp.Or(api.Token, recipe.TokenJWT)}
+		goal := target{name: name, kind: cmp.Or(api.Token, recipe.TokenJWT), rules: rulesOf(api)}
+		for _, kind := range slices.Sorted(maps.Keys(api.Details)) {
+			policy.types[kind] = append(policy.types[kind], api.At)
+		}
 		for _, path := range slices.Sorted(maps.Keys(api.Operations)) {
 			if scope := api.Operations[path].Scope; scope != "" && !goal.scope.Has(scope) {
 				goal.scope = append(goal.scope, scope)
@@ -63,6 +85,55 @@ func Compile(r *recipe.Recipe, revision int64, issuer string) *Policy {
 	return policy
 }
 
+// Assemble is Compile for a whole bundle: it also reads the keys to which access tokens are encrypted.
+func Assemble(bundle *recipe.Bundle, revision int64, issuer string) (*Policy, error) {
+	policy := Compile(bundle.Recipe, revision, issuer)
+	for at, goal := range policy.targets {
+		lock := goal.rules.Encryption
+		if lock == nil {
+			continue
+		}
+		set, err := jose.ParseEncryptionSet(bundle.Files[bundle.Recipe.APIs[goal.name].JWKS])
+		if err != nil {
+			return nil, fmt.Errorf("the keys of the API %s: %w", goal.name, err)
+		}
+		key, fits := set.For(lock.Alg)
+		if !fits {
+			return nil, fmt.Errorf("the API %s has no key for %s", goal.name, lock.Alg)
+		}
+		goal.rules.Encryption = &Encryption{Alg: lock.Alg, Content: lock.Content, Key: key}
+		policy.targets[at] = goal
+	}
+	return policy, nil
+}
+
+func rulesOf(api recipe.API) Rules {
+	rules := Rules{Bound: api.Bound, Details: api.Details, Demands: api.Profile.Demands()}
+	if api.Encryption != "" {
+		rules.Encryption = &Encryption{
+			Alg: jose.KeyAlg(api.Encryption), Content: cmp.Or(jose.ContentAlg(api.Content), jose.A256GCM),
+		}
+	}
+	return rules
+}
+
+// Rules gives what an audience asks of its tokens. What is no API of the recipe asks for nothing.
+func (p *Policy) Rules(audience string) Rules {
+	if p == nil {
+		return Rules{}
+	}
+	return p.targets[audience].rules
+}
+
+// Detail gives a type of rich authorization request, and whether any API knows it.
+func (p *Policy) Detail(kind string) (recipe.Detail, bool) {
+	if p == nil || len(p.types[kind]) == 0 {
+		return recipe.Detail{}, false
+	}
+	detail, known := p.targets[p.types[kind][0]].rules.Details[kind]
+	return detail, known
+}
+
 // Target is whom an access token is for, what kind it is, and what it may say.
 type Target struct {
 	Audience string
@@ -71,47 +142,52 @@ type Target struct {
 }
 
 // Target chooses exactly one audience (RFC 8707, RFC 9068 section 3): the resource that was asked for, else the only API
-// that knows the asked scopes, else, for OpenID scopes alone, this server. Scopes of other APIs are left out when a
-// resource narrows the request. Errors are invalid_target and invalid_scope.
-func (p *Policy) Target(scope oauth.Scope, resources []string) (Target, error) {
+// that knows the asked scopes and types of authorization_details, else, for OpenID scopes alone, this server. Scopes of
+// other APIs are left out when a resource narrows the request. Errors are invalid_target and invalid_scope.
+func (p *Policy) Target(scope oauth.Scope, resources []string, types ...string) (Target, error) {
 	if p == nil || p.Recipe == nil {
 		return Target{}, oauth.Unavailable("no recipe is in force yet")
 	}
 	switch {
-	case len(scope) == 0: // else it would lie within any list
+	case len(scope) == 0 && len(types) == 0: // else it would lie within any list
 		return Target{}, oauth.InvalidScope("nothing was asked for")
 	case len(resources) > 1:
 		return Target{}, oauth.InvalidTarget("a token is for exactly one resource: ask for each by itself")
 	case len(resources) == 1:
-		return p.named(scope, resources[0])
+		return p.named(scope, resources[0], types)
 	}
 	var audiences []string
-	for _, name := range scope {
-		for _, home := range p.homes[name] {
-			if !slices.Contains(audiences, home) {
-				audiences = append(audiences, home)
+	gather := func(homes map[string][]string, names []string) {
+		for _, name := range names {
+			for _, home := range homes[name] {
+				if !slices.Contains(audiences, home) {
+					audiences = append(audiences, home)
+				}
 			}
 		}
 	}
+	gather(p.homes, scope)
+	gather(p.types, types)
 	switch len(audiences) {
 	case 0:
-		if !scope.Within(own) {
+		if !scope.Within(own) || len(scope) == 0 {
 			return Target{}, oauth.InvalidScope("no API knows these scopes")
 		}
 		return Target{Audience: p.issuer, Kind: recipe.TokenJWT, Scope: scope}, nil
 	case 1:
-		return p.named(scope, audiences[0])
+		return p.named(scope, audiences[0], types)
 	}
 	return Target{}, oauth.InvalidTarget("the scopes belong to several APIs: name one as resource")
 }
 
-func (p *Policy) named(scope oauth.Scope, audience string) (Target, error) {
+func (p *Policy) named(scope oauth.Scope, audience string, types []string) (Target, error) {
 	goal, ok := p.targets[audience]
 	if !ok {
 		return Target{}, oauth.InvalidTarget("no API has this address")
 	}
 	kept := scope.And(goal.scope.Or(identity))
-	if len(kept.And(goal.scope)) == 0 {
+	detailed := slices.ContainsFunc(types, func(kind string) bool { _, known := goal.rules.Details[kind]; return known })
+	if len(kept.And(goal.scope)) == 0 && !detailed {
 		return Target{}, oauth.InvalidScope("none of the scopes belongs to the resource")
 	}
 	return Target{Audience: audience, Kind: goal.kind, Scope: kept}, nil

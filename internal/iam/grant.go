@@ -167,6 +167,7 @@ type Issue struct {
 	Refresh *RefreshProof // uses a refresh token
 	Replace *Refresh      // with Refresh: the successor (rotation); nil: the same token lives on
 	Idle    time.Time     // with Refresh and without Replace: the token's new idle end
+	Binding Binding       // with Code or Asked: becomes the Binding of the grant, also of one that its front channel began
 
 	NewRefresh *Refresh // first refresh token of a grant
 	NewAccess  *Access  // opaque access token

@@ -13,27 +13,22 @@ import (
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/iam"
-	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/token"
 	"github.com/gardeauth/garde/internal/web"
-	"github.com/gardeauth/garde/recipe"
 )
 
-// Signers gives the key that signs now by an algorithm.
-type Signers interface {
-	Signer(alg jose.Alg) (*jose.Signer, error)
-}
-
-// Desk issues. All fields but Recalled, Confined and Now are required.
+// Desk issues. All fields but Recalled, Locks, Salt, Confined and Now are required.
 type Desk struct {
 	Issuer   string
 	Deeds    iam.Issuing
 	Users    iam.Users
 	Consents iam.Consents
 	Recalled iam.RecalledConsents // nil: nothing is remembered
-	Keys     Signers
+	Keys     token.Signers
+	Locks    token.Locks   // nil: nothing is encrypted to clients
+	Salt     func() []byte // of pairwise subjects; nil: there are none
 	Policy   func() *assurance.Policy
 	Confined func() bool      // after a restore: only administrators, and the Gates; nil: never
 	Steps    []Step           // Standard, but in a lab
@@ -44,26 +39,38 @@ type Desk struct {
 type deal struct {
 	token.Order
 	policy *assurance.Policy
+	rules  assurance.Rules // of the audience
 	user   iam.User
-	given  *iam.Consent // what the person allowed, as it was read; nil: nobody is asked
-	id     string       // jti of the access token
-	now    time.Time    // read before the first step: whatever is revoked later has a later cut-off than this token's iat
+	given  *iam.Consent  // what the person allowed, as it was read; nil: nobody is asked
+	bound  iam.Binding   // what the access token is bound to
+	detail token.Details // what the access token carries of authorization_details
+	id     string        // jti of the access token
+	now    time.Time     // read before the first step: whatever is revoked later has a later cut-off than this token's iat
+}
+
+// front tells whether the answer goes through the browser, where nobody can prove a key.
+func (work *deal) front() bool {
+	return work.Begins && (work.GrantType == oauth.Implicit || work.GrantType == oauth.AuthorizationCode)
+}
+
+func (d *Desk) now() time.Time {
+	if d.Now != nil {
+		return d.Now().UTC()
+	}
+	return time.Now().UTC()
 }
 
 // Issue fulfils an order. Its errors are *oauth.Error for what the client may know, iam.ErrRaced when what the order was
 // read from has changed and is to be read again, iam.ErrUnavailable, or faults of ours.
 func (d *Desk) Issue(ctx context.Context, order token.Order) (token.Answer, error) {
-	now := time.Now
-	if d.Now != nil {
-		now = d.Now
-	}
-	work := &deal{Order: order, policy: d.Policy(), id: uuid.NewString(), now: now().UTC()}
+	work := &deal{Order: order, policy: d.Policy(), id: uuid.NewString(), now: d.now()}
+	work.rules = work.policy.Rules(order.Audience)
 	for _, step := range d.Steps {
 		if err := step.Check(ctx, d, work); err != nil {
 			return token.Answer{}, err
 		}
 	}
-	answer, deed, err := d.make(work)
+	answer, deed, err := d.make(ctx, work)
 	if err != nil {
 		return token.Answer{}, err
 	}
@@ -74,79 +81,14 @@ func (d *Desk) Issue(ctx context.Context, order token.Order) (token.Answer, erro
 	return answer, nil
 }
 
-// make signs what the order asks for and writes down the deed that will make it true.
-func (d *Desk) make(work *deal) (token.Answer, iam.Issue, error) {
-	lives := work.policy.Lives
-	stamp := token.Stamp{Issuer: d.Issuer, ID: work.id, Now: work.now, Life: lives.Access}
-	deed := iam.Issue{
-		Now: work.now, Client: work.Client.ID, User: work.Subject, Session: work.Grant.Session, Allowed: work.given,
-		Code: work.Code, Refresh: work.Refresh,
-	}
-	answer := token.Answer{TokenType: "Bearer", ExpiresIn: int64(lives.Access / time.Second), Scope: work.Scope.String()}
-	if work.Kind == recipe.TokenOpaque {
-		answer.AccessToken = iam.NewSecret(iam.PrefixAccess)
-		row := token.OpaqueOf(work.Order, stamp, answer.AccessToken)
-		deed.NewAccess = &row
-	} else {
-		signer, err := d.Keys.Signer(jose.ES256)
-		if err != nil {
-			return answer, deed, err
-		}
-		if answer.AccessToken, err = signer.Sign(token.TypeAccess, token.AccessOf(work.Order, stamp)); err != nil {
-			return answer, deed, err
-		}
-	}
-	d.refresh(work, &answer, &deed)
-	if !work.GiveID {
-		return answer, deed, nil
-	}
-	var err error
-	answer.IDToken, err = d.idToken(work, stamp, answer.AccessToken)
-	return answer, deed, err
-}
-
-// refresh gives the first refresh token, rotates the one that was shown, or lets it live on.
-func (d *Desk) refresh(work *deal, answer *token.Answer, deed *iam.Issue) {
-	idle := work.now.Add(work.policy.Lives.RefreshIdle)
-	fresh := func() *iam.Refresh {
-		answer.RefreshToken = iam.NewSecret(iam.PrefixRefresh)
-		return &iam.Refresh{Hash: iam.HashRefresh(answer.RefreshToken), Grant: work.Grant.ID, Created: work.now, Idle: idle}
-	}
-	switch {
-	case work.Code != nil && work.GiveRefresh:
-		deed.NewRefresh = fresh()
-	case work.Refresh != nil && work.Client.Rotates():
-		deed.Replace = fresh()
-	case work.Refresh != nil:
-		deed.Idle = idle
-	}
-}
-
-func (d *Desk) idToken(work *deal, stamp token.Stamp, access string) (string, error) {
-	alg := jose.Alg(work.Client.IDTokenAlg)
-	if alg == "" {
-		alg = jose.ES256
-	}
-	signer, err := d.Keys.Signer(alg)
-	if err != nil {
-		return "", err
-	}
-	wanted, err := iam.ReadWanted(work.Claims)
-	if err != nil { // checked when the request was read: ours
-		return "", err
-	}
-	wanted = wanted.Within(work.Client.Scope) // what the recipe took away since is not given again
-	stamp.Life = work.policy.Lives.ID
-	return signer.Sign(token.TypeID, token.IDOf(work.Order, stamp, string(alg), access, token.IDClaims(work.user, wanted)))
-}
-
 func (work *deal) event(ctx context.Context, answer *token.Answer) journal.Event {
-	gave := []string{"access_token"}
-	if answer.IDToken != "" {
-		gave = append(gave, "id_token")
-	}
-	if answer.RefreshToken != "" {
-		gave = append(gave, "refresh_token")
+	var gave []string
+	for _, each := range []struct{ name, value string }{
+		{"access_token", answer.AccessToken}, {"id_token", answer.IDToken}, {"refresh_token", answer.RefreshToken}, {"code", answer.Code},
+	} {
+		if each.value != "" {
+			gave = append(gave, each.name)
+		}
 	}
 	event := journal.New(work.now, journal.TokenIssued{
 		GrantType: string(work.GrantType), Scope: answer.Scope, Audience: work.Audience, TokenID: work.id, Gave: gave,
@@ -182,9 +124,12 @@ var Standard = []Step{
 	{"policy in force", policyInForce},
 	{"client in good standing", clientStands},
 	{"grant type allowed", grantAllowed},
+	{"profile", profileMet},
 	{"scope within client", scopeWithinClient},
 	{"scope known", scopeKnown},
 	{"audience", audienceNamed},
+	{"details", detailsGranted},
+	{"binding", bindingDecided},
 	{"user in good standing", userStands},
 	{"restore confirmed", admitted},
 	{"grant in good standing", grantStands},

@@ -21,10 +21,11 @@ func ClaimNames() []string {
 // Wanted is the claims parameter: what userinfo and the ID token are asked for beyond the scopes.
 type Wanted = iam.Wanted
 
-// UserInfoClaims gives what userinfo answers about a person: sub, what the scopes open, and what was asked by name.
-func UserInfoClaims(user iam.User, scope oauth.Scope, wanted Wanted) map[string]any {
+// UserInfoClaims gives what userinfo answers about a person, whom the client knows as subject: sub, what the scopes open,
+// and what was asked by name.
+func UserInfoClaims(user iam.User, subject string, scope oauth.Scope, wanted Wanted) map[string]any {
 	known := about(user)
-	claims := map[string]any{"sub": user.ID}
+	claims := map[string]any{"sub": subject}
 	for _, name := range scope {
 		pick(claims, known, oauth.ClaimsOf(name))
 	}
@@ -32,9 +33,16 @@ func UserInfoClaims(user iam.User, scope oauth.Scope, wanted Wanted) map[string]
 	return claims
 }
 
-// IDClaims gives what the ID token says of the person: only what was asked by name, since scopes open userinfo.
-func IDClaims(user iam.User, wanted Wanted) map[string]any {
+// IDClaims gives what the ID token says of the person: what was asked by name, and what opened opens. Scopes open userinfo,
+// so opened is empty but where no access token is given at all (OpenID Connect Core section 5.4).
+func IDClaims(user iam.User, opened oauth.Scope, wanted Wanted) map[string]any {
 	claims := map[string]any{}
+	if len(opened) == 0 && len(wanted.IDToken) == 0 {
+		return claims
+	}
+	for _, name := range opened {
+		pick(claims, about(user), oauth.ClaimsOf(name))
+	}
 	pick(claims, about(user), slices.Collect(maps.Keys(wanted.IDToken)))
 	return claims
 }

@@ -3,6 +3,7 @@
 package token
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
@@ -62,8 +63,26 @@ type Answer struct {
 // TypeAccess is the typ of a signed access token (RFC 9068 section 2.1).
 const TypeAccess = "at+jwt"
 
-// TypeID is the typ of an ID token.
-const TypeID = "JWT"
+// The other typs of what is signed here.
+const (
+	TypeID            = "JWT"
+	TypeLogout        = "logout+jwt"              // OpenID Back-Channel Logout section 2.4
+	TypeIntrospection = "token-introspection+jwt" // RFC 9701 section 5
+)
+
+// The token types of RFC 6749 section 7.1 and RFC 9449 section 5. A token bound to a certificate is shown as Bearer.
+const (
+	Bearer = "Bearer"
+	DPoP   = "DPoP"
+)
+
+// TypeOf gives the token_type of what is bound so.
+func TypeOf(binding iam.Binding) string {
+	if binding.JKT != "" {
+		return DPoP
+	}
+	return Bearer
+}
 
 // Access are the claims of a signed access token (RFC 9068 section 2.2).
 type Access struct {
@@ -80,14 +99,28 @@ type Access struct {
 	AMR       []string `json:"amr,omitempty"`
 	SessionID string   `json:"sid,omitempty"`
 	GrantID   string   `json:"grant_id,omitempty"`
+
+	Confirmation *iam.Binding    `json:"cnf,omitempty"`                   // RFC 9449 section 6.1, RFC 8705 section 3.1
+	Details      json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 section 9.1
 }
 
 // Stamp is what every token of one answer shares.
 type Stamp struct {
-	Issuer string
-	ID     string
-	Now    time.Time
-	Life   time.Duration
+	Issuer  string
+	ID      string
+	Now     time.Time
+	Life    time.Duration
+	Subject string      // as the client knows the person (see Subject); empty: by the id
+	Binding iam.Binding // of the access token
+	Details string      // of the access token
+}
+
+// subject is the name for the person of an order, who is not the client itself.
+func (s Stamp) subject(order Order) string {
+	if s.Subject != "" {
+		return s.Subject
+	}
+	return order.Subject
 }
 
 // AccessOf gives the claims of the order's access token.
@@ -97,46 +130,78 @@ func AccessOf(order Order, stamp Stamp) Access {
 		Scope: order.Scope.String(), ID: stamp.ID,
 		IssuedAt: stamp.Now.Unix(), Expires: stamp.Now.Add(stamp.Life).Unix(), GrantID: order.Grant.ID,
 	}
+	if stamp.Binding.Bound() {
+		claims.Confirmation = &stamp.Binding
+	}
+	if stamp.Details != "" {
+		claims.Details = json.RawMessage(stamp.Details)
+	}
 	if order.Subject != "" {
-		claims.Subject = order.Subject
-		claims.AuthTime = order.Grant.AuthTime.Unix()
+		claims.Subject = stamp.subject(order)
+		claims.AuthTime = seconds(order.Grant.AuthTime)
 		claims.ACR, claims.AMR, claims.SessionID = order.Grant.ACR, order.Grant.AMR, order.Grant.Session
 	}
 	return claims
 }
 
-// OpaqueOf gives the row of the order's opaque access token.
+// OpaqueOf gives the row of the order's opaque access token. It names the person by the id: introspection says who that is
+// to whom.
 func OpaqueOf(order Order, stamp Stamp, secret string) iam.Access {
 	return iam.Access{
 		Hash: iam.HashAccess(secret), ID: stamp.ID, Grant: order.Grant.ID, Client: order.Client.ID, User: order.Subject,
 		Session: order.Grant.Session, Audience: order.Audience, Scope: order.Scope, AuthTime: order.Grant.AuthTime,
-		AMR: order.Grant.AMR, ACR: order.Grant.ACR, Issued: stamp.Now, Expires: stamp.Now.Add(stamp.Life),
+		AMR: order.Grant.AMR, ACR: order.Grant.ACR, Binding: stamp.Binding, Details: stamp.Details, Issued: stamp.Now, Expires: stamp.Now.Add(stamp.Life),
 	}
 }
 
-// IDOf gives the claims of an ID token (OpenID Connect Core section 2). Extra claims that the request asked for can't
-// replace any that are set here (J36). The access token's at_hash is added, its code's c_hash is not: the code is spent.
-func IDOf(order Order, stamp Stamp, alg, access string, extra map[string]any) map[string]any {
+// Beside is what an ID token is given along with; it holds the left half of the hash of each (OpenID Connect Core sections
+// 3.1.3.6 and 3.3.2.11, FAPI 1.0 part 2 section 5.1.1). What is not given is empty.
+type Beside struct{ Access, Code, State string }
+
+// IDOf gives the claims of an ID token (OpenID Connect Core section 2) that alg signs. Extra claims that the request asked
+// for can't replace any that are set here (J36). sid is the session in which the grant began, also when it outlives it.
+func IDOf(order Order, stamp Stamp, alg string, beside Beside, extra map[string]any) map[string]any {
 	claims := make(map[string]any, 12+len(extra))
 	maps.Copy(claims, extra)
 	maps.Copy(claims, map[string]any{
-		"iss": stamp.Issuer, "sub": order.Subject, "aud": order.Client.ID,
+		"iss": stamp.Issuer, "sub": stamp.subject(order), "aud": order.Client.ID,
 		"iat": stamp.Now.Unix(), "exp": stamp.Now.Add(stamp.Life).Unix(),
-		"auth_time": order.Grant.AuthTime.Unix(), "amr": order.Grant.AMR, "at_hash": LeftHash(alg, access),
 	})
+	for _, name := range []string{"auth_time", "amr"} {
+		delete(claims, name)
+	}
+	if !order.Grant.AuthTime.IsZero() { // else nobody signed in here (an assertion): nothing is said of it
+		claims["auth_time"], claims["amr"] = seconds(order.Grant.AuthTime), order.Grant.AMR
+	}
 	set := func(name, value string) {
 		if delete(claims, name); value != "" {
 			claims[name] = value
 		}
 	}
+	hash := func(name, value string) {
+		if delete(claims, name); value != "" {
+			claims[name] = LeftHash(alg, value)
+		}
+	}
+	hash("at_hash", beside.Access)
+	hash("c_hash", beside.Code)
+	hash("s_hash", beside.State)
 	set("nonce", order.Nonce)
 	set("acr", order.Grant.ACR)
-	set("sid", order.Grant.Session)
+	set("sid", cmp.Or(order.Grant.Login, order.Grant.Session))
 	delete(claims, "azp")
 	return claims
 }
 
-// LeftHash is the at_hash of value beside an ID token signed by alg: the left half of the hash that alg itself uses
+// seconds is a time as claims write it; the zero time is 0.
+func seconds(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.Unix()
+}
+
+// LeftHash is the hash of value beside an ID token signed by alg: the left half of the hash that alg itself uses
 // (OpenID Connect Core section 3.1.3.6).
 func LeftHash(alg, value string) string {
 	var sum []byte

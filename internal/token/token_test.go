@@ -28,9 +28,9 @@ func TestJ36ClaimsOfAPersonReplaceNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	extra := token.IDClaims(alice, wanted)
+	extra := token.IDClaims(alice, nil, wanted)
 	extra["azp"], extra["nonce"], extra["acr"], extra["sub"] = "evil", "evil", "evil", "evil"
-	claims := token.IDOf(order, stamp, "ES256", "access", extra)
+	claims := token.IDOf(order, stamp, "ES256", token.Beside{Access: "access"}, extra)
 	for name, want := range map[string]any{
 		"iss": "https://login.example", "sub": "u-1", "aud": "web", "nonce": "n", "acr": "urn:basic", "sid": "s", "email": "a@example.com",
 		"email_verified": true, "auth_time": now.Add(-time.Hour).Unix(), "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(),
@@ -46,7 +46,7 @@ func TestJ36ClaimsOfAPersonReplaceNothing(t *testing.T) {
 	}
 	bare := order
 	bare.Nonce, bare.Grant.ACR, bare.Grant.Session = "", "", ""
-	claims = token.IDOf(bare, stamp, "ES256", "access", map[string]any{"nonce": "evil", "acr": "evil", "sid": "evil"})
+	claims = token.IDOf(bare, stamp, "ES256", token.Beside{}, map[string]any{"nonce": "evil", "acr": "evil", "sid": "evil"})
 	for _, name := range []string{"nonce", "acr", "sid"} {
 		if value, there := claims[name]; there {
 			t.Errorf("%s is invented: %v", name, value)
@@ -63,7 +63,7 @@ func TestUserInfoSaysWhatTheScopesOpen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		claims := token.UserInfoClaims(alice, parsed, token.Wanted{})
+		claims := token.UserInfoClaims(alice, "u-1", parsed, token.Wanted{})
 		if len(claims) != len(names) || claims["sub"] != "u-1" {
 			t.Errorf("%s opens %v", scope, claims)
 		}

@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -25,7 +26,7 @@ type authorizationCode struct {
 func (authorizationCode) Type() oauth.GrantType { return oauth.AuthorizationCode }
 
 func (authorizationCode) Params() []string {
-	return []string{"code", "redirect_uri", "code_verifier", "resource"}
+	return []string{"code", "redirect_uri", "code_verifier", "resource", "authorization_details"}
 }
 
 func (g authorizationCode) Redeem(ctx context.Context, r Request) (token.Order, error) {
@@ -34,7 +35,10 @@ func (g authorizationCode) Redeem(ctx context.Context, r Request) (token.Order, 
 	}
 	proof := iam.CodeProof{
 		Hash: iam.HashCode(r.Form.Value("code")), Client: r.Client.ID,
-		RedirectURI: r.Form.Value("redirect_uri"), Challenge: challenge(r.Form.Value("code_verifier")),
+		RedirectURI: r.Form.Value("redirect_uri"), JKT: r.Proven.JKT,
+	}
+	if r.Form.Has("code_verifier") { // a code without a challenge, by exception, fits only a proof without a verifier (RFC 9700 section 4.8.2)
+		proof.Challenge = challenge(r.Form.Value("code_verifier"))
 	}
 	code, err := g.codes.Try(ctx, proof, g.now())
 	if err != nil {
@@ -47,12 +51,13 @@ func (g authorizationCode) Redeem(ctx context.Context, r Request) (token.Order, 
 		GrantType: oauth.AuthorizationCode, Client: r.Client, Subject: code.Grant.User, Grant: code.Grant, Code: &proof,
 		Nonce: code.Grant.Nonce, Claims: code.Grant.Claims, Scope: code.Grant.Scope,
 		GiveID:      code.Grant.Scope.Has(oauth.ScopeOpenID),
-		GiveRefresh: r.Client.MayUse(oauth.RefreshToken),
+		GiveRefresh: r.Client.MayUse(oauth.RefreshToken), Details: r.Form.Value("authorization_details"),
 	}
 	return aim(order, r.Form.Values("resource"), g.policy())
 }
 
-// aim gives an order the one audience that this request names or the grant implies, and the scopes that belong to it.
+// aim gives an order the one audience that this request names or the grant implies, and the scopes and
+// authorization_details that belong to it. An order that names no details is for all that were granted (RFC 9396 section 6).
 func aim(order token.Order, resources []string, policy *assurance.Policy) (token.Order, error) {
 	for _, resource := range resources {
 		if !order.Grant.For(resource) {
@@ -62,7 +67,12 @@ func aim(order token.Order, resources []string, policy *assurance.Policy) (token
 	if len(resources) == 0 && len(order.Grant.Resource) == 1 {
 		resources = order.Grant.Resource
 	}
-	target, err := policy.Target(order.Scope, resources)
+	order.Details = cmp.Or(order.Details, order.Grant.Details)
+	details, err := token.ReadDetails(order.Details)
+	if err != nil {
+		return order, oauth.InvalidDetails("they are no list of objects with a type").Because(err)
+	}
+	target, err := policy.Target(order.Scope, resources, details.Types()...)
 	order.Audience, order.Kind, order.Scope = target.Audience, target.Kind, target.Scope
 	return order, err
 }

@@ -17,7 +17,9 @@ type refreshToken struct {
 }
 
 func (refreshToken) Type() oauth.GrantType { return oauth.RefreshToken }
-func (refreshToken) Params() []string      { return []string{"refresh_token", "scope", "resource"} }
+func (refreshToken) Params() []string {
+	return []string{"refresh_token", "scope", "resource", "authorization_details"}
+}
 
 func (g refreshToken) Redeem(ctx context.Context, r Request) (token.Order, error) {
 	if !r.Form.Has("refresh_token") {
@@ -33,7 +35,7 @@ func (g refreshToken) Redeem(ctx context.Context, r Request) (token.Order, error
 	}
 	order := token.Order{
 		GrantType: oauth.RefreshToken, Client: r.Client, Subject: grant.User, Grant: grant, Refresh: &proof,
-		Scope: grant.Scope, Claims: grant.Claims,
+		Scope: grant.Scope, Claims: grant.Claims, Details: r.Form.Value("authorization_details"),
 	}
 	if r.Form.Has("scope") {
 		asked, err := oauth.ParseScope(r.Form.Value("scope"))

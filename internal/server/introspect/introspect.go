@@ -4,12 +4,16 @@ package introspect
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/token"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
 )
@@ -24,30 +28,15 @@ type Tokens interface {
 	Token(ctx context.Context, token string) (verify.Claims, error)
 }
 
-// Endpoint is /introspect.
+// Endpoint is /introspect. All fields but Salt and Now are required; without a Writer nobody's answers are signed.
 type Endpoint struct {
+	Issuer  string
 	Clients Clients
 	Tokens  Tokens
 	Policy  func() *assurance.Policy
-}
-
-// answer is the response of RFC 7662 section 2.2; the zero value is that of a token that is not active.
-type answer struct {
-	Active    bool     `json:"active"`
-	Scope     string   `json:"scope,omitempty"`
-	ClientID  string   `json:"client_id,omitempty"`
-	TokenType string   `json:"token_type,omitempty"`
-	Expires   int64    `json:"exp,omitempty"`
-	IssuedAt  int64    `json:"iat,omitempty"`
-	Subject   string   `json:"sub,omitempty"`
-	Audience  string   `json:"aud,omitempty"`
-	Issuer    string   `json:"iss,omitempty"`
-	ID        string   `json:"jti,omitempty"`
-	AuthTime  int64    `json:"auth_time,omitempty"`
-	ACR       string   `json:"acr,omitempty"`
-	AMR       []string `json:"amr,omitempty"`
-	SessionID string   `json:"sid,omitempty"`
-	GrantID   string   `json:"grant_id,omitempty"`
+	Writer  token.Writer
+	Salt    func() []byte    // of pairwise subjects; nil: there are none
+	Now     func() time.Time // nil: time.Now
 }
 
 // Introspect answers one question.
@@ -63,16 +52,21 @@ func (e *Endpoint) Introspect(w http.ResponseWriter, r *http.Request) error {
 	if !form.Has("token") {
 		return oauth.InvalidRequest("token is missing")
 	}
-	claims, err := e.Tokens.Token(r.Context(), form.Value("token"))
+	shown := form.Value("token")
+	claims, err := e.Tokens.Token(r.Context(), shown)
 	switch {
 	case oauth.CodeOf(err) == "invalid_token":
-		return web.JSON(w, http.StatusOK, true, answer{})
+		return e.answer(w, r, client, answer{})
 	case err != nil:
 		return err
 	case !e.may(client, claims):
-		return web.JSON(w, http.StatusOK, true, answer{})
+		return e.answer(w, r, client, answer{})
 	}
-	return web.JSON(w, http.StatusOK, true, tell(claims))
+	subject, err := e.subject(client, shown, claims)
+	if err != nil {
+		return err
+	}
+	return e.answer(w, r, client, tell(claims, subject))
 }
 
 // may tells whether a client may know: the one that got the token, the API that it is for, and a Gate.
@@ -83,11 +77,28 @@ func (e *Endpoint) may(client iam.Client, claims verify.Claims) bool {
 	return slices.ContainsFunc(claims.Audience, func(api string) bool { return e.Policy().Owns(client.ID, api) })
 }
 
-func tell(claims verify.Claims) answer {
-	return answer{
-		Active: true, Scope: claims.Scope.String(), ClientID: claims.ClientID, TokenType: "Bearer",
-		Expires: int64(claims.Expires), IssuedAt: int64(claims.IssuedAt), Subject: claims.Subject,
-		Audience: claims.Audience[0], Issuer: claims.Issuer, ID: claims.ID, AuthTime: int64(claims.AuthTime),
-		ACR: claims.ACR, AMR: claims.AMR, SessionID: claims.SessionID, GrantID: claims.Grant,
+// subject is the name by which the asking client knows the person. A signed token says the name that its own client knows; a
+// row names the person by the id, which is for APIs that need one that stays, and not for a pairwise client that asks about
+// its own token.
+func (e *Endpoint) subject(client iam.Client, shown string, claims verify.Claims) (string, error) {
+	own := claims.ClientID == client.ID && strings.HasPrefix(shown, iam.PrefixAccess)
+	if !own || claims.Subject == claims.ClientID {
+		return claims.Subject, nil
 	}
+	var salt []byte
+	if e.Salt != nil {
+		salt = e.Salt()
+	}
+	subject := token.Subject(salt, client, claims.Subject)
+	if subject == "" {
+		return "", errors.New("introspect: a pairwise subject needs the salt, and there is none")
+	}
+	return subject, nil
+}
+
+func (e *Endpoint) now() time.Time {
+	if e.Now != nil {
+		return e.Now()
+	}
+	return time.Now()
 }

@@ -51,9 +51,12 @@ func (e *Endpoint) Revoke(w http.ResponseWriter, r *http.Request) error {
 	if value == "" {
 		return oauth.InvalidRequest("token is missing")
 	}
-	if strings.HasPrefix(value, iam.PrefixRefresh) {
+	switch {
+	case strings.HasPrefix(value, iam.PrefixRefresh):
 		err = e.refresh(r.Context(), client, value)
-	} else {
+	case strings.Count(value, ".") == encryptedDots:
+		err = unsupported()
+	default:
 		err = e.access(r.Context(), client, value)
 	}
 	if err != nil {
@@ -65,6 +68,17 @@ func (e *Endpoint) Revoke(w http.ResponseWriter, r *http.Request) error {
 	web.NoStore(w)
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// encryptedDots are in every encrypted token. Only its API can read it: to say that it has been revoked would be untrue.
+const encryptedDots = 4
+
+// unsupported is the refusal of RFC 7009 section 2.2.1.
+func unsupported() error {
+	return &oauth.Error{
+		Code: "unsupported_token_type", Status: http.StatusBadRequest,
+		Description: "only the API can read this token: revoke the refresh token of its grant",
+	}
 }
 
 func (e *Endpoint) refresh(ctx context.Context, client iam.Client, value string) error {
@@ -87,9 +101,21 @@ func (e *Endpoint) access(ctx context.Context, client iam.Client, value string) 
 		return err
 	}
 	if claims.Grant != "" {
-		return e.end(ctx, client, claims.Grant, claims.Subject)
+		return e.grant(ctx, client, claims.Grant)
 	}
 	return e.Grants.RevokeToken(ctx, claims.ID, time.Unix(int64(claims.Expires), 0), e.event(ctx, client, "token", claims.ID))
+}
+
+// grant ends the grant of an access token. Whom it is of is read from the grant: the token may call the person otherwise.
+func (e *Endpoint) grant(ctx context.Context, client iam.Client, id string) error {
+	grant, err := e.Grants.Grant(ctx, id)
+	if errors.Is(err, iam.ErrNotFound) { // swept, so ended already
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return e.end(ctx, client, grant.ID, grant.User)
 }
 
 func (e *Endpoint) end(ctx context.Context, client iam.Client, grant, user string) error {

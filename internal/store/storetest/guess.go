@@ -71,6 +71,10 @@ func guesses(t *testing.T, open Opener) {
 			h.want(h.Issue(h.ctx, again), iam.ErrSpent)
 		})
 	}
+	laterGuesses(t, open, allow)
+}
+
+func laterGuesses(t *testing.T, open Opener, allow func(*house, ...string) *iam.Consent) {
 	t.Run("nothing is issued without code or token by a consent that was revoked", func(t *testing.T) {
 		h := newHouse(t, open)
 		issue := iam.Issue{Now: h.clock.Now(), Client: "c-app", User: "u-ada", Allowed: allow(h, "openid")}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/recipe"
 )
@@ -65,6 +66,7 @@ type Wishes struct {
 	LoginHint   string
 	RedirectURI string
 	Scope       oauth.Scope // with the scopes that open the claims asked by name
+	Details     string      // authorization_details, a JSON array; empty: none
 	Locales     []string
 }
 
@@ -84,7 +86,7 @@ func WishesOf(flow iam.Flow) Wishes {
 	}
 	wishes := Wishes{
 		LoginHint: query.Get("login_hint"), RedirectURI: query.Get("redirect_uri"), Scope: scope.Or(wanted.Opened()),
-		Locales: strings.Fields(query.Get("ui_locales")),
+		Details: query.Get("authorization_details"), Locales: strings.Fields(query.Get("ui_locales")),
 	}
 	if len(wishes.LoginHint) > iam.MaxName {
 		wishes.LoginHint = ""
@@ -98,6 +100,16 @@ const maxLocales = 10
 // Did tells whether the person did step in this flow, within that session.
 func Did(flow iam.Flow, session iam.Session, step string) bool {
 	return session.ID != "" && flow.Session == session.ID && slices.Contains(flow.Asked, step)
+}
+
+// GaveCode is the journal's row of a code that was given in a session.
+func GaveCode(now time.Time, grant iam.Grant, in iam.Session, trace string) journal.Event {
+	event := journal.New(now, journal.TokenIssued{
+		GrantType: string(oauth.AuthorizationCode), Scope: grant.Scope.String(), Gave: []string{"code"},
+	})
+	event.Actor, event.Client, event.User = "user:"+grant.User, grant.Client, grant.User
+	event.Session, event.Grant, event.Trace = in.ID, grant.ID, trace
+	return event
 }
 
 // Implied tells whether the client is the company's own, so that nobody is asked.

@@ -8,8 +8,6 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
-	"github.com/gardeauth/garde/internal/page"
-	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/session"
 )
 
@@ -26,7 +24,10 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 	}
 	if e.needsSignIn(at) {
 		if at.request.Prompted("none") || e.otherPerson(at) {
-			return e.answerError(w, r, at.request, oauth.LoginRequired("nobody is signed in who fits the request"))
+			return e.answerError(w, r, at, oauth.LoginRequired("nobody is signed in who fits the request"))
+		}
+		if at.request.Prompted("create") {
+			return e.leave(w, r, at, "/signup")
 		}
 		return e.leave(w, r, at, "/signin")
 	}
@@ -34,7 +35,7 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 		return e.denied(w, r, at)
 	}
 	if err := e.unmet(at); err != nil {
-		return e.answerError(w, r, at.request, err)
+		return e.answerError(w, r, at, err)
 	}
 	needed, err := e.needsConsent(r, &at)
 	if err != nil {
@@ -42,13 +43,13 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 	}
 	if needed {
 		if at.request.Prompted("none") {
-			return e.answerError(w, r, at.request, oauth.ConsentRequired("the person has not allowed this yet"))
+			return e.answerError(w, r, at, oauth.ConsentRequired("the person has not allowed this yet"))
 		}
 		return e.leave(w, r, at, "/consent")
 	}
-	err = e.issue(w, r, at)
+	err = e.give(w, r, at)
 	if errors.Is(err, iam.ErrRevoked) {
-		return e.answerError(w, r, at.request, oauth.AccessDenied("the account, the session or the application no longer stands").Because(err))
+		return e.answerError(w, r, at, oauth.AccessDenied("the account, the session or the application no longer stands").Because(err))
 	}
 	return err
 }
@@ -58,7 +59,12 @@ func (e *Endpoint) denied(w http.ResponseWriter, r *http.Request, at position) e
 	if err := e.Flows.EndFlow(r.Context(), at.flow.Hash); err != nil {
 		return err
 	}
-	return e.answerError(w, r, at.request, oauth.AccessDenied("the person did not allow it"))
+	if e.Waiting != nil && at.request.Pushed != (iam.PushedHash{}) {
+		if err := e.Waiting.EndPushed(r.Context(), at.request.Pushed); err != nil {
+			return err
+		}
+	}
+	return e.answerError(w, r, at, oauth.AccessDenied("the person did not allow it"))
 }
 
 // patience is how long a sign-in within the transaction counts as done just now.
@@ -71,14 +77,14 @@ func (e *Endpoint) needsSignIn(at position) bool {
 		return true
 	}
 	asked := at.request
-	if asked.Subject != "" && asked.Subject != at.session.User {
+	if e.named(at) {
 		return true
 	}
 	age := e.now().Sub(at.session.AuthTime)
 	if session.Did(at.flow, at.session, session.StepSignIn) {
 		return asked.MaxAge >= 0 && age > max(asked.MaxAge, patience)
 	}
-	if asked.Prompted("login") || asked.Prompted("select_account") {
+	if asked.Prompted("login") || asked.Prompted("select_account") || asked.Prompted("create") {
 		return true
 	}
 	// max_age=0 means prompt=login (OpenID Connect Core section 3.1.2.1), also within the same second.
@@ -88,8 +94,17 @@ func (e *Endpoint) needsSignIn(at position) bool {
 // otherPerson tells whether someone has signed in for this very request who is not the one it names: to ask again and
 // again would be no answer (OpenID Connect Core section 3.1.2.1, id_token_hint).
 func (e *Endpoint) otherPerson(at position) bool {
-	return at.request.Subject != "" && at.request.Subject != at.session.User &&
-		session.Did(at.flow, at.session, session.StepSignIn)
+	return e.named(at) && session.Did(at.flow, at.session, session.StepSignIn)
+}
+
+// named tells whether the request names somebody else than who is signed in. It names people as its client knows them:
+// a pairwise client by another name than all others.
+func (e *Endpoint) named(at position) bool {
+	name := at.session.User
+	if e.Subject != nil {
+		name = e.Subject(at.request.Client, name)
+	}
+	return at.request.Subject != "" && at.request.Subject != name
 }
 
 // unmet tells whether an essential acr was asked for that this person's proof does not reach.
@@ -118,6 +133,9 @@ func consentDue(at position) due {
 	switch {
 	case session.Did(at.flow, at.session, session.StepConsent):
 		return never
+	// Each detail is allowed by itself, and what was allowed once says nothing of the next (RFC 9396 section 11.2).
+	case at.request.Details != "":
+		return always
 	// Before what the recipe implies: whoever may be any other application on the device is not waved through (N03).
 	case at.request.Prompted("consent"), !session.Remembers(at.request.Client, at.request.RedirectURI):
 		return always
@@ -152,12 +170,4 @@ func (e *Endpoint) leave(w http.ResponseWriter, r *http.Request, at position, st
 	}
 	session.SeeOther(w, step+"?flow="+url.QueryEscape(at.key))
 	return nil
-}
-
-// formPost answers by a page that posts itself (OAuth 2.0 Form Post Response Mode).
-func (e *Endpoint) formPost(w http.ResponseWriter, r *http.Request, to *request.Request, params url.Values) error {
-	return e.Pages().Render(w, r, http.StatusOK, page.FormPost{
-		Common: page.Common{Locales: to.Locales, FormTarget: to.RedirectURI}, Action: to.RedirectURI, Values: params,
-		Client: page.Client{Name: to.Client.Name.In(to.Locales...)},
-	})
 }

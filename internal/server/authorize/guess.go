@@ -11,7 +11,10 @@ import (
 // guess answers with a code when what this node remembers of session and consent lets it. Nothing else is answered so: the
 // deed that keeps the code asks the storage for both again, and whatever it, or the memory, refuses is left to dispatch.
 func (e *Endpoint) guess(w http.ResponseWriter, r *http.Request, at position) (done bool, err error) {
-	if at.session, at.signed = e.Sessions.Guess(r); !at.signed || e.Recalled == nil {
+	if e.Recalled == nil || at.request.Type.Front() { // tokens are made of what the storage says
+		return false, nil
+	}
+	if at.session, at.signed = e.Sessions.Guess(r); !at.signed {
 		return false, nil
 	}
 	if e.needsSignIn(at) || session.Did(at.flow, at.session, session.StepDenied) || e.unmet(at) != nil {
@@ -28,7 +31,7 @@ func (e *Endpoint) guess(w http.ResponseWriter, r *http.Request, at position) (d
 		return false, nil
 	case never:
 	}
-	err = e.issue(w, r, at)
+	err = e.give(w, r, at)
 	if errors.Is(err, iam.ErrRevoked) {
 		e.Sessions.Forget(at.session)
 		return false, nil

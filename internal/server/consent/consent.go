@@ -18,7 +18,7 @@ import (
 	"github.com/gardeauth/garde/internal/web"
 )
 
-// Endpoint is /consent. All fields but Now are required.
+// Endpoint is /consent. All fields but Details and Now are required.
 type Endpoint struct {
 	Sessions *session.Keeper
 	Flows    iam.Flows
@@ -26,6 +26,7 @@ type Endpoint struct {
 	Clients  iam.Clients
 	Consents iam.Consents
 	Say      func(scope string) map[string]string // the recipe's words for a scope, by language
+	Details  func(details string) []page.Detail   // authorization_details in words; nil: no recipe has any
 	Pages    func() *page.Pages
 	Now      func() time.Time // nil: time.Now
 }
@@ -95,7 +96,29 @@ func (e *Endpoint) ask(w http.ResponseWriter, r *http.Request) error {
 	for _, name := range at.wishes.Scope {
 		view.Scopes = append(view.Scopes, page.Scope{Name: name, Say: e.Say(name)})
 	}
+	if view.Details, err = e.details(at.wishes.Details); err != nil {
+		return err
+	}
+	if len(view.Details) > 0 {
+		view.Remembered = false
+	}
 	return e.Pages().Render(w, r, http.StatusOK, view)
+}
+
+// details puts authorization_details into words. What can't be shown is not asked for: nobody allows what they have not
+// seen (RFC 9396 section 11.2).
+func (e *Endpoint) details(asked string) ([]page.Detail, error) {
+	if asked == "" {
+		return nil, nil
+	}
+	var shown []page.Detail
+	if e.Details != nil {
+		shown = e.Details(asked)
+	}
+	if len(shown) == 0 {
+		return nil, errors.New("the request has authorization_details, and nothing can show them")
+	}
+	return shown, nil
 }
 
 // errNobody says that nobody is signed in any more: the dispatcher asks for that first.

@@ -44,8 +44,9 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // Document is what a fetch gives.
 type Document struct {
-	Body        []byte
-	ContentType string // as sent; "" when absent
+	Body         []byte
+	ContentType  string // as sent; "" when absent
+	CacheControl string // as sent, several joined by commas
 }
 
 // Settings widen what may be fetched. The zero value is the safe one.
@@ -214,5 +215,7 @@ func read(response *http.Response) (Document, error) {
 	if len(body) > MaxBytes {
 		return Document{}, fmt.Errorf("the answer is longer than %d bytes", MaxBytes)
 	}
-	return Document{Body: body, ContentType: response.Header.Get("Content-Type")}, nil
+	return Document{
+		Body: body, ContentType: response.Header.Get("Content-Type"), CacheControl: strings.Join(response.Header.Values("Cache-Control"), ","),
+	}, nil
 }

@@ -224,7 +224,7 @@ func (s *Server) openDoors(context.Context) error {
 	}
 	s.revoked = &verify.Revocations{Now: s.Lab.Now}
 	s.Follower = &follow.Follower{Changes: s.House, Log: s.Log, Now: s.Lab.Now}
-	s.Follower.Listeners = []func(context.Context, iam.Change){s.clients.Hear, s.users.Hear, s.hearRevocation, s.hearRecipe, s.hearKeys}
+	s.Follower.Listeners = []func(context.Context, iam.Change){s.clients.Hear, s.users.Hear, s.recalled.Hear, s.hearRevocation, s.hearRecipe, s.hearKeys}
 	if err := s.openProofs(); err != nil {
 		return err
 	}

@@ -1,5 +1,5 @@
 // Package recall keeps in a node's memory what the node has just read or written: sessions, consents, codes, refresh
-// tokens. What it gives is a guess, and it hears of no change. Whoever acts on a guess does so by a deed (AddCode, Issue)
+// tokens. What it gives is a guess, and it hears of hardly any change. Whoever acts on a guess does so by a deed (AddCode, Issue)
 // that asks the storage for all of it again, within its own transaction: a guess that was wrong does nothing, is
 // forgotten, and the storage is asked. Nobody may refuse anything, or answer without such a deed, by what is kept here.
 package recall
@@ -7,6 +7,7 @@ package recall
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -34,6 +35,7 @@ type House struct {
 	consents  *otter.Cache[pair, iam.Consent]
 	codes     *otter.Cache[iam.CodeHash, iam.Code]
 	refreshes *otter.Cache[iam.RefreshHash, family]
+	recipes   atomic.Int64 // heard of: what was read before one is not remembered after it
 }
 
 type pair struct{ user, client string }
@@ -113,6 +115,16 @@ func (h *House) AddCode(ctx context.Context, code iam.Code, flow iam.FlowHash, c
 	return nil
 }
 
+// Hear forgets grants when a new recipe is in force: it may have given a client another name, and then no deed would find
+// out, since the grant is refused as another client's before. It is a listener of follow.Follower, and all it listens for.
+func (h *House) Hear(_ context.Context, change iam.Change) {
+	if change.Kind == iam.ChangedRecipe {
+		h.recipes.Add(1)
+		h.codes.InvalidateAll()
+		h.refreshes.InvalidateAll()
+	}
+}
+
 // Forget forgets a session: a deed refused it.
 func (h *House) Forget(hash iam.SessionHash) { h.sessions.Invalidate(hash) }
 
@@ -132,11 +144,19 @@ func (h *House) Refresh(ctx context.Context, hash iam.RefreshHash) (iam.Refresh,
 	if known, ok := h.refreshes.GetIfPresent(hash); ok {
 		return known.refresh, known.grant, nil
 	}
+	before := h.recipes.Load()
 	refresh, grant, err := h.Keeping.Refresh(ctx, hash)
 	if err == nil && grant.Revoked.IsZero() {
-		h.refreshes.Set(hash, family{refresh, grant})
+		h.remember(before, hash, family{refresh, grant})
 	}
 	return refresh, grant, err
+}
+
+func (h *House) remember(before int64, hash iam.RefreshHash, known family) {
+	h.refreshes.Set(hash, known)
+	if h.recipes.Load() != before {
+		h.refreshes.Invalidate(hash)
+	}
 }
 
 // Issue does the deed. On ErrRaced a guess was wrong: it is forgotten, and whoever asks again hears the storage.
@@ -149,9 +169,10 @@ func (h *House) Issue(ctx context.Context, issue iam.Issue) error {
 		return err
 	}
 	// A rotated token is never guessed again: if it comes, the storage says whether it is a theft.
+	before := h.recipes.Load()
 	known, ok := h.refreshes.Invalidate(issue.Refresh.Hash)
 	if err == nil && ok {
-		h.refreshes.Set(issue.Replace.Hash, family{*issue.Replace, known.grant})
+		h.remember(before, issue.Replace.Hash, family{*issue.Replace, known.grant})
 	}
 	return err
 }

@@ -1,11 +1,13 @@
 package recall_test
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/gardeauth/garde/internal/follow"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/recall"
@@ -245,5 +247,33 @@ func TestASessionThatBeganAnewIsReadAnew(t *testing.T) {
 	h.must(err)
 	if grant.Session != next.ID || code.Grant.Session != next.ID {
 		t.Errorf("token of %s, code of %s, want %s", grant.Session, code.Grant.Session, next.ID)
+	}
+}
+
+func TestAClientThatGotAnotherNameKeepsItsTokens(t *testing.T) {
+	h, ctx := newHouse(t), t.Context()
+	declare := func(expect int64, declared iam.Client) {
+		t.Helper()
+		declared.Kind, declared.Auth, declared.RedirectURIs = recipe.Web, oauth.AuthBasic, []string{redirect}
+		_, err := h.other.Apply(ctx, expect, iam.Revision{Digest: declared.ID, Bundle: []byte(declared.ID)}, []iam.Client{declared})
+		h.must(err)
+	}
+	declare(0, iam.Client{ID: "c-old"})
+	value := iam.NewSecret(iam.PrefixCode)
+	h.must(h.node.AddCode(ctx, iam.Code{
+		Hash: iam.HashCode(value), Challenge: "c", Created: h.now, Expires: h.now.Add(time.Minute),
+		Grant: iam.Grant{ID: "g-1", Client: "c-old", User: person, Created: h.now, Expires: h.now.Add(time.Hour)},
+	}, iam.FlowHash{}, nil))
+	token := h.refresh("g-1")
+	h.must(h.node.Issue(ctx, iam.Issue{
+		Now: h.now, Client: "c-old", Code: &iam.CodeProof{Hash: iam.HashCode(value), Client: "c-old", Challenge: "c"}, NewRefresh: token,
+	}))
+	_, _, err := h.node.Refresh(ctx, token.Hash)
+	h.must(err)
+	declare(1, iam.Client{ID: "c-new", Was: "c-old"})
+	follower := follow.Follower{Changes: h.other, Listeners: []func(context.Context, iam.Change){h.node.Hear}}
+	h.must(follower.Catch(ctx))
+	if _, grant, err := h.node.Refresh(ctx, token.Hash); err != nil || grant.Client != "c-new" {
+		t.Errorf("the grant is of %q, %v", grant.Client, err)
 	}
 }

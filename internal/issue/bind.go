@@ -13,7 +13,7 @@ import (
 // profileMet looks at what the profiles of client and API ask of who gets tokens, whatever the door saw: a client that was
 // registered before its profile, or an API that took one on, is no way around it.
 func profileMet(_ context.Context, _ *Desk, work *deal) error {
-	for _, demands := range []recipe.Demands{work.Client.Demands(), work.rules.Demands} {
+	for _, demands := range work.asks {
 		switch {
 		case demands.Confidential && work.Client.Public():
 			return oauth.UnauthorizedClient("the profile admits only clients that prove themselves")
@@ -65,11 +65,13 @@ func bindingDecided(_ context.Context, _ *Desk, work *deal) error {
 		return nil
 	}
 	client, proven := &work.Client, work.Proven
-	demands := client.Demands()
-	needed := demands.Bound || work.rules.Demands.Bound || work.rules.Bound == recipe.BoundRequired
+	needed, dpop := work.rules.Bound == recipe.BoundRequired, client.DPoP
+	for _, demands := range work.asks {
+		needed, dpop = needed || demands.Bound, dpop || demands.DPoPOnly
+	}
 	switch {
-	case client.DPoP && proven.JKT == "":
-		return oauth.InvalidProof("the client's tokens are bound to a DPoP key: show a proof of it")
+	case dpop && proven.JKT == "":
+		return oauth.InvalidProof("the token must be bound to a DPoP key: show a proof of it")
 	case client.TLSBound && proven.X5T == "":
 		return oauth.InvalidRequest("the client's tokens are bound to its certificate: show it")
 	case needed && work.rules.Bound == recipe.BoundOff:

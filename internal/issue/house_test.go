@@ -33,6 +33,8 @@ type house struct {
 	ring   *keys.Ring
 	desk   *issue.Desk
 	now    time.Time
+	files  map[string][]byte // of the recipe
+	other  recipe.API        // beside the one API, if it has an address
 }
 
 func (h *house) must(err error) {
@@ -56,14 +58,11 @@ func open(t testing.TB) *house {
 	h.must(err)
 	h.ring = &keys.Ring{Store: h.tenant, Sealer: seal.Sealer{Current: master}, Tenant: iam.DefaultTenant, Now: clock}
 	h.must(h.ring.Ensure(t.Context(), jose.ES256))
-	say := recipe.Scope{Say: recipe.Text{"en": "Do it"}}
-	policy := assurance.Compile(&recipe.Recipe{
-		Levels: []recipe.Level{{Name: "basic", ACR: "urn:basic", Any: []string{"password"}}}, Scopes: map[string]recipe.Scope{"read": say, "write": say},
-	}, 1, issuer)
+	h.must(h.ring.EnsureSalt(t.Context()))
 	h.desk = &issue.Desk{
-		Issuer: issuer, Deeds: h.tenant, Users: h.tenant, Consents: h.tenant, Keys: h.ring, Steps: issue.Standard, Now: clock,
-		Policy: func() *assurance.Policy { return policy },
+		Issuer: issuer, Deeds: &ear{Issuing: h.tenant}, Users: h.tenant, Consents: h.tenant, Keys: h.ring, Salt: h.ring.Salt, Steps: issue.Standard, Now: clock,
 	}
+	h.api(func(*recipe.API) {})
 	for id, client := range map[string]iam.Client{
 		"c-web": {Kind: recipe.Web, Auth: oauth.AuthBasic}, "c-own": {Kind: recipe.Web, Auth: oauth.AuthBasic, Consent: recipe.ConsentImplied},
 		"c-turns": {Kind: recipe.Web, Auth: oauth.AuthBasic, Rotate: true}, "c-native": {Kind: recipe.Native, Auth: oauth.AuthNone},
@@ -76,6 +75,24 @@ func open(t testing.TB) *house {
 	h.person("u-alice", false)
 	h.person("u-root", true)
 	return h
+}
+
+// api puts a recipe in force in which the one API is changed.
+func (h *house) api(change func(*recipe.API)) {
+	h.t.Helper()
+	say := recipe.Scope{Say: recipe.Text{"en": "Do it"}}
+	api := recipe.API{At: audience, Operations: map[string]recipe.Operation{"GET /": {Scope: "read"}, "POST /": {Scope: "write"}}}
+	change(&api)
+	apis := map[string]recipe.API{"api": api}
+	if h.other.At != "" {
+		apis["other"] = h.other
+	}
+	policy, err := assurance.Assemble(&recipe.Bundle{Recipe: &recipe.Recipe{
+		Levels: []recipe.Level{{Name: "basic", ACR: "urn:basic", Any: []string{"password"}}}, Scopes: map[string]recipe.Scope{"read": say, "write": say},
+		APIs: apis,
+	}, Files: h.files}, 1, issuer)
+	h.must(err)
+	h.desk.Policy = func() *assurance.Policy { return policy }
 }
 
 // person adds somebody who allowed every client everything.
@@ -96,16 +113,20 @@ func (h *house) client(id string) iam.Client {
 }
 
 // code plants a code of alice's and gives the order that redeems it.
-func (h *house) code(client string) token.Order {
+func (h *house) code(client string) token.Order { return h.codeWith(client, func(*iam.Code) {}) }
+
+func (h *house) codeWith(client string, change func(*iam.Code)) token.Order {
 	h.t.Helper()
 	value := iam.NewSecret(iam.PrefixCode)
 	grant := iam.Grant{
 		ID: "g-" + value[3:20], Client: client, User: "u-alice", Scope: everything, AuthTime: h.now.Add(-time.Minute), AMR: []string{"pwd"}, ACR: "urn:basic",
 		Created: h.now, Expires: h.now.Add(30 * 24 * time.Hour),
 	}
-	h.must(h.tenant.AddCode(h.t.Context(), iam.Code{
+	code := iam.Code{
 		Hash: iam.HashCode(value), RedirectURI: redirect, Challenge: challenge, Grant: grant, Created: h.now, Expires: h.now.Add(time.Minute),
-	}, iam.FlowHash{}, nil))
+	}
+	change(&code)
+	h.must(h.tenant.AddCode(h.t.Context(), code, iam.FlowHash{}, nil))
 	return token.Order{
 		GrantType: oauth.AuthorizationCode, Client: h.client(client), Subject: "u-alice", Grant: grant, Audience: audience, Kind: recipe.TokenJWT,
 		Scope: oauth.Scope{"openid", "read"}, GiveRefresh: true, GiveID: true, Nonce: "a-nonce",

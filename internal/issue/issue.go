@@ -17,6 +17,7 @@ import (
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/token"
 	"github.com/gardeauth/garde/internal/web"
+	"github.com/gardeauth/garde/recipe"
 )
 
 // Desk issues. All fields but Recalled, Locks, Salt, Confined and Now are required.
@@ -39,7 +40,8 @@ type Desk struct {
 type deal struct {
 	token.Order
 	policy *assurance.Policy
-	rules  assurance.Rules // of the audience
+	rules  assurance.Rules   // of the audience
+	asks   [2]recipe.Demands // of the profiles of client and API
 	user   iam.User
 	given  *iam.Consent  // what the person allowed, as it was read; nil: nobody is asked
 	bound  iam.Binding   // what the access token is bound to
@@ -65,6 +67,7 @@ func (d *Desk) now() time.Time {
 func (d *Desk) Issue(ctx context.Context, order token.Order) (token.Answer, error) {
 	work := &deal{Order: order, policy: d.Policy(), id: uuid.NewString(), now: d.now()}
 	work.rules = work.policy.Rules(order.Audience)
+	work.asks = [2]recipe.Demands{work.Client.Demands(), work.rules.Demands}
 	for _, step := range d.Steps {
 		if err := step.Check(ctx, d, work); err != nil {
 			return token.Answer{}, err

@@ -47,6 +47,38 @@ func steps() map[string][]bad {
 			o.Scope, o.Client.Scope, o.Client.Consent = oauth.Scope{"ghost"}, oauth.Scope{"ghost"}, recipe.ConsentImplied
 		}, "invalid_scope", ""}},
 		"audience": {{func(_ *house, o *token.Order) { o.Audience = "" }, "invalid_target", ""}},
+		"profile": {
+			{func(_ *house, o *token.Order) {
+				o.Client.Kind, o.Client.Profile, o.Proven = recipe.Native, recipe.FAPI2Security, key
+			}, "unauthorized_client", ""},
+			{func(_ *house, o *token.Order) { o.Client.Profile, o.Proven = recipe.FAPI2Security, key }, "unauthorized_client", ""},
+			{func(h *house, o *token.Order) {
+				h.api(func(api *recipe.API) { api.Profile = recipe.FAPI2Security })
+				o.Proven = key
+			}, "unauthorized_client", ""},
+		},
+		"details": {
+			{func(_ *house, o *token.Order) {
+				o.Details, o.Grant.Details = `[{"type":"pay","amount":2}]`, `[{"type":"pay","amount":1}]`
+			},
+				"invalid_authorization_details", ""},
+			{func(_ *house, o *token.Order) { o.Details, o.Grant.Details = `[{"type":"pay"}]`, `[{"type":"pay"}]` }, "invalid_authorization_details", ""},
+			{func(h *house, o *token.Order) {
+				h.api(pays)
+				o.Details, o.Grant.Details = `[{"type":"pay"}]`, `[{"type":"pay"}]`
+			}, "invalid_authorization_details", ""},
+			{func(_ *house, o *token.Order) { o.Details = `[{"type":"pay"}` }, "invalid_authorization_details", ""},
+		},
+		"binding": {
+			{func(_ *house, o *token.Order) { o.Client.DPoP = true }, "invalid_dpop_proof", ""},
+			{func(_ *house, o *token.Order) { o.Client.DPoP, o.Proven.X5T = true, "x" }, "invalid_dpop_proof", ""},
+			{func(_ *house, o *token.Order) { o.Client.TLSBound, o.Proven.JKT = true, "j" }, "invalid_request", ""},
+			{func(h *house, _ *token.Order) { h.api(func(api *recipe.API) { api.Bound = recipe.BoundRequired }) }, "invalid_dpop_proof", ""},
+			{func(h *house, o *token.Order) {
+				h.api(func(api *recipe.API) { api.Bound = recipe.BoundOff })
+				o.Client.DPoP, o.Proven = true, key
+			}, "invalid_target", ""},
+		},
 		"user in good standing": {
 			{func(_ *house, o *token.Order) {
 				o.Subject, o.Grant.User, o.Client.Consent = "u-nobody", "u-nobody", recipe.ConsentImplied

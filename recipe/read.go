@@ -47,6 +47,21 @@ func Read(name string, src []byte) (*Recipe, error) {
 	return bundle.Recipe, nil
 }
 
+// ReadClient reads one client as strictly as Read does, in the words that a recipe has for it: a file that holds what would
+// stand under the client's name. Its meaning is judged by CheckClient.
+func ReadClient(name string, src []byte) (Client, error) {
+	r := newReading(name, time.Time{})
+	var client Client
+	if root := r.parse(name, src); root != nil {
+		r.places[""] = place{name, root.Line, root.Column}
+		r.decode(root, reflect.ValueOf(&client).Elem(), "")
+	}
+	if err := r.faults.orNil(); err != nil {
+		return Client{}, err
+	}
+	return client, nil
+}
+
 // gather reads base and overlay into one recipe and runs every check on it.
 func gather(sources []Source, now time.Time) (*Bundle, *reading, error) {
 	r := newReading(sources[0].Name, now)

@@ -14,7 +14,7 @@ import (
 // Client is an application as the API tells of it: of secrets, only that they live.
 type Client struct {
 	ID           string       `json:"id"`
-	Source       string       `json:"source" enum:"recipe,admin"`
+	Source       string       `json:"source" enum:"recipe,admin,registration,document"`
 	Type         string       `json:"type"`
 	Name         recipe.Text  `json:"name,omitempty"`
 	Auth         string       `json:"auth"`
@@ -32,6 +32,17 @@ type Client struct {
 	References   int          `json:"secret_references,omitempty" doc:"how many the recipe refers to"`
 	Disabled     bool         `json:"disabled"`
 	Changed      time.Time    `json:"changed,omitzero"`
+	Profile      string       `json:"profile,omitempty"`
+	Policy       string       `json:"policy,omitempty" doc:"registration policy that it stands under"`
+	Unverified   bool         `json:"unverified,omitempty" doc:"people are told that nobody vouches for it"`
+	Exceptions   []Exception  `json:"exceptions,omitempty" doc:"what the recipe allows it by name"`
+	recipe.Metadata
+}
+
+// Exception is something weak that a client may do until a moment.
+type Exception struct {
+	Name  string    `json:"name"`
+	Until time.Time `json:"until"`
 }
 
 // SecretView tells of a secret all but the secret.
@@ -48,6 +59,10 @@ func clientView(client iam.Client) Client {
 		Origins: client.Origins, Consent: string(client.Consent), Rotate: client.Rotate, IDTokenAlg: client.IDTokenAlg,
 		JWKSURI: client.JWKSURI, JWKS: client.JWKS != "", References: len(client.SecretRefs), Disabled: client.Disabled,
 		Changed: client.Changed, Secrets: []SecretView{}, Grants: []string{},
+		Profile: string(client.Profile), Policy: client.Policy, Unverified: client.Unverified, Metadata: client.Metadata,
+	}
+	for _, allowed := range client.Allowed {
+		view.Exceptions = append(view.Exceptions, Exception(allowed))
 	}
 	for _, grant := range client.Grants {
 		view.Grants = append(view.Grants, string(grant))
@@ -62,7 +77,7 @@ func clientView(client iam.Client) Client {
 type NewClient struct {
 	Type         string          `json:"type" enum:"web,native,browser,service"`
 	Name         recipe.Text     `json:"name,omitempty"`
-	Auth         string          `json:"auth,omitempty" enum:"none,client_secret_basic,client_secret_post,private_key_jwt"`
+	Auth         string          `json:"auth,omitempty" enum:"none,client_secret_basic,client_secret_post,private_key_jwt,client_secret_jwt,tls_client_auth,self_signed_tls_client_auth"`
 	Scopes       []string        `json:"scopes,omitempty"`
 	Grants       []string        `json:"grants,omitempty"`
 	RedirectURIs []string        `json:"redirect_uris,omitempty"`
@@ -73,13 +88,25 @@ type NewClient struct {
 	IDTokenAlg   string          `json:"id_token_signed_response_alg,omitempty"`
 	JWKSURI      string          `json:"jwks_uri,omitempty"`
 	JWKS         json.RawMessage `json:"jwks,omitempty" doc:"JWK Set with the client's public keys"`
+	Profile      string          `json:"profile,omitempty" enum:"oauth21,fapi2-security,fapi2-message-signing,ipsie-sl1"`
+	recipe.Metadata
+}
+
+// Declare gives the words of a recipe's client as the API takes them, with the keys that its file holds. What only a recipe
+// can say is left out: callers refuse it.
+func Declare(said recipe.Client, keys []byte) NewClient {
+	return NewClient{
+		Type: string(said.Type), Name: said.Name, Auth: said.Auth, Scopes: said.Scopes, Grants: said.Grants, RedirectURIs: said.RedirectURIs,
+		LogoutURIs: said.LogoutURIs, Origins: said.Origins, Consent: string(said.Consent), Rotate: said.Rotate, IDTokenAlg: said.IDTokenAlg,
+		JWKSURI: said.JWKSURI, JWKS: keys, Profile: string(said.Profile), Metadata: said.Metadata,
+	}
 }
 
 func (n NewClient) declared() manage.Declaration {
 	return manage.Declaration{Keys: string(n.JWKS), Client: recipe.Client{
 		Type: recipe.ClientType(n.Type), Name: n.Name, Auth: n.Auth, Scopes: n.Scopes, Grants: n.Grants, RedirectURIs: n.RedirectURIs,
 		LogoutURIs: n.LogoutURIs, Origins: n.Origins, Consent: recipe.Consent(n.Consent), Rotate: n.Rotate, IDTokenAlg: n.IDTokenAlg,
-		JWKSURI: n.JWKSURI,
+		JWKSURI: n.JWKSURI, Profile: recipe.Profile(n.Profile), Metadata: n.Metadata,
 	}}
 }
 

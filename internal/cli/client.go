@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/admin"
 	"github.com/gardeauth/garde/internal/manage"
+	"github.com/gardeauth/garde/recipe"
 )
 
 func (p *program) clientCommand() *cobra.Command {
@@ -69,7 +71,12 @@ func (p *program) showClient(client admin.Client) error {
 		t.row("grants", client.Grants)
 		t.row("scopes", client.Scopes)
 		t.row("redirect uris", client.RedirectURIs)
+		t.row("profile", client.Profile)
+		t.row("policy", client.Policy)
 		t.row("state", clientState(client))
+		for _, exception := range client.Exceptions {
+			t.row("exception "+exception.Name, "ends "+cellText(exception.Until))
+		}
 		for _, secret := range client.Secrets {
 			t.row("secret "+secret.ID, "made "+cellText(secret.Created)+", ends "+cellText(secret.Expires))
 		}
@@ -81,12 +88,13 @@ type clientFlags struct {
 	admin.NewClient
 	name map[string]string
 	jwks string
+	file string
 }
 
 func (f *clientFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.Type, "type", "", "web, native, browser or service")
 	flags.StringToStringVar(&f.name, "name", nil, "what people read, as en=Budget; may be repeated")
-	flags.StringVar(&f.Auth, "auth", "", "client_secret_basic, client_secret_post or private_key_jwt; native and browser clients have none")
+	flags.StringVar(&f.Auth, "auth", "", "client_secret_basic, private_key_jwt, tls_client_auth or self_signed_tls_client_auth; native and browser clients have none")
 	flags.StringSliceVar(&f.Scopes, "scope", nil, "what it may ask for; may be repeated")
 	flags.StringSliceVar(&f.Grants, "grant", nil, "grant types; default by type")
 	flags.StringArrayVar(&f.RedirectURIs, "redirect", nil, "where codes may go, compared byte for byte; may be repeated")
@@ -97,9 +105,16 @@ func (f *clientFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.IDTokenAlg, "id-token-alg", "", "signature of its ID tokens (default ES256)")
 	flags.StringVar(&f.jwks, "jwks", "", "file with the client's public keys")
 	flags.StringVar(&f.JWKSURI, "jwks-uri", "", "address of the client's public keys")
+	flags.StringVar(&f.Profile, "profile", "", "rules to meet as a whole: oauth21, fapi2-security, fapi2-message-signing or ipsie-sl1")
+	flags.BoolVar(&f.PAR, "par", false, "its authorization requests must be pushed")
+	flags.BoolVar(&f.DPoP, "dpop", false, "its tokens are always bound to a DPoP key")
+	flags.StringVar(&f.file, "file", "", "file that says all of it, in the words of a client in the recipe; instead of the other flags")
 }
 
-func (f *clientFlags) declared() (admin.NewClient, error) {
+func (f *clientFlags) declared(flags *pflag.FlagSet) (admin.NewClient, error) {
+	if f.file != "" {
+		return f.fromFile(flags)
+	}
 	client := f.NewClient
 	client.Name = f.name
 	if f.jwks != "" {
@@ -115,17 +130,59 @@ func (f *clientFlags) declared() (admin.NewClient, error) {
 	return client, nil
 }
 
+// fromFile reads a client as a recipe would say it.
+func (f *clientFlags) fromFile(flags *pflag.FlagSet) (admin.NewClient, error) {
+	another := ""
+	flags.Visit(func(flag *pflag.Flag) {
+		if flag.Name != "file" && f.own(flags, flag.Name) {
+			another = flag.Name
+		}
+	})
+	if another != "" {
+		return admin.NewClient{}, &problem{Detail: "--" + another + " stands beside --file; write it into the file"}
+	}
+	raw, err := os.ReadFile(f.file)
+	if err != nil {
+		return admin.NewClient{}, err
+	}
+	said, err := recipe.ReadClient(filepath.Base(f.file), raw)
+	if err != nil {
+		return admin.NewClient{}, &problem{Detail: err.Error()}
+	}
+	if said.Was != "" || len(said.Secrets) > 0 {
+		return admin.NewClient{}, &problem{Detail: f.file + ": was and secrets are for recipes alone; the secret of a client is made when it is added"}
+	}
+	var keys []byte
+	if said.JWKS != "" {
+		if keys, err = os.ReadFile(filepath.Join(filepath.Dir(f.file), filepath.FromSlash(said.JWKS))); err != nil {
+			return admin.NewClient{}, err
+		}
+		if !json.Valid(keys) {
+			return admin.NewClient{}, &problem{Detail: said.JWKS + " is no JSON; write a JWK Set"}
+		}
+	}
+	return admin.Declare(said, keys), nil
+}
+
+// own tells whether a flag says something of the client, and is none that all verbs have.
+func (*clientFlags) own(flags *pflag.FlagSet, name string) bool {
+	var said pflag.FlagSet
+	(&clientFlags{}).add(&said)
+	return flags.Lookup(name) != nil && said.Lookup(name) != nil
+}
+
 func (p *program) clientAdd() *cobra.Command {
 	var said clientFlags
 	command := &cobra.Command{
 		Use: "add", Short: "Add a client; its id is made, its secret is told once", Args: words(0, 0, ""),
-		Long: "Adds a client at run time, by the rules of the recipe. What the whole company should know belongs in the recipe.",
+		Long: "Adds a client at run time, by the rules of the recipe: said by flags, or by --file in the words of the recipe. What the\n" +
+			"whole company should know belongs in the recipe, and so does whatever needs an exception.",
 	}
 	command.RunE = func(command *cobra.Command, args []string) error {
-		if said.Type == "" {
+		if said.Type == "" && said.file == "" {
 			return wrong(command, "say of which --type: web, native, browser or service")
 		}
-		client, err := said.declared()
+		client, err := said.declared(command.Flags())
 		if err != nil {
 			return err
 		}
@@ -155,7 +212,7 @@ func (p *program) clientSet() *cobra.Command {
 		Use: "set CLIENT", Short: "Change what a client is; what is not named stays", Args: words(1, 1, "a CLIENT"),
 	}
 	command.RunE = func(command *cobra.Command, args []string) error {
-		wanted, err := said.declared()
+		wanted, err := said.declared(command.Flags())
 		if err != nil {
 			return err
 		}
@@ -164,7 +221,11 @@ func (p *program) clientSet() *cobra.Command {
 			if err := r.call(ctx, http.MethodGet, clientPath(args[0]), nil, &old); err != nil {
 				return err
 			}
-			if err := r.call(ctx, http.MethodPut, clientPath(args[0]), overlaid(old, wanted, command.Flags().Changed), &client); err != nil {
+			next := wanted
+			if said.file == "" {
+				next = overlaid(old, wanted, command.Flags().Changed)
+			}
+			if err := r.call(ctx, http.MethodPut, clientPath(args[0]), next, &client); err != nil {
 				return err
 			}
 			return p.showClient(client)
@@ -179,7 +240,7 @@ func overlaid(old admin.Client, wanted admin.NewClient, named func(string) bool)
 	client := admin.NewClient{
 		Type: old.Type, Name: old.Name, Auth: old.Auth, Scopes: old.Scopes, Grants: old.Grants, RedirectURIs: old.RedirectURIs,
 		LogoutURIs: old.LogoutURIs, Origins: old.Origins, Consent: old.Consent, Rotate: old.Rotate, IDTokenAlg: old.IDTokenAlg,
-		JWKSURI: old.JWKSURI, JWKS: wanted.JWKS,
+		JWKSURI: old.JWKSURI, JWKS: wanted.JWKS, Profile: old.Profile, Metadata: old.Metadata,
 	}
 	if wanted.JWKS != nil {
 		client.JWKSURI = ""
@@ -191,6 +252,7 @@ func overlaid(old admin.Client, wanted admin.NewClient, named func(string) bool)
 		"logout": func() { client.LogoutURIs = wanted.LogoutURIs }, "origin": func() { client.Origins = wanted.Origins },
 		"consent": func() { client.Consent = wanted.Consent }, "rotate": func() { client.Rotate = wanted.Rotate },
 		"id-token-alg": func() { client.IDTokenAlg = wanted.IDTokenAlg }, "jwks-uri": func() { client.JWKSURI = wanted.JWKSURI },
+		"profile": func() { client.Profile = wanted.Profile }, "par": func() { client.PAR = wanted.PAR }, "dpop": func() { client.DPoP = wanted.DPoP },
 	} {
 		if named(flag) {
 			take()

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -155,7 +156,12 @@ func (p *program) storageCheckup() doctor.Check {
 			return
 		}
 		var status admin.Status
-		err = errors.Join(r.call(ctx, http.MethodGet, "/status", nil, &status), r.close())
+		var force admin.ShownRevision
+		err = r.call(ctx, http.MethodGet, "/status", nil, &status)
+		if err == nil && status.Revision > 0 {
+			err = r.call(ctx, http.MethodGet, "/recipe/revisions/"+strconv.FormatInt(status.Revision, 10), nil, &force)
+		}
+		err = errors.Join(err, r.close())
 		switch {
 		case err != nil:
 			found.Bad(err.Error(), "everything is kept there", "look at the log of the node")
@@ -170,7 +176,14 @@ func (p *program) storageCheckup() doctor.Check {
 		}
 		if status.Revision == 0 {
 			found.Look("no recipe is in force", "nothing is allowed without one", "garde apply recipe.yaml")
+			return
 		}
+		bundle, err := recipe.Parse(force.Bundle)
+		if err != nil {
+			found.Bad(err.Error(), "the recipe in force can't be read by this program", "garde apply recipe.yaml")
+			return
+		}
+		found.Exceptions(bundle.Recipe, time.Now())
 	}}
 }
 

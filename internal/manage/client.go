@@ -3,11 +3,9 @@ package manage
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
+	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/oauth"
@@ -20,6 +18,9 @@ type Clients struct {
 	Clients iam.ClientKeeping
 	InForce func() *recipe.Bundle // nil before the first recipe
 	Now     func() time.Time      // nil: time.Now
+
+	// Seal keeps the secret of that id itself, beside its hash, for client_secret_jwt. Nil: no such secret is made.
+	Seal func(id, secret string) (string, error)
 }
 
 // NewSecret is a generated secret: Value is told this once.
@@ -73,6 +74,9 @@ func (c *Clients) Set(ctx context.Context, by, id string, said Declaration) (iam
 		return iam.Client{}, err
 	}
 	client.Disabled, client.Secrets = old.Disabled, old.Secrets
+	if old.Pairwise() { // the names that people bear at it are made for the sector (OpenID Connect Core section 8.1)
+		client.Sector = old.Sector
+	}
 	if client.Kind != old.Kind || client.Auth != old.Auth {
 		return iam.Client{}, refuse(Conflict, "type", "add another client and remove this one",
 			"a client keeps its type and its way to prove itself: what it was given before was judged by them")
@@ -120,6 +124,14 @@ func (c *Clients) AddSecret(ctx context.Context, by, id string, life time.Durati
 		secret.Expires = now.Add(life)
 	}
 	kept := iam.ClientSecret{ID: secret.ID, Hash: iam.Hash(secret.Value), Created: now, Expires: secret.Expires}
+	if client.Auth == oauth.AuthSecretJWT {
+		if c.Seal == nil {
+			return nil, refuse(Conflict, "auth", "write a reference under secrets in the recipe", "this node keeps no secret that signs")
+		}
+		if kept.Sealed, err = c.Seal(secret.ID, secret.Value); err != nil {
+			return nil, err
+		}
+	}
 	err = c.Clients.AddClientSecret(ctx, id, kept, c.event(now, by, id, "secret "+secret.ID+" added"))
 	if errors.Is(err, iam.ErrExists) {
 		return nil, two
@@ -155,7 +167,9 @@ func (c *Clients) event(now time.Time, by, id, what string) journal.Event {
 	return changed
 }
 
-func hasSecret(auth oauth.AuthMethod) bool { return auth == oauth.AuthBasic || auth == oauth.AuthPost }
+func hasSecret(auth oauth.AuthMethod) bool {
+	return auth == oauth.AuthBasic || auth == oauth.AuthPost || auth == oauth.AuthSecretJWT
+}
 
 // client judges a declaration as if it stood in the recipe in force, so that there is one set of rules for both.
 func (c *Clients) client(id string, said Declaration) (iam.Client, error) {
@@ -163,56 +177,22 @@ func (c *Clients) client(id string, said Declaration) (iam.Client, error) {
 	if bundle == nil {
 		return iam.Client{}, refuse(Conflict, "", "garde apply recipe.yaml", "no recipe is in force, so no client may ask for anything")
 	}
+	judged := said.Client
+	if judged.JWKS != "" { // the file of a recipe is no file of ours
+		return iam.Client{}, refuse(Invalid, "jwks", "send the key set itself", "only a recipe can name a file")
+	}
+	var keys []byte
+	if said.Keys != "" {
+		keys = []byte(said.Keys)
+	}
 	var found faults
-	for place, there := range map[string]bool{"was": said.Was != "", "secrets": len(said.Secrets) > 0, "jwks": said.JWKS != ""} {
-		if there {
-			found.add(place, "", "only a recipe can say that")
-		}
+	for _, fault := range bundle.Recipe.CheckClient(judged, keys, clock(c.Now)) {
+		found.add(fault.Path, fault.Hint, "%s", fault.Text)
 	}
 	if err := found.orNil(); err != nil {
 		return iam.Client{}, err
 	}
-	judged := said.Client
-	files := map[string][]byte{}
-	if said.Keys != "" {
-		judged.JWKS = "keys.json"
-		files[judged.JWKS] = []byte(said.Keys)
-	}
-	if err := judge(bundle.Recipe, id, judged, files); err != nil {
-		return iam.Client{}, err
-	}
-	client := iam.Client{
-		ID: id, Source: iam.FromAdmin, Kind: judged.Type, Name: judged.Name, Auth: oauth.AuthMethod(judged.AuthMethod()),
-		JWKS: said.Keys, JWKSURI: judged.JWKSURI, Scope: judged.Scopes, RedirectURIs: judged.RedirectURIs, LogoutURIs: judged.LogoutURIs,
-		Origins: judged.Origins, Consent: judged.Consent, Rotate: judged.Rotate, IDTokenAlg: judged.IDTokenAlg,
-	}
-	if client.Consent == "" {
-		client.Consent = recipe.ConsentAsk
-	}
-	for _, grant := range judged.GrantTypes() {
-		client.Grants = append(client.Grants, oauth.GrantType(grant))
-	}
+	client := enact.Client(id, judged, nil, &recipe.Recipe{}) // no exception of the recipe is for it
+	client.Source, client.JWKS = iam.FromAdmin, said.Keys
 	return client, nil
-}
-
-// judge reads a recipe that holds nothing but this client and the scopes in force, and keeps the faults of the client.
-func judge(force *recipe.Recipe, id string, client recipe.Client, files map[string][]byte) error {
-	text, err := yaml.Marshal(recipe.Recipe{
-		Garde: recipe.Format, Levels: force.Levels, Scopes: force.Scopes, Clients: map[string]recipe.Client{id: client},
-	})
-	if err != nil {
-		return refuse(Invalid, "", "", "the client can't be written down: %v", err)
-	}
-	_, err = recipe.Assemble("", []recipe.Source{{Name: "client", Text: text}}, files, time.Time{})
-	var all recipe.Faults
-	if err == nil || !errors.As(err, &all) {
-		return err
-	}
-	var found faults
-	for _, fault := range all {
-		if place, ours := strings.CutPrefix(fault.Path, "clients."+id); ours || fault.File != "client" {
-			found.add(strings.TrimPrefix(place, "."), fault.Hint, "%s", fault.Text)
-		}
-	}
-	return found.orNil()
 }

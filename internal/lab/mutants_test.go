@@ -65,6 +65,15 @@ func issuing() map[string]promise {
 		"audience": {"J15 a token for nobody in particular", ordered(func(_ *testing.T, _ *lab.House, _ *issue.Desk, o *token.Order) {
 			o.Audience = ""
 		})},
+		"profile": {"a client that proves itself by less than its profile asks for", ordered(func(_ *testing.T, _ *lab.House, _ *issue.Desk, o *token.Order) {
+			o.Client.Profile, o.Proven = recipe.FAPI2Security, iam.Binding{JKT: "a-key"}
+		})},
+		"details": {"authorization details that nobody allowed", ordered(func(_ *testing.T, _ *lab.House, _ *issue.Desk, o *token.Order) {
+			o.Details = `[{"type":"payment"}]`
+		})},
+		"binding": {"D16 a token without a key for a client whose tokens are bound", ordered(func(_ *testing.T, _ *lab.House, _ *issue.Desk, o *token.Order) {
+			o.Client.DPoP = true
+		})},
 		// The deed refuses a person who no longer stands by itself (see the matrix); the step also reads who it is.
 		"user in good standing": {"an ID token says the claims that were asked for", func(t *testing.T, h *lab.House, _ []issue.Step) bool {
 			alice := h.NewPerson("alice")

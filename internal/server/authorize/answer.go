@@ -11,9 +11,6 @@ import (
 	"github.com/gardeauth/garde/internal/session"
 )
 
-// exceptionErrors lets a client that registered itself hear of errors before anybody has signed in.
-const exceptionErrors = "error_redirect"
-
 // answerError tells the client what went wrong, by redirect. Not one that nobody vouches for, as long as nobody is signed
 // in: whoever may register could make of this server a door to any place (R21, R22; RFC 9700 section 4.11.2).
 func (e *Endpoint) answerError(w http.ResponseWriter, r *http.Request, at position, err error) error {
@@ -21,7 +18,7 @@ func (e *Endpoint) answerError(w http.ResponseWriter, r *http.Request, at positi
 	if !errors.As(err, &told) {
 		return err
 	}
-	if at.request.Client.Unverified && !at.request.Client.Allows(exceptionErrors, e.now()) && !e.present(r, at) {
+	if !at.request.MayHear(e.now()) && !e.present(r, at) {
 		return err
 	}
 	e.Face.Note(r, err)

@@ -95,19 +95,9 @@ func (p *Parser) open(ctx context.Context, r *reading) error {
 
 // verified gives the payload of the object if the client signed it.
 func (p *Parser) verified(ctx context.Context, r *reading) ([]byte, error) {
-	text := r.object
-	encrypted := strings.Count(text, ".") == 4
-	if !encrypted && r.Client.RequestEncryption != "" {
-		return nil, oauth.InvalidRequestObject("the request object must be encrypted: the client registered that")
-	}
-	if encrypted {
-		if p.Opener == nil {
-			return nil, oauth.InvalidRequestObject("encrypted request objects are not accepted")
-		}
-		var err error
-		if text, err = p.Opener.OpenRequest(ctx, r.Client, text); err != nil {
-			return nil, oauth.InvalidRequestObject("the request object can't be decrypted").Because(err)
-		}
+	text, err := p.opened(r)
+	if err != nil {
+		return nil, err
 	}
 	unverified, err := jose.Parse(text)
 	if err != nil {
@@ -130,6 +120,38 @@ func (p *Parser) verified(ctx context.Context, r *reading) ([]byte, error) {
 		return nil, oauth.InvalidRequestObject("the request object is not signed by a key of the client").Because(err)
 	}
 	return payload, nil
+}
+
+// opened gives the signed object within what came: encryption alone proves nothing, and a signature must stand inside.
+func (p *Parser) opened(r *reading) (string, error) {
+	if strings.Count(r.object, ".") != 4 {
+		if r.Client.RequestEncryption != "" {
+			return "", oauth.InvalidRequestObject("the request object must be encrypted: the client registered that")
+		}
+		return r.object, nil
+	}
+	if p.Opener == nil {
+		return "", oauth.InvalidRequestObject("encrypted request objects are not accepted")
+	}
+	sealed, err := jose.ParseEncrypted(r.object)
+	if err != nil {
+		return "", oauth.InvalidRequestObject("the request object is no JWE as this server reads it").Because(err)
+	}
+	for registered, used := range map[string]string{
+		r.Client.RequestEncryption: string(sealed.Header.Alg), r.Client.RequestContent: string(sealed.Header.Enc),
+	} {
+		if registered != "" && registered != used {
+			return "", oauth.InvalidRequestObject("the client registered to encrypt its requests otherwise")
+		}
+	}
+	plain, err := p.Opener.Decrypt(r.object)
+	switch {
+	case errors.Is(err, iam.ErrUnavailable):
+		return "", err
+	case err != nil:
+		return "", oauth.InvalidRequestObject("the request object can't be decrypted").Because(err)
+	}
+	return string(plain), nil
 }
 
 // signable tells whether the client may sign its requests so.

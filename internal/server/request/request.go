@@ -20,6 +20,7 @@ import (
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/web"
+	"github.com/gardeauth/garde/recipe"
 )
 
 // Door is where a request comes in; doors are bits, so that a step can name several.
@@ -84,6 +85,12 @@ func (r *Request) Allowance() oauth.Scope { return r.Scope.Or(r.Wanted.Opened())
 // Prompted tells whether prompt holds value.
 func (r *Request) Prompted(value string) bool { return slices.Contains(r.Prompt, value) }
 
+// MayHear tells whether errors may go back to the client before anybody has signed in: not to one that nobody vouches
+// for, unless an exception says so.
+func (r *Request) MayHear(now time.Time) bool {
+	return !r.Client.Unverified || r.Client.Allows(recipe.AllowErrorRedirect, now)
+}
+
 // BindTo names the DPoP key that the client proved as it sent the request. It is refused when the request names another.
 func (r *Request) BindTo(jkt string) error {
 	if r.JKT != "" && r.JKT != jkt {
@@ -115,10 +122,9 @@ type ClientKeys interface {
 	For(ctx context.Context, client iam.Client, header jose.Header) (jose.PublicKey, error)
 }
 
-// Opener opens what a client encrypted for this server: a compact JWE, whose algorithms must be those that the client
-// registered, or of the house's where it registered none.
+// Opener opens a compact JWE that a client made for this server. Its failures are jose's, or iam.ErrUnavailable.
 type Opener interface {
-	OpenRequest(ctx context.Context, client iam.Client, object string) (string, error)
+	Decrypt(token string) ([]byte, error)
 }
 
 // Parser reads requests. The fields up to Steps are required.

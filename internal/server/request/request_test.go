@@ -136,7 +136,7 @@ func TestWhatGoesBack(t *testing.T) {
 		"R28 jwt of something else":       {"invalid_request", []string{"response_mode", "web_message.jwt"}},
 		"R28 web_message":                 {"invalid_request", []string{"response_mode", "web_message"}},
 		"R32 junk mode":                   {"invalid_request", []string{"response_mode", "*"}},
-		"request object":                  {"request_not_supported", []string{"request", "e30.e30."}},
+		"request object":                  {"invalid_request_object", []string{"request", "e30.e30."}},
 		"request_uri":                     {"request_uri_not_supported", []string{"request_uri", "https://evil/r"}},
 		"registration":                    {"registration_not_supported", []string{"registration", "{}"}},
 		"no rich authorization":           {"invalid_authorization_details", []string{"authorization_details", "[]"}},

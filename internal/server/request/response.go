@@ -10,18 +10,6 @@ import (
 	"github.com/gardeauth/garde/recipe"
 )
 
-// The exceptions of the recipe that this room asks for; a front-channel response type has one of its own, see
-// ExceptionType.
-const (
-	ExceptionNoPKCE     = "no_pkce"
-	ExceptionRequestURI = "request_uri"
-)
-
-// ExceptionType names the exception that a response type needs: response_type.code+id_token.
-func ExceptionType(t oauth.ResponseType) string {
-	return "response_type." + strings.ReplaceAll(string(t), " ", "+")
-}
-
 // Modes are the response modes that every client may ask for, for discovery.
 var Modes = []oauth.ResponseMode{
 	oauth.ModeQuery, oauth.ModeFragment, oauth.ModeFormPost,
@@ -42,7 +30,7 @@ func TypesOf(r *recipe.Recipe, now time.Time) []string {
 	for _, front := range frontTypes {
 		for _, exception := range r.Exceptions {
 			until, err := time.Parse(time.DateOnly, exception.Until)
-			if err == nil && now.Before(until.AddDate(0, 0, 1)) && slices.Contains(exception.Allow, ExceptionType(front)) {
+			if err == nil && now.Before(until.AddDate(0, 0, 1)) && slices.Contains(exception.Allow, recipe.AllowResponseType(string(front))) {
 				types = append(types, string(front))
 				break
 			}
@@ -146,7 +134,7 @@ func allowedType(_ context.Context, p *Parser, r *reading) error {
 	client := r.Client
 	fits := slices.Contains(registered, asked)
 	if asked.Front() {
-		fits = fits && client.Allows(ExceptionType(asked), p.now()) && !client.Demands().CodeOnly &&
+		fits = fits && client.Allows(recipe.AllowResponseType(string(asked)), p.now()) && !client.Demands().CodeOnly &&
 			(client.Kind == recipe.Web || client.Kind == recipe.Browser)
 	}
 	if !fits {

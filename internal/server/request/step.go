@@ -13,6 +13,7 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/recipe"
 )
 
 // The limits of what a request may carry along.
@@ -101,7 +102,7 @@ func challengeS256(_ context.Context, p *Parser, r *reading) error {
 }
 
 func (p *Parser) mayGoWithout(r *reading) bool {
-	return !r.Client.Public() && r.form.Has("nonce") && r.Client.Allows(ExceptionNoPKCE, p.now()) && !r.Client.Demands().CodeOnly
+	return !r.Client.Public() && r.form.Has("nonce") && r.Client.Allows(recipe.AllowNoPKCE, p.now()) && !r.Client.Demands().CodeOnly
 }
 
 func sha256Text(text string) bool {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/recipe"
 )
 
 // ArrivalLife is how long a pushed request lives after it first arrived at /authorize: as long as a person may take to
@@ -73,7 +74,7 @@ func (p *Parser) arrive(ctx context.Context, r *reading, uri string) error {
 }
 
 func (p *Parser) fetch(ctx context.Context, r *reading, uri string) (string, error) {
-	if p.Shelf == nil || !r.Client.Allows(ExceptionRequestURI, p.now()) || r.Client.Demands().PAR {
+	if p.Shelf == nil || !r.Client.Allows(recipe.AllowRequestURI, p.now()) || r.Client.Demands().PAR {
 		return "", oauth.RequestURINotSupported()
 	}
 	if r.form.Has("request") {

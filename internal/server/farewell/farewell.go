@@ -1,4 +1,6 @@
-package logout
+// Package farewell tells applications, server to server, that a session has ended (OpenID Connect Back-Channel Logout 1.0).
+// It runs in the background and reads the outbox, so that no door that ends sessions can forget it.
+package farewell
 
 import (
 	"context"

@@ -99,6 +99,9 @@ func consentCurrent(ctx context.Context, desk *Desk, work *deal) error {
 	if work.Subject == "" || work.Client.Consent == recipe.ConsentImplied {
 		return nil
 	}
+	if work.GrantType == oauth.JWTBearer { // nobody is there to be asked: the recipe allowed it when it named the issuer
+		return nil
+	}
 	if desk.Recalled != nil {
 		if consent, ok := desk.Recalled.Allowed(work.Subject, work.Client.ID, work.Scope); ok {
 			work.given = &consent

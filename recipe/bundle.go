@@ -82,6 +82,7 @@ func (r *reading) attach(bundle *Bundle, env string, open func(namedFile) ([]byt
 		r.refused(named.at, err)
 		bundle.Files[named.name] = content
 	}
+	r.keysFit(bundle.Files)
 	return r.faults.orNil()
 }
 

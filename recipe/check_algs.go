@@ -1,6 +1,9 @@
 package recipe
 
-import "slices"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // signatureAlgs are the signatures that a client can ask for or bind itself to; there is no none. RS256 is among them for
 // every message: OpenID Connect, JARM and RFC 9701 make it the default, and libraries of both sides that sign with nothing
@@ -92,6 +95,52 @@ func (r *reading) seal(at path, s sealed) {
 	if s.alg == "" && !r.unread(at.key(s.what+"_alg")) {
 		r.fault(at.key(s.what+"_enc"), "nothing says how the key is wrapped", "write "+s.what+"_alg too, or leave both out")
 	}
+}
+
+// keysFit sees that what is to be encrypted can be: the key sets are there now, so that nobody finds out at the first token.
+func (r *reading) keysFit(files map[string][]byte) {
+	for name, client := range r.recipe.Clients {
+		for _, s := range client.seals() {
+			if s.answer {
+				r.keyFits(path("clients").key(name).key(s.what+"_alg"), s.alg, client.JWKS, files)
+			}
+		}
+	}
+	for name, api := range r.recipe.APIs {
+		r.keyFits(path("apis").key(name).key("access_token_encryption_alg"), api.Encryption, api.JWKS, files)
+	}
+}
+
+func (r *reading) keyFits(at path, alg, file string, files map[string][]byte) {
+	set, there := files[file]
+	if alg == "" || file == "" || !there || !slices.Contains(wrapAlgs, alg) || useKeys.check(set) != nil {
+		return // nothing to do, or a fault already
+	}
+	if !keyFor(set, alg) {
+		r.fault(at, "no key of the set can be used with "+alg, "add a key with \"use\": \"enc\": EC or X25519 for ECDH-ES, RSA for RSA-OAEP-256")
+	}
+}
+
+// keyFor tells whether a key set holds a key that a wrap algorithm can use (RFC 7517 sections 4.2 and 4.4).
+func keyFor(set []byte, alg string) bool {
+	var read struct {
+		Keys []struct {
+			Kty, Crv, Use, Alg string
+		}
+	}
+	if json.Unmarshal(set, &read) != nil {
+		return false
+	}
+	for _, key := range read.Keys {
+		if key.Use != "" && key.Use != "enc" || key.Alg != "" && key.Alg != alg {
+			continue
+		}
+		agrees := key.Kty == "EC" || key.Kty == "OKP" && key.Crv == "X25519"
+		if alg == "RSA-OAEP-256" && key.Kty == "RSA" || alg != "RSA-OAEP-256" && agrees {
+			return true
+		}
+	}
+	return false
 }
 
 // assertionAlg: the proof of a client decides what can sign it (OpenID Connect Core section 9).

@@ -12,8 +12,8 @@ import (
 // candidate is the name of a client while it is judged alone.
 const candidate = "candidate"
 
-// candidateKeys is the name of its key set, which no recipe can hold: files have names without a slash at the end.
-const candidateKeys = "jwks.json"
+// candidateKeys is the name of its key set. A slash stands at its end, so that no file of a recipe has it.
+const candidateKeys = "jwks/"
 
 // clientChecks are the checks that a client is judged by when it stands in no recipe: those of declared ones.
 var clientChecks = []func(*reading){
@@ -42,7 +42,7 @@ func (r *Recipe) CheckRegistered(policy string, c Client, jwks []byte, now time.
 	}
 	judging.recipe.Clients[candidate] = c.keyed(jwks)
 	judging.underPolicy(path("clients").key(candidate), c, rules)
-	return judging.verdict(registeredNames)
+	return judging.verdict(registeredNames, jwks)
 }
 
 // CheckClient judges a client that an administrator makes at run time, by the rules of declared clients. It has no
@@ -50,7 +50,7 @@ func (r *Recipe) CheckRegistered(policy string, c Client, jwks []byte, now time.
 func (r *Recipe) CheckClient(c Client, jwks []byte, now time.Time) Faults {
 	judging := r.judging(c, jwks, now)
 	judging.recipe.Clients[candidate] = c.keyed(jwks)
-	return judging.verdict(nil)
+	return judging.verdict(nil, jwks)
 }
 
 // judging begins a reading whose only client is the one to be judged.
@@ -83,10 +83,12 @@ func (c Client) keyed(jwks []byte) Client {
 }
 
 // verdict runs the checks and keeps what they say of the client.
-func (r *reading) verdict(names map[string]string) Faults {
+func (r *reading) verdict(names map[string]string, jwks []byte) Faults {
+	files := map[string][]byte{candidateKeys: jwks}
 	for _, check := range clientChecks {
 		check(r)
 	}
+	r.keysFit(files)
 	at := string(path("clients").key(candidate))
 	var kept Faults
 	for _, fault := range r.faults {

@@ -43,8 +43,7 @@ func recipeSection(b *bytes.Buffer, t reflect.Type, at string, sample *yaml.Node
 	fmt.Fprintf(b, "\n## %s\n\n", title)
 	var rows []row
 	var below []func()
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for _, f := range inline(t) {
 		key, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		path := strings.TrimPrefix(at+"."+key, ".")
 		r := row{key: key, kind: kindOf(f.Type), what: f.Tag.Get("doc"), fallback: fallback(f.Tag.Get("doc"))}
@@ -63,6 +62,19 @@ func recipeSection(b *bytes.Buffer, t reflect.Type, at string, sample *yaml.Node
 	for _, next := range below {
 		next()
 	}
+}
+
+// inline gives the fields of a structure, with those of what is embedded in its place.
+func inline(t reflect.Type) []reflect.StructField {
+	var fields []reflect.StructField
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Anonymous {
+			fields = append(fields, inline(f.Type)...)
+		} else {
+			fields = append(fields, f)
+		}
+	}
+	return fields
 }
 
 // beneath gives the structure that a key holds, and how its place is written; nil for a plain value.

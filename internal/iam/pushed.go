@@ -18,7 +18,8 @@ type Pushed struct {
 
 // PushedRequests keeps pushed requests until an authorization ends them (Code.Pushed, Issue.Pushed) or time does.
 type PushedRequests interface {
-	// Push keeps a request; ErrExists when the client has most of them waiting already.
+	// Push keeps a request; ErrExists when the client has most of them waiting already, ErrRevoked when it does not stand. Of
+	// those that come at the very same moment to several nodes a few more than most may be kept.
 	Push(ctx context.Context, pushed Pushed, most int) error
 	// Arrive finds the living request of that client. The first arrival lets it live until then, so that a person has time
 	// for the login; a later one changes nothing. ErrNotFound when there is none, or it is another client's; ErrExpired.
@@ -60,7 +61,7 @@ type Asked struct {
 	Agent    string
 	JKT      string // DPoP key that the client showed when it asked, and must show when it polls; empty: any
 	Delivery string // CIBA: poll, ping, push
-	Notify   string // CIBA: the client's notification token, sealed
+	Notify   string // CIBA: the client's notification token, sealed under (tenant, asked, ID)
 	State    AskedState
 	Grant    Grant         // of the approval
 	Interval time.Duration // between polls
@@ -85,10 +86,11 @@ type Asking interface {
 	// AskedOf lists those that wait for a person, newest first. Those of devices wait for nobody in particular.
 	AskedOf(ctx context.Context, user string, now time.Time) ([]Asked, error)
 	// Decide ends the waiting: approved with a grant (and consent, nil: none), or denied with the zero grant. ErrSpent when
-	// it was decided before, ErrExpired, ErrNotFound, ErrRevoked when user, session or client no longer stand.
+	// it was decided before, ErrExpired, ErrNotFound (also with another client's grant, or another person's than who was
+	// asked), ErrRevoked when user, client or session (Grant.Session, else Grant.Login) no longer stand.
 	Decide(ctx context.Context, id string, state AskedState, grant Grant, consent *Consent, now time.Time, events ...journal.Event) error
 	// Poll reads one for the client that asked. Too soon after the last poll it is ErrRaced, and its Interval is five
-	// seconds longer from then on; ErrMismatch for another client or key, which changes nothing; ErrExpired; ErrNotFound
-	// when there is none of that kind; ErrSpent when it gave its tokens already.
+	// seconds longer from then on, and comes along; ErrMismatch for another client or key, which changes nothing; ErrExpired; ErrNotFound
+	// when there is none of that kind, or everything of its person has ended; ErrSpent when it gave its tokens already.
 	Poll(ctx context.Context, proof AskedProof, now time.Time) (Asked, error)
 }

@@ -20,11 +20,11 @@ type Registered struct {
 // that is registered are exactly those of registered.Secrets, before and after a change.
 type Registrations interface {
 	// Register keeps a new client and uses its initial token (zero: none). ErrExists when policy has most clients already;
-	// ErrNotFound, ErrExpired or ErrSpent about the initial token.
+	// ErrNotFound (also for one of another policy), ErrExpired or ErrSpent about the initial token.
 	Register(ctx context.Context, registered Registered, initial InitialHash, most int, events ...journal.Event) error
 	// Registered finds a client of that kind by its id and token; ErrNotFound also for a wrong token.
 	Registered(ctx context.Context, id string, keeper KeeperHash) (Registered, error)
-	// Reregister replaces a client whose token is old. A client that may have less loses its tokens, as with PutClient.
+	// Reregister replaces a client whose token is old; a zero Keeper leaves it so. A client that may have less loses its tokens, as with PutClient.
 	Reregister(ctx context.Context, registered Registered, old KeeperHash, events ...journal.Event) error
 	// Unregister ends a client and everything that it was given.
 	Unregister(ctx context.Context, id string, keeper KeeperHash, events ...journal.Event) error
@@ -72,7 +72,7 @@ type Initials interface {
 type Cursors interface {
 	// Cursor is 0 before the first SetCursor.
 	Cursor(ctx context.Context, name string) (int64, error)
-	// SetCursor moves forward only, and keeps deliveries in the same deed.
+	// SetCursor moves forward only, and keeps deliveries in the same deed; ErrRaced, and neither, when another has come as far.
 	SetCursor(ctx context.Context, name string, seq int64, deliveries ...Delivery) error
 }
 

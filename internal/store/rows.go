@@ -24,7 +24,7 @@ const (
 // tables gives every table, in an order in which they can be filled.
 func tables() []string {
 	return []string{"house", "counters", "clients", "client_secrets", "users", "passwords", "links", "user_groups", "members", "sessions",
-		"flows", "consents", "codes", "grants", "refreshes", "accesses", "ended_tokens", "signing_keys", "revisions", "nodes", "leases",
+		"flows", "consents", "codes", "pushed", "asked", "registrations", "initials", "past_sessions", "grants", "refreshes", "accesses", "ended_tokens", "signing_keys", "revisions", "nodes", "leases",
 		"outbox", "journal", "journal_personal", "tree_tiles", "once", "deliveries"}
 }
 

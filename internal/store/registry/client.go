@@ -45,21 +45,25 @@ func (r *Registry) ListClients(ctx context.Context, page iam.Page) ([]iam.Client
 func readClients(tx deeds.Tx, query string, args ...any) ([]iam.Client, error) {
 	var clients []iam.Client
 	err := tx.Query(query, args, func(row deeds.Row) error {
-		var id, source, body string
-		var disabled bool
-		var changed int64
-		if err := row.Scan(&id, &source, &body, &disabled, &changed); err != nil {
-			return err
-		}
-		var client iam.Client
-		if err := deeds.FromJSON(body, &client); err != nil {
-			return err
-		}
-		client.ID, client.Source, client.Disabled, client.Changed = id, iam.Source(source), disabled, deeds.At(changed)
+		client, err := scanClient(row)
 		clients = append(clients, client)
-		return nil
+		return err
 	})
 	return clients, err
+}
+
+// scanClient reads the columns of clientColumns and, behind them, more.
+func scanClient(row deeds.Row, more ...any) (iam.Client, error) {
+	var id, source, body string
+	var disabled bool
+	var changed int64
+	if err := row.Scan(append([]any{&id, &source, &body, &disabled, &changed}, more...)...); err != nil {
+		return iam.Client{}, err
+	}
+	var client iam.Client
+	err := deeds.FromJSON(body, &client)
+	client.ID, client.Source, client.Disabled, client.Changed = id, iam.Source(source), disabled, deeds.At(changed)
+	return client, err
 }
 
 // addSecrets reads the living secrets of clients, which stand in the order of their ids.
@@ -68,18 +72,19 @@ func (r *Registry) addSecrets(tx deeds.Tx, clients []iam.Client) error {
 	for i, client := range clients {
 		place[client.ID] = i
 	}
-	query := `SELECT client, id, hash, created, expires FROM client_secrets
+	query := `SELECT client, id, hash, sealed, created, expires FROM client_secrets
 		WHERE tenant = $1 AND client >= $2 AND client <= $3 AND (expires = 0 OR expires > $4) ORDER BY client, created, id`
 	args := []any{r.view.Tenant, clients[0].ID, clients[len(clients)-1].ID, deeds.Micro(r.view.Now())}
 	return tx.Query(query, args, func(row deeds.Row) error {
-		var client, id, hashed string
+		var client, id, hashed, sealed string
 		var created, expires int64
-		if err := row.Scan(&client, &id, &hashed, &created, &expires); err != nil {
+		if err := row.Scan(&client, &id, &hashed, &sealed, &created, &expires); err != nil {
 			return err
 		}
 		sum, err := deeds.Digest(hashed)
 		if i, ok := place[client]; ok {
-			clients[i].Secrets = append(clients[i].Secrets, iam.ClientSecret{ID: id, Hash: sum, Created: deeds.At(created), Expires: deeds.At(expires)})
+			clients[i].Secrets = append(clients[i].Secrets, iam.ClientSecret{ID: id, Hash: sum, Sealed: sealed,
+				Created: deeds.At(created), Expires: deeds.At(expires)})
 		}
 		return err
 	})
@@ -183,9 +188,13 @@ func (r *Registry) AddClientSecret(ctx context.Context, client string, secret ia
 			return iam.ErrExists
 		}
 		d.Change(iam.ChangedClient, client)
-		return d.Do(deeds.May(`INSERT INTO client_secrets (tenant, client, id, hash, created, expires) VALUES ($1, $2, $3, $4, $5, $6)`,
-			d.Tenant, client, secret.ID, secret.Hash.String(), deeds.Micro(secret.Created), deeds.Micro(secret.Expires)))
+		return d.Step(nil, secretRow(d.Tenant, client, secret))
 	})
+}
+
+func secretRow(tenant, client string, secret iam.ClientSecret) deeds.Statement {
+	return deeds.May(`INSERT INTO client_secrets (tenant, client, id, hash, sealed, created, expires) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		tenant, client, secret.ID, secret.Hash.String(), secret.Sealed, deeds.Micro(secret.Created), deeds.Micro(secret.Expires))
 }
 
 // RemoveClientSecret ends one secret.

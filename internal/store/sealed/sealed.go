@@ -27,6 +27,8 @@ func columns() []column {
 		{"signing_keys", "sealed", "id", `'keys'`, "id"},
 		{"deliveries", "sealed", "id", `'deliveries ' || kind`, "id"},
 		{"links", "flow", "hash", `'links'`, "hash"},
+		{"client_secrets", "sealed", `client || ' ' || id`, `'client_secrets'`, "id"},
+		{"asked", "notify", "hash", `'asked'`, "id"},
 		{"house", "value", "name", `'notary'`, `'signer'`}, // within the checkpoint
 	}
 }

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"cmp"
 	"context"
-	"errors"
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
@@ -11,8 +10,9 @@ import (
 	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
-// AddCode keeps a code, ends its flow and gives consent. ErrRevoked if user, client, session or the consent relied on no longer stands;
-// ErrNotFound if the flow has ended already, so that a flow gives one code at most.
+// AddCode keeps a code, ends its flow and its pushed request and gives consent. ErrRevoked if user, client, session or the
+// consent relied on no longer stands; ErrNotFound if the flow or the request has ended already, so that each gives one code at
+// most.
 func (t *Tenant) AddCode(ctx context.Context, code iam.Code, flow iam.FlowHash, consent *iam.Consent, events ...journal.Event) error {
 	body, err := grantBody(code.Grant)
 	if err != nil {
@@ -29,7 +29,7 @@ func (t *Tenant) AddCode(ctx context.Context, code iam.Code, flow iam.FlowHash, 
 		for i, step := range steps {
 			otherwise := iam.ErrRevoked
 			if i < len(steps)-1 {
-				otherwise = iam.ErrNotFound // the flow
+				otherwise = iam.ErrNotFound // the flow, the pushed request
 			}
 			if err := d.Step(otherwise, step); err != nil {
 				return err
@@ -42,18 +42,35 @@ func (t *Tenant) AddCode(ctx context.Context, code iam.Code, flow iam.FlowHash, 
 	})
 }
 
-// codeSteps end the flow, if there is one, and keep the code.
+// codeSteps end the flow and the pushed request, if there are any, and keep the code.
 func codeSteps(tenant string, code iam.Code, body string, flow iam.FlowHash) []deeds.Statement {
+	return append(cameFrom(tenant, code.Grant.Client, flow, code.Pushed, code.Created), codeRow(tenant, code, body, false))
+}
+
+// cameFrom ends what an authorization of a client came from.
+func cameFrom(tenant, client string, flow iam.FlowHash, pushed iam.PushedHash, now time.Time) []deeds.Statement {
 	var steps []deeds.Statement
 	if !iam.Digest(flow).Zero() {
 		steps = append(steps, deeds.Must(`DELETE FROM flows WHERE tenant = $1 AND hash = $2`, tenant, deeds.Hash(flow)))
 	}
-	grant := code.Grant
+	if !iam.Digest(pushed).Zero() {
+		steps = append(steps, endPushed(tenant, pushed, client, now))
+	}
+	return steps
+}
+
+// codeRow keeps a code; begun tells that its grant has begun already.
+func codeRow(tenant string, code iam.Code, body string, begun bool) deeds.Statement {
+	grant, before := code.Grant, int64(0)
+	if begun {
+		before = 1
+	}
 	// The eras of client and user are taken along: whoever ends them later, or just now, ends this code.
-	return append(steps, deeds.Must(`INSERT INTO codes (tenant, hash, client, client_era, user_id, user_era, session, redirect_uri, challenge,
-			grant_id, body, grant_created, grant_expires, created, expires)
+	return deeds.Must(`INSERT INTO codes (tenant, hash, client, client_era, user_id, user_era, session, redirect_uri, challenge,
+			grant_id, body, grant_created, grant_expires, created, expires, jkt, begun)
 		SELECT c.tenant, CAST($2 AS TEXT), c.id, c.era, u.id, u.era, CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS TEXT),
-			CAST($9 AS TEXT), CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS BIGINT)
+			CAST($9 AS TEXT), CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS BIGINT),
+			CAST($16 AS TEXT), CAST($17 AS BIGINT)
 		FROM clients c JOIN users u ON u.tenant = c.tenant AND u.id = $4 AND NOT u.disabled AND NOT u.removed
 		WHERE c.tenant = $1 AND c.id = $3 AND NOT c.disabled AND NOT c.removed
 		AND ($14 = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = $1 AND s.id = $14 AND s.user_id = u.id AND s.user_era = u.era
@@ -61,7 +78,7 @@ func codeSteps(tenant string, code iam.Code, body string, flow iam.FlowHash) []d
 		AND ($15 = ' ' OR EXISTS (SELECT 1 FROM consents a WHERE a.tenant = $1 AND a.user_id = u.id AND a.client = c.id AND a.scope = $15))`,
 		tenant, deeds.Hash(code.Hash), grant.Client, grant.User, grant.Session, code.RedirectURI, code.Challenge,
 		grant.ID, body, deeds.Micro(grant.Created), deeds.Micro(grant.Expires), deeds.Micro(code.Created), deeds.Micro(code.Expires), cmp.Or(code.From, grant.Session),
-		allowed(code.Allowed)))
+		allowed(code.Allowed), code.JKT, before)
 }
 
 // allowed is what a statement compares with the scope of a consent; a space, which is no scope, means that none is asked for.
@@ -100,10 +117,10 @@ func readCode(tx deeds.Tx, tenant string, value iam.CodeHash) (code iam.Code, sp
 	var client, user, session, id, body string
 	var grantCreated, grantExpires, created, expires int64
 	code.Hash = value
-	err = deeds.Only(tx, iam.ErrNotFound, `SELECT k.client, k.user_id, k.session, k.redirect_uri, k.challenge, k.grant_id, k.body, k.grant_created,
+	err = deeds.Only(tx, iam.ErrNotFound, `SELECT k.client, k.user_id, k.session, k.redirect_uri, k.challenge, k.jkt, k.grant_id, k.body, k.grant_created,
 		k.grant_expires, k.created, k.expires, k.spent, (`+codeClientStands+` AND `+codeUserStands+`)
 		FROM codes k WHERE k.tenant = $1 AND k.hash = $2`, []any{tenant, deeds.Hash(value)}, &client, &user, &session, &code.RedirectURI,
-		&code.Challenge, &id, &body, &grantCreated, &grantExpires, &created, &expires, &spent, &stands)
+		&code.Challenge, &code.JKT, &id, &body, &grantCreated, &grantExpires, &created, &expires, &spent, &stands)
 	if err != nil {
 		return iam.Code{}, 0, false, err
 	}
@@ -124,37 +141,25 @@ const codeAsRead = `(k.session = '' OR $7 = '' OR k.session = $7) AND ($8 = '' O
 // codeSpending compares and spends in one conditional update, and keeps the grant.
 func codeSpending(tenant string, issue iam.Issue) []deeds.Statement {
 	proof, value := issue.Code, deeds.Hash(issue.Code.Hash)
-	return []deeds.Statement{
+	steps := []deeds.Statement{
 		// Holding the person's row makes this deed and the person's disabling come one after the other: the disabling
 		// then sees the grant, or this deed sees the disabling.
 		deeds.May(`UPDATE users SET era = era WHERE tenant = $1 AND id = (SELECT user_id FROM codes WHERE tenant = $1 AND hash = $2)`, tenant, value),
 		deeds.Must(`UPDATE codes AS k SET spent = $3 WHERE k.tenant = $1 AND k.hash = $2 AND k.spent = 0 AND k.expires > $3
-			AND k.client = $4 AND k.challenge = $5 AND ($6 = '' OR k.redirect_uri = $6)
+			AND k.client = $4 AND k.challenge = $5 AND ($6 = '' OR k.redirect_uri = $6) AND (k.jkt = '' OR k.jkt = $10)
+			AND (k.begun = 0 OR EXISTS (SELECT 1 FROM grants g WHERE g.tenant = k.tenant AND g.id = k.grant_id AND g.revoked = 0))
 			AND `+codeClientStands+` AND `+codeUserStands+` AND `+codeSessionLives+` AND `+codeAsRead,
 			tenant, value, deeds.Micro(issue.Now), proof.Client, proof.Challenge, proof.RedirectURI, issue.Session, issue.User,
-			allowed(issue.Allowed)),
-		deeds.May(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires)
-			SELECT tenant, grant_id, client, client_era, user_id, user_era, session, body, grant_created, grant_expires
-			FROM codes WHERE tenant = $1 AND hash = $2`, tenant, value),
+			allowed(issue.Allowed), proof.JKT),
+		deeds.May(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires, binding)
+			SELECT tenant, grant_id, client, client_era, user_id, user_era, session, body, grant_created, grant_expires, CAST($3 AS TEXT)
+			FROM codes WHERE tenant = $1 AND hash = $2 AND begun = 0`, tenant, value, bindingText(issue.Binding)),
 	}
-}
-
-// spendCode spends a code or finds out why not. done is true when the deed is decided (a verdict).
-func (d *deed) spendCode(issue iam.Issue) (done bool, err error) {
-	steps := codeSpending(d.Tenant, issue)
-	if d.Alone() {
-		steps = steps[1:] // there is nobody to be held up
+	if issue.Binding.Bound() { // a grant that has begun is bound from now on, too
+		steps = append(steps, deeds.May(`UPDATE grants SET binding = $3 WHERE tenant = $1
+			AND id = (SELECT k.grant_id FROM codes k WHERE k.tenant = $1 AND k.hash = $2 AND k.begun = 1)`, tenant, value, bindingText(issue.Binding)))
 	}
-	for _, step := range steps {
-		err := d.Step(errUnmet, step)
-		if errors.Is(err, errUnmet) {
-			return true, d.whyNotCode(issue)
-		}
-		if err != nil {
-			return false, err
-		}
-	}
-	return false, nil
+	return steps
 }
 
 // whyNotCode classifies a code that could not be spent, counts a wrong try and ends what a replayed code gave.

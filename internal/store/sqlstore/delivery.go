@@ -10,14 +10,16 @@ import (
 
 // Enqueue keeps a message until it is delivered.
 func (t *Tenant) Enqueue(ctx context.Context, delivery iam.Delivery) error {
-	return t.deed(ctx, nil, func(d *deed) error {
-		err := d.Later(`INSERT INTO deliveries (tenant, id, kind, sealed, tries, due, made, failed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			d.Tenant, delivery.ID, delivery.Kind, delivery.Sealed, int64(delivery.Tries), deeds.Micro(delivery.Next), deeds.Micro(delivery.Made), deeds.Clean(delivery.Failed))
-		if err == nil {
-			d.Hint()
-		}
-		return err
-	})
+	return t.deed(ctx, nil, func(d *deed) error { return d.enqueue(delivery) })
+}
+
+func (d *deed) enqueue(delivery iam.Delivery) error {
+	err := d.Later(`INSERT INTO deliveries (tenant, id, kind, sealed, tries, due, made, failed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		d.Tenant, delivery.ID, delivery.Kind, delivery.Sealed, int64(delivery.Tries), deeds.Micro(delivery.Next), deeds.Micro(delivery.Made), deeds.Clean(delivery.Failed))
+	if err == nil {
+		d.Hint()
+	}
+	return err
 }
 
 // Due takes deliveries whose time has come and hides them until hold: of two nodes one gets each.

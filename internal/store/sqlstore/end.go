@@ -5,11 +5,12 @@ import (
 	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
-// endUser begins a new era of a person: sessions, flows, links, codes, grants and tokens given before are dead, also those
+// endUser begins a new era of a person: sessions, flows, links, codes, what waits for approval, grants and tokens given before are dead, also those
 // that another node commits a moment later. The session named keep and the grants born of it are taken along.
 //
-// entirely is for one who may do nothing any more. Otherwise the feed names each grant and session, so that a token issued
-// within the same second, after signing in anew, is not caught.
+// The feed names each grant and session, also those of clients whose tokens carry another sub of the person (pairwise), and so
+// that a token issued within the same second, after signing in anew, is not caught. entirely is for one who may do nothing any
+// more: the feed names the person, too.
 func (d *deed) endUser(user, keep string, entirely bool) error {
 	// This update waits for codes that are just being redeemed: they hold the same row (see Issue).
 	if err := d.Must(iam.ErrNotFound, `UPDATE users SET era = era + 1 WHERE tenant = $1 AND id = $2`, d.Tenant, user); err != nil {
@@ -20,6 +21,8 @@ func (d *deed) endUser(user, keep string, entirely bool) error {
 		deeds.May(`DELETE FROM links WHERE tenant = $1 AND user_id = $2`, d.Tenant, user),
 		// Spent codes stay until they are swept, so that a replay is still seen.
 		deeds.May(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND spent = 0 AND ($3 = '' OR session <> $3)`, d.Tenant, user, keep),
+		// What was approved stays, too, and can't be spent: it is of an earlier era.
+		deeds.May(`DELETE FROM asked WHERE tenant = $1 AND user_id = $2 AND user_id <> '' AND state = 'waiting'`, d.Tenant, user),
 	)
 	if err == nil && keep != "" {
 		err = d.Do(
@@ -35,8 +38,7 @@ func (d *deed) endUser(user, keep string, entirely bool) error {
 		AND ($3 = '' OR session <> $3) RETURNING id`, d.Tenant, user, keep, deeds.Micro(d.Now)); err != nil {
 		return err
 	}
-	if err := d.Ended(iam.ChangeSession, `DELETE FROM sessions WHERE tenant = $1 AND user_id = $2 AND id <> $3 RETURNING id`,
-		d.Tenant, user, keep); err != nil {
+	if err := d.endSessions(user, `<>`, keep); err != nil {
 		return err
 	}
 	if entirely {
@@ -61,7 +63,7 @@ func (d *deed) endSession(id string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.Ended(iam.ChangeSession, `DELETE FROM sessions WHERE tenant = $1 AND id = $2 RETURNING id`, d.Tenant, id); err != nil {
+	if err := d.endSessions(user, `=`, id); err != nil {
 		return err
 	}
 	return d.Ended(iam.ChangeGrant, `UPDATE grants SET revoked = $3 WHERE tenant = $1 AND user_id = $4 AND session = $2 AND revoked = 0

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
@@ -21,28 +22,41 @@ const (
 		AND NOT u.disabled AND NOT u.removed))`
 )
 
-const grantColumns = `g.id, g.client, g.user_id, g.session, g.body, g.created, g.expires, g.revoked,
+const grantColumns = `g.id, g.client, g.user_id, g.session, g.body, g.binding, g.created, g.expires, g.revoked,
 	(` + grantClientStands + ` AND ` + grantUserStands + `)`
+
+// bindingText is a binding as its column spells it: thumbprints have no spaces.
+func bindingText(binding iam.Binding) string {
+	if !binding.Bound() {
+		return ""
+	}
+	return binding.JKT + " " + binding.X5T
+}
+
+func bindingOf(text string) iam.Binding {
+	jkt, x5t, _ := strings.Cut(text, " ")
+	return iam.Binding{JKT: jkt, X5T: x5t}
+}
 
 // grantBody is what of a grant is never asked by the database.
 func grantBody(grant iam.Grant) (string, error) {
 	grant.AuthTime = deeds.Whole(grant.AuthTime)
 	grant.Created, grant.Expires, grant.Revoked = time.Time{}, time.Time{}, time.Time{}
-	grant.ID, grant.Client, grant.User, grant.Session = "", "", "", ""
+	grant.ID, grant.Client, grant.User, grant.Session, grant.Binding = "", "", "", "", iam.Binding{}
 	return deeds.AsJSON(grant)
 }
 
 func (t *Tenant) scanGrant(row deeds.Row, more ...any) (iam.Grant, error) {
-	var id, client, user, session, body string
+	var id, client, user, session, body, binding string
 	var created, expires, revoked int64
 	var stands bool
-	dest := append([]any{&id, &client, &user, &session, &body, &created, &expires, &revoked, &stands}, more...)
+	dest := append([]any{&id, &client, &user, &session, &body, &binding, &created, &expires, &revoked, &stands}, more...)
 	if err := row.Scan(dest...); err != nil {
 		return iam.Grant{}, err
 	}
 	var grant iam.Grant
 	err := deeds.FromJSON(body, &grant)
-	grant.ID, grant.Client, grant.User, grant.Session = id, client, user, session
+	grant.ID, grant.Client, grant.User, grant.Session, grant.Binding = id, client, user, session, bindingOf(binding)
 	grant.Created, grant.Expires, grant.Revoked = deeds.At(created), deeds.At(expires), deeds.At(revoked)
 	grant.AuthTime = deeds.Whole(grant.AuthTime)
 	if !stands && revoked == 0 {

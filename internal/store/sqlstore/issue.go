@@ -40,15 +40,18 @@ var errUnmet = errors.New("a condition is not met")
 
 // issuePlan is the way of an issue when all is as it should be; nil for those who come too rarely to have one.
 func issuePlan(tenant string, issue iam.Issue) (plan []deeds.Statement, err error) {
+	plan = cameFrom(tenant, issue.Client, issue.Flow, issue.Pushed, issue.Now)
 	switch {
 	case issue.Code != nil:
-		plan = codeSpending(tenant, issue)
+		plan = append(plan, codeSpending(tenant, issue)...)
+	case issue.Asked != nil:
+		plan = append(plan, askedSpending(tenant, issue)...)
 	case issue.Refresh != nil:
 		plan = append(plan, holdGrant(tenant, issue), markRefresh(tenant, issue))
 		if issue.Replace != nil {
 			plan = append(plan, refreshRow(tenant, *issue.Replace))
 		}
-	case issue.User != "" || issue.Session != "" || issue.NewAccess == nil || issue.NewAccess.Client != issue.Client:
+	case issue.Begin != nil || issue.User != "" || issue.Session != "" || issue.NewAccess == nil || issue.NewAccess.Client != issue.Client:
 		return nil, nil
 	}
 	if plan, err = newRows(plan, tenant, issue); err != nil {
@@ -59,6 +62,13 @@ func issuePlan(tenant string, issue iam.Issue) (plan []deeds.Statement, err erro
 
 // newRows adds what an issue keeps anew.
 func newRows(rows []deeds.Statement, tenant string, issue iam.Issue) ([]deeds.Statement, error) {
+	if issue.Begin != nil {
+		begun, err := begin(tenant, issue)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, begun...)
+	}
 	if issue.NewRefresh != nil {
 		rows = append(rows, refreshRow(tenant, *issue.NewRefresh))
 	}
@@ -69,15 +79,62 @@ func newRows(rows []deeds.Statement, tenant string, issue iam.Issue) ([]deeds.St
 	return append(rows, row), err
 }
 
+// begin keeps a grant that begins here, and the code of it.
+func begin(tenant string, issue iam.Issue) ([]deeds.Statement, error) {
+	grant := *issue.Begin
+	body, err := grantBody(grant)
+	if err != nil {
+		return nil, err
+	}
+	rows := []deeds.Statement{deeds.Must(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires, binding)
+		SELECT c.tenant, CAST($2 AS TEXT), c.id, c.era, CAST($4 AS TEXT),
+			COALESCE((SELECT u.era FROM users u WHERE u.tenant = $1 AND u.id = $4), 0), CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT),
+			CAST($8 AS BIGINT), CAST($9 AS TEXT)
+		FROM clients c WHERE c.tenant = $1 AND c.id = $3 AND NOT c.disabled AND NOT c.removed
+		AND ($4 = '' OR EXISTS (SELECT 1 FROM users u WHERE u.tenant = $1 AND u.id = $4 AND NOT u.disabled AND NOT u.removed))`,
+		tenant, grant.ID, grant.Client, grant.User, grant.Session, body, deeds.Micro(grant.Created), deeds.Micro(grant.Expires), bindingText(grant.Binding))}
+	if issue.NewCode == nil {
+		return rows, nil
+	}
+	code := *issue.NewCode
+	code.Grant = grant
+	return append(rows, codeRow(tenant, code, body, true)), nil
+}
+
 func (d *deed) prove(issue iam.Issue) (done bool, err error) {
+	for _, end := range cameFrom(d.Tenant, issue.Client, issue.Flow, issue.Pushed, issue.Now) {
+		if err := d.Step(iam.ErrNotFound, end); err != nil {
+			return false, err
+		}
+	}
 	switch {
 	case issue.Code != nil:
-		return d.spendCode(issue)
+		return d.spend(issue, codeSpending(d.Tenant, issue), d.whyNotCode)
+	case issue.Asked != nil:
+		return d.spend(issue, askedSpending(d.Tenant, issue), d.whyNotSpent)
 	case issue.Refresh != nil:
 		return d.useRefresh(issue)
 	default:
 		return false, d.stand(issue)
 	}
+}
+
+// spend takes the steps that spend what is shown, the first of which only holds others up, or finds out why not. done is true
+// when the deed is decided (a verdict).
+func (d *deed) spend(issue iam.Issue, steps []deeds.Statement, whyNot func(iam.Issue) error) (done bool, err error) {
+	if d.Alone() {
+		steps = steps[1:] // there is nobody to be held up
+	}
+	for _, step := range steps {
+		err := d.Step(errUnmet, step)
+		if errors.Is(err, errUnmet) {
+			return true, whyNot(issue)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // stand asks whether client, user and session stand, when nothing is spent.
@@ -102,8 +159,8 @@ const standing = ` AND NOT disabled AND NOT removed`
 
 // plain tells whether nothing but journal rows is kept: a client's own signed token, the most frequent deed of all.
 func plain(issue iam.Issue) bool {
-	return issue.Code == nil && issue.Refresh == nil && issue.NewRefresh == nil && issue.NewAccess == nil &&
-		issue.User == "" && issue.Session == "" && len(issue.Events) > 0
+	return issue.Code == nil && issue.Asked == nil && issue.Begin == nil && issue.Refresh == nil && issue.NewRefresh == nil &&
+		issue.NewAccess == nil && iam.Digest(issue.Flow).Zero() && iam.Digest(issue.Pushed).Zero() && issue.User == "" && issue.Session == "" && len(issue.Events) > 0
 }
 
 // issuePlain asks for the client's standing within the very statement that inserts, so one round trip does all.

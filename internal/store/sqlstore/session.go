@@ -91,12 +91,14 @@ func (d *deed) replaceSession(session iam.Session, old iam.SessionHash) error {
 		return d.endSession(id)
 	}
 	// The same person: what was born of the old session goes on, so nothing of it is in the feed.
-	return d.Do(
+	return d.Do(append(passOn(d.Tenant, id, user, session),
 		deeds.May(`DELETE FROM sessions WHERE tenant = $1 AND id = $2`, d.Tenant, id),
 		deeds.May(`UPDATE grants SET session = $3 WHERE tenant = $1 AND session = $2 AND user_id = $4`, d.Tenant, id, session.ID, user),
 		deeds.May(`UPDATE codes SET session = $3 WHERE tenant = $1 AND session = $2 AND user_id = $4 AND spent = 0`, d.Tenant, id, session.ID, user),
+		deeds.May(`UPDATE asked SET session = $3 WHERE tenant = $1 AND session = $2 AND user_id = $4 AND user_id <> '' AND spent = 0`,
+			d.Tenant, id, session.ID, user),
 		deeds.May(`UPDATE flows SET session = $3 WHERE tenant = $1 AND session = $2`, d.Tenant, id, session.ID),
-	)
+	)...)
 }
 
 // TouchSession remembers when a session was last seen.

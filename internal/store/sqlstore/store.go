@@ -30,6 +30,13 @@ type Tenant struct {
 // The contracts.
 var (
 	_ iam.ClientKeeping  = (*Tenant)(nil)
+	_ iam.Registrations  = (*Tenant)(nil)
+	_ iam.SelfMade       = (*Tenant)(nil)
+	_ iam.Initials       = (*Tenant)(nil)
+	_ iam.PushedRequests = (*Tenant)(nil)
+	_ iam.Asking         = (*Tenant)(nil)
+	_ iam.LogoutReads    = (*Tenant)(nil)
+	_ iam.Cursors        = (*Tenant)(nil)
 	_ iam.UserKeeping    = (*Tenant)(nil)
 	_ iam.Passwords      = (*Tenant)(nil)
 	_ iam.Links          = (*Tenant)(nil)

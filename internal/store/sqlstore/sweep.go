@@ -12,6 +12,8 @@ const (
 	sweepBatch = 500
 	// replayWindow is how long a spent code is remembered past its end, so that a replay still ends what it gave.
 	replayWindow = 24 * time.Hour
+	// askedMemory is how long an authorization that waited in vain is remembered.
+	askedMemory = 15 * time.Minute
 	// nodeMemory is how long a node that died without a word is remembered.
 	nodeMemory = 24 * time.Hour
 )
@@ -22,6 +24,12 @@ func sweeping(tenant string, now time.Time) []deeds.Statement {
 	return []deeds.Statement{
 		deeds.May(`DELETE FROM codes WHERE tenant = $1 AND hash IN (SELECT hash FROM codes WHERE tenant = $1
 			AND (expires < $2 AND spent = 0 OR expires < $3) LIMIT $4)`, tenant, n, deeds.Micro(now.Add(-replayWindow)), batch),
+		deeds.May(`DELETE FROM pushed WHERE tenant = $1 AND hash IN (SELECT hash FROM pushed WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
+		// One that nobody decided is remembered a while, too: who polls hears that it is over, not that it never was.
+		deeds.May(`DELETE FROM asked WHERE tenant = $1 AND hash IN (SELECT hash FROM asked WHERE tenant = $1
+			AND (expires < $2 AND spent = 0 OR expires < $3) LIMIT $4)`, tenant, deeds.Micro(now.Add(-askedMemory)), deeds.Micro(now.Add(-replayWindow)), batch),
+		deeds.May(`DELETE FROM initials WHERE tenant = $1 AND expires < $2`, tenant, deeds.Micro(now.Add(-replayWindow))),
+		deeds.May(`DELETE FROM past_sessions WHERE tenant = $1 AND id IN (SELECT id FROM past_sessions WHERE tenant = $1 AND until < $2 LIMIT $3)`, tenant, n, batch),
 		deeds.May(`DELETE FROM flows WHERE tenant = $1 AND hash IN (SELECT hash FROM flows WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
 		deeds.May(`DELETE FROM links WHERE tenant = $1 AND hash IN (SELECT hash FROM links WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
 		deeds.May(`DELETE FROM accesses WHERE tenant = $1 AND hash IN (SELECT hash FROM accesses WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),

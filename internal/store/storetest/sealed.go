@@ -43,11 +43,11 @@ func sealed(t *testing.T, open Opener) {
 				h.must(h.Append(h.ctx, 0, 0, nil, "another"))
 			}
 		})
-		h.same(count, 2)
+		h.same(count, 4)
 		head, err := h.Head(h.ctx)
 		h.must(err)
 		h.same(head.Checkpoint, "another")
-		h.same(len(h.sealedValues()), 2)
+		h.same(len(h.sealedValues()), 4)
 	})
 	t.Run("what can't be opened is named and keeps nobody else", func(t *testing.T) {
 		h := newHouse(t, open)
@@ -129,6 +129,10 @@ func (h *house) sealOneOfEach(sealer seal.Sealer) []string {
 	row := iam.Digest(link.Hash).String()
 	link.Flow = h.sealed(sealer, "links", row)
 	h.must(h.AddLink(h.ctx, link))
+	h.must(h.AddClientSecret(h.ctx, "c-app", iam.ClientSecret{ID: "cs", Hash: iam.Hash("cs"), Sealed: h.sealed(sealer, "client_secrets", "cs"), Created: h.clock.Now()}))
+	asked := h.newAsked(iam.AskedCIBA)
+	asked.Notify = h.sealed(sealer, "asked", asked.ID)
+	h.must(h.Ask(h.ctx, asked))
 	h.must(h.Append(h.ctx, 0, 0, nil, `{"note":"s1 is no value","signer":"`+h.sealed(sealer, "notary", "signer")+`"}`))
-	return []string{"k", "d", row, "signer"}
+	return []string{"k", "d", row, "cs", asked.ID, "signer"}
 }

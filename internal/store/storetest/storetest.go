@@ -49,6 +49,7 @@ type Keeper interface {
 	peopleKeeping
 	browserKeeping
 	tokenKeeping
+	comersKeeping
 	houseKeeping
 	memory
 }
@@ -73,6 +74,16 @@ type tokenKeeping interface {
 	iam.Accesses
 	iam.Issuing
 	iam.Grants
+	iam.PushedRequests
+	iam.Asking
+	iam.LogoutReads
+}
+
+type comersKeeping interface {
+	iam.Registrations
+	iam.SelfMade
+	iam.Initials
+	iam.Cursors
 }
 
 type houseKeeping interface {
@@ -218,7 +229,7 @@ func Run(t *testing.T, open Opener) {
 		"clients": clients, "ends of clients": clientEnds, "people": people, "ends of people": peopleEnd, "more races": racesOfMany, "messages": messages,
 		"sessions": sessions, "links": links,
 		"flows": flows, "consents": consents, "keys": keys, "sealed": sealed, "revisions": revisions, "renamings": renamings, "bounds of renamings": renamingBounds, "house": nodes, "journal": journals,
-		"tree": trees, "sweep": sweeps, "races": races, "models": models, "text": texts,
+		"tree": trees, "sweep": sweeps, "races": races, "models": models, "text": texts, "askings": askings,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,114 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/store/deeds"
+)
+
+// errTogether: another was at the same client in the same moment.
+var errTogether = errors.New("changed by another at the same time")
+
+// PutDocument keeps what the document of a client said.
+func (r *Registry) PutDocument(ctx context.Context, client iam.Client, most int, events ...journal.Event) error {
+	for range 5 { // who was second finds the work of the first
+		if err := r.putDocument(ctx, client, most, events); !errors.Is(err, errTogether) {
+			return err
+		}
+	}
+	return iam.ErrRaced
+}
+
+func (r *Registry) putDocument(ctx context.Context, client iam.Client, most int, events []journal.Event) error {
+	client.Source = iam.FromDocument
+	return r.deed(ctx, events, func(d *deed) error {
+		if err := d.admit(client, most); err != nil {
+			return err
+		}
+		var source string
+		var removed bool
+		stood, err := deeds.One(d, `SELECT source, removed FROM clients WHERE tenant = $1 AND id = $2`, []any{d.Tenant, client.ID}, &source, &removed)
+		switch {
+		case err != nil:
+			return err
+		case stood && iam.Source(source) != iam.FromDocument:
+			return iam.ErrExists
+		case stood && !removed:
+			return d.replace(client)
+		}
+		body, err := deeds.AsJSON(client)
+		if err != nil {
+			return err
+		}
+		// One that was removed comes back in a later era: nothing that it was given before works.
+		d.Change(iam.ChangedClient, client.ID)
+		return d.Must(iam.ErrExists, `INSERT INTO clients (tenant, id, source, body, changed) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (tenant, id) DO UPDATE SET body = excluded.body, changed = excluded.changed, removed = FALSE
+			WHERE clients.source = excluded.source`, d.Tenant, client.ID, string(client.Source), body, deeds.Micro(d.Now))
+	})
+}
+
+// admit makes room for a client whose document was read, unless it has its place under the policy already, and says that it
+// was used now.
+func (d *deed) admit(client iam.Client, most int) error {
+	var before string
+	known, err := deeds.One(d, `SELECT policy FROM registrations WHERE tenant = $1 AND id = $2`, []any{d.Tenant, client.ID}, &before)
+	if err != nil {
+		return err
+	}
+	if !known || before != client.Policy {
+		if err := d.makeRoom(client.Policy, most); err != nil {
+			return err
+		}
+	}
+	if known && before != client.Policy {
+		if err := d.leaveRoom(before); err != nil {
+			return err
+		}
+	}
+	if known {
+		return d.Must(errTogether, `UPDATE registrations SET policy = $4, used = $3 WHERE tenant = $1 AND id = $2 AND policy = $5`,
+			d.Tenant, client.ID, deeds.Micro(d.Now), client.Policy, before)
+	}
+	// Two that read a new document at once: the second finds the row, and all of its deed is undone.
+	return d.Must(errTogether, `INSERT INTO registrations (tenant, id, policy, keeper, document, created, used) VALUES ($1, $2, $3, '', '', $4, $4)
+		ON CONFLICT (tenant, id) DO NOTHING`, d.Tenant, client.ID, client.Policy, deeds.Micro(d.Now))
+}
+
+// ListSelfMade gives a page of clients that came by themselves.
+func (r *Registry) ListSelfMade(ctx context.Context, policy string, page iam.Page) ([]iam.Registered, error) {
+	var found []iam.Registered
+	err := r.read(ctx, func(tx deeds.Tx) (err error) {
+		found, err = r.readRegistered(tx, ` AND r.id > $2 AND ($3 = '' OR r.policy = $3) ORDER BY r.id LIMIT $4`,
+			r.view.Tenant, deeds.Clean(page.After), deeds.Clean(policy), deeds.PageLimit(page))
+		return err
+	})
+	for i := range found {
+		found[i].Keeper, found[i].Document = iam.KeeperHash{}, ""
+	}
+	return found, err
+}
+
+// Unused names clients under a policy that nobody used since then, longest first.
+func (r *Registry) Unused(ctx context.Context, policy string, since time.Time, limit int) ([]string, error) {
+	var ids []string
+	err := r.read(ctx, func(tx deeds.Tx) error {
+		return tx.Query(`SELECT id FROM registrations WHERE tenant = $1 AND policy = $2 AND used < $3 ORDER BY used LIMIT $4`,
+			[]any{r.view.Tenant, policy, deeds.Micro(since), deeds.Limit(limit, 100, 1000)}, func(row deeds.Row) error {
+				var id string
+				err := row.Scan(&id)
+				ids = append(ids, id)
+				return err
+			})
+	})
+	return ids, err
+}
+
+// RemoveUnused ends a client that nobody used since then.
+func (r *Registry) RemoveUnused(ctx context.Context, id string, since time.Time, events ...journal.Event) error {
+	return r.deed(ctx, events, func(d *deed) error { return d.unregister(id, `used < $3`, deeds.Micro(since)) })
+}

@@ -22,7 +22,7 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/lab"
-	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/internal/store/deeds"
 	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 )
 
@@ -103,8 +103,8 @@ func comeAgain(reply lab.Reply) bool {
 // whole asks SQLite whether its file is sound.
 func whole(t *testing.T, h *lab.House) {
 	t.Helper()
-	err := h.Server.Store.Engine.Read(t.Context(), func(tx sqlstore.Tx) error {
-		return tx.Query("PRAGMA integrity_check", nil, func(row sqlstore.Row) error {
+	err := h.Server.Store.Engine.Read(t.Context(), func(tx deeds.Tx) error {
+		return tx.Query("PRAGMA integrity_check", nil, func(row deeds.Row) error {
 			var said string
 			err := row.Scan(&said)
 			if said != "ok" {
@@ -280,7 +280,7 @@ func readOnlyDatabase(t *testing.T) outage {
 			ctx := context.Background()
 			conn, err := pgx.Connect(ctx, server.DSN("postgres"))
 			must(t, err)
-			defer conn.Close(ctx) //nolint:errcheck // what it did is seen by what it says
+			defer conn.Close(ctx)
 			for _, sql := range []string{"SET default_transaction_read_only = off", "ALTER SYSTEM SET default_transaction_read_only = " + value, "SELECT pg_reload_conf()"} {
 				_, err := conn.Exec(ctx, sql)
 				must(t, err)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log"
@@ -16,6 +17,7 @@ import (
 // that neither sends nor takes anything may not (L04).
 type pace struct {
 	control deadlines
+	stream  context.Context // of the client's HTTP/2 stream: it ends with the stream; nil for HTTP/1.1
 	idle    time.Duration
 	written atomic.Int64 // until when we may write, Unix nanoseconds
 	read    atomic.Int64
@@ -27,9 +29,15 @@ type deadlines interface {
 	SetWriteDeadline(time.Time) error
 }
 
+// over tells that the stream was reset or answered. A deadline that is set then keeps all of it in memory until it passes.
+func (p *pace) over() bool { return p.stream != nil && p.stream.Err() != nil }
+
 // begin finds the deadlines of w.
-func (p *pace) begin(w http.ResponseWriter, idle time.Duration) {
+func (p *pace) begin(w http.ResponseWriter, r *http.Request, idle time.Duration) {
 	p.control, p.idle = endless{}, idle
+	if r.ProtoMajor == 2 {
+		p.stream = r.Context()
+	}
 	for w != nil {
 		if own, ok := w.(deadlines); ok {
 			p.control = own
@@ -64,7 +72,11 @@ func (p *pace) awaitRead() {
 }
 
 // doneReading lifts the deadline: net/http goes on reading to see whether the client is still there.
-func (p *pace) doneReading() { _ = p.control.SetReadDeadline(time.Time{}) }
+func (p *pace) doneReading() {
+	if !p.over() {
+		_ = p.control.SetReadDeadline(time.Time{})
+	}
+}
 
 func (p *pace) extend(deadline *atomic.Int64) (time.Time, bool) {
 	now := time.Now()
@@ -73,7 +85,7 @@ func (p *pace) extend(deadline *atomic.Int64) (time.Time, bool) {
 		return until, false
 	}
 	deadline.Store(until.UnixNano())
-	return until, true
+	return until, !p.over()
 }
 
 // answer is the way back to the client.

@@ -158,8 +158,12 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request) error {
 	if shield.Ambiguous(r) {
 		w.Header().Set("Connection", "close")
 	}
+	if r.Context().Err() != nil { // a stream reset as soon as it was opened: no work, and no line in the log
+		w.WriteHeader(StatusClientGone)
+		return nil
+	}
 	call := &Call{house: g.now.Load(), gate: g, Context: r.Context()}
-	call.pace.begin(w, g.config.Idle)
+	call.pace.begin(w, r, g.config.Idle)
 	call.In = r.WithContext(call)
 	call.pace.write()
 	if call.house == nil {

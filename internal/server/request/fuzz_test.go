@@ -1,11 +1,14 @@
 package request_test
 
 import (
+	"encoding/json"
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/oauth"
 )
 
@@ -67,6 +70,100 @@ func FuzzParse(f *testing.F) {
 			if location[i] <= ' ' || location[i] > '~' {
 				t.Fatalf("%q in a header", location)
 			}
+		}
+	})
+}
+
+// FuzzObject: whatever a client signs, nothing breaks; what is accepted is read the same when it is kept.
+func FuzzObject(f *testing.F) {
+	for _, payload := range []string{
+		`{"iss":"jar","aud":"` + issuer + `","redirect_uri":"https://jar.example/cb","response_type":"code","scope":"openid","code_challenge":"` +
+			challenge + `","code_challenge_method":"S256"}`,
+		`{}`, `[]`, `null`, `{"iss":"jar","aud":["` + issuer + `"]}`, `{"iss":"jar","aud":"` + issuer + `","state":{"a":[1]},"max_age":1e3,"resource":["a","b"]}`,
+		`{"iss":"jar","iss":"rs"}`, `{"exp":-1}`, `{"exp":1e308}`, `{"iss":"jar","aud":"` + issuer + `","":"x"}`, `{"iss":"jar","aud":"` + issuer + `","resource":[]}`,
+	} {
+		f.Add(payload)
+	}
+	h := open(f)
+	f.Fuzz(func(t *testing.T, payload string) {
+		text, err := h.signer[jose.ES256].SignBytes(typObject, []byte(payload))
+		if err != nil {
+			t.Skip()
+		}
+		asked, err := h.parse(t, jar("jar", text))
+		if err != nil {
+			if oauth.CodeOf(err) == "" {
+				t.Errorf("%q: a fault of ours: %v", payload, err)
+			}
+			return
+		}
+		var said struct {
+			Issuer string `json:"iss"`
+		}
+		if err := json.Unmarshal([]byte(payload), &said); err != nil || said.Issuer != "jar" || !asked.Signed {
+			t.Fatalf("%q is accepted", payload)
+		}
+		if again, err := h.parser.Again(t.Context(), asked.Query()); err != nil || again.Query() != asked.Query() {
+			t.Fatalf("%q is kept as %q and read otherwise: %v", payload, asked.Query(), err)
+		}
+	})
+}
+
+// FuzzDetails: what is accepted holds no member that the schema does not name, and is shown whole.
+func FuzzDetails(f *testing.F) {
+	for _, text := range []string{
+		"[" + payment + "]", "[]", "[null]", `[{"type":"payment"}]`, `[{"type":"payment","creditor":"A","amount":{"value":"1.00","currency":"EUR"},"times":1.0}]`,
+		`[{"type":"payment","creditor":"A","amount":{"value":"1.00","currency":"EUR"},"notes":["a","b"]}]`,
+		`[{"type":"payment","creditor":"A","amount":{"value":"1.00","currency":"EUR"},"times":-0}]`, `[1e9999999999]`, `[{"type":"payment","creditor":"\u202e"}]`,
+	} {
+		f.Add(text)
+	}
+	h := open(f)
+	known := []string{"type", "locations", "amount.value", "amount.currency", "creditor", "times", "notes"}
+	f.Fuzz(func(t *testing.T, text string) {
+		asked, err := h.parse(t, paying(text))
+		if err != nil {
+			if oauth.CodeOf(err) == "" {
+				t.Errorf("%q: a fault of ours: %v", text, err)
+			}
+			return
+		}
+		if asked.Details == "" {
+			return
+		}
+		shown := h.parser.Details().Shown(asked.Details)
+		if len(shown) == 0 {
+			t.Fatalf("%q is allowed and shows nothing", text)
+		}
+		for _, each := range shown {
+			for name := range each.Values {
+				if !slices.Contains(known, name) {
+					t.Errorf("%q brings in %q", text, name)
+				}
+			}
+		}
+	})
+}
+
+// FuzzMode: a token never travels by query, whatever is asked.
+func FuzzMode(f *testing.F) {
+	for _, types := range []string{"code", "id_token", "code id_token token", "token", "", "code  code"} {
+		for _, mode := range []string{"", "query", "query.jwt", "jwt", "fragment", "form_post.jwt", "QUERY", ".jwt", "form_post"} {
+			f.Add(types, mode)
+		}
+	}
+	h := open(f)
+	f.Fuzz(func(t *testing.T, types, mode string) {
+		asked, err := h.parse(t, front("response_type", types, "response_mode", mode))
+		if err != nil {
+			if oauth.CodeOf(err) == "" {
+				t.Errorf("a fault of ours: %v", err)
+			}
+			return
+		}
+		if asked.Type.Front() && asked.Mode.Plain() == oauth.ModeQuery || asked.Mode == oauth.ModeJWT || asked.Type == "" ||
+			!strings.Contains(asked.Location(url.Values{"code": {"c"}}), "#") {
+			t.Errorf("%q by %q is answered by %s", types, mode, asked.Mode)
 		}
 	})
 }

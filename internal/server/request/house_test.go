@@ -100,6 +100,13 @@ clients:
     jwks: keys.json
     redirect_uris: ["https://jar.example/cb"]
     scopes: [openid, accounts.read]
+  signs:
+    type: web
+    auth: private_key_jwt
+    jwks: keys.json
+    redirect_uris: ["https://jar.example/cb"]
+    scopes: [openid]
+    require_signed_request_object: true
   pushing:
     type: web
     auth: client_secret_basic

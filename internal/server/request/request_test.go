@@ -388,11 +388,14 @@ func TestLocationKeepsTheRegisteredQuery(t *testing.T) {
 
 func TestEachStepIsNeeded(t *testing.T) {
 	h := open(t)
+	held := map[string]bool{"client_id": true, "grant type": true} // without a client nothing else stands; see TestGrantTypes
 	for name, query := range map[string]string{
 		"state":                 asking("web", "state", strings.Repeat("s", 4097)).Encode(),
 		"response_mode":         asking("web", "response_mode", "junk").Encode(),
 		"redirect_uri":          asking("web", "redirect_uri", "https://evil").Encode(),
 		"unsupported":           asking("web", "registration", "{}").Encode(),
+		"pushed only":           asking("pushing", "redirect_uri", "https://jar.example/cb").Encode(),
+		"signed only":           asking("signs", "redirect_uri", "https://jar.example/cb").Encode(),
 		"request_uri":           asking("web", "request_uri", "https://evil.example/r").Encode(),
 		"request":               asking("web", "request", "x").Encode(),
 		"dpop_jkt":              asking("web", "dpop_jkt", "x").Encode(),
@@ -408,6 +411,7 @@ func TestEachStepIsNeeded(t *testing.T) {
 		"id_token_hint":         asking("web", "id_token_hint", "x").Encode(),
 		"wishes":                asking("web", "display", "x").Encode(),
 	} {
+		held[name] = true
 		h.parser.Steps = request.Standard
 		if _, err := h.parse(t, query); err == nil {
 			t.Errorf("%s: the whole table lets it through", name)
@@ -415,6 +419,11 @@ func TestEachStepIsNeeded(t *testing.T) {
 		h.parser.Steps = request.Without(name)
 		if _, err := h.parse(t, query); err != nil {
 			t.Errorf("%s: without the step it is still refused: %v", name, err)
+		}
+	}
+	for _, step := range request.Standard {
+		if !held[step.Name] {
+			t.Errorf("nothing tells what %q is for", step.Name)
 		}
 	}
 	defer func() {

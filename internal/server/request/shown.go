@@ -59,16 +59,28 @@ func (d *Details) Shown(text string) []page.Detail {
 
 // flatten names every value in a detail by its path. Lists of plain values read as one.
 func flatten(path string, value any, into map[string]string) {
+	text := ""
 	switch value := value.(type) {
 	case map[string]any:
-		for name, each := range value {
-			flatten(strings.TrimPrefix(path+"."+name, "."), each, into)
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			flatten(strings.TrimPrefix(path+"."+name, "."), value[name], into)
 		}
+		if len(value) > 0 {
+			return
+		}
+		text = "{}" // nothing said may mean everything
 	case []any:
-		into[path] = listed(value)
+		text = "[" + listed(value) + "]"
+		if len(value) > 0 {
+			text = listed(value)
+		}
 	default:
-		into[path] = plain(value)
+		text = plain(value)
 	}
+	if before, taken := into[path]; taken { // {"a.b": 1, "a": {"b": 2}}
+		text = before + ", " + text
+	}
+	into[path] = text
 }
 
 func listed(list []any) string {

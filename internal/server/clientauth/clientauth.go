@@ -107,7 +107,7 @@ func (p *Prover) now() time.Time {
 
 // exceptionOf names the exception that a client needs for a method, also on the day after the recipe was checked.
 func exceptionOf(method oauth.AuthMethod) string {
-	if method == oauth.AuthSecretJWT {
+	if method == oauth.AuthPost || method == oauth.AuthSecretJWT {
 		return string(method)
 	}
 	return ""

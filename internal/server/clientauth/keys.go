@@ -5,6 +5,8 @@ import (
 	"crypto"
 	"encoding/json"
 	"errors"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +24,8 @@ type Keys struct {
 	mu      sync.Mutex
 	parsed  map[string]*ring   // by document
 	remote  map[string]*source // by client and address
-	waiting int
+	waiting map[string]int     // requests, by host
+	places  int                // ... at all hosts
 }
 
 // most bounds each map; when one is full it starts again, which costs parsing or fetching once more.
@@ -109,7 +112,7 @@ func (k *Keys) find(ctx context.Context, client iam.Client, has func(*ring) bool
 		}
 		return held, nil
 	case client.JWKSURI != "":
-		return k.source(client).find(ctx, has, k.enter)
+		return k.source(client).find(ctx, has, func() (func(), bool) { return k.enter(client.JWKSURI) })
 	}
 	return nil, errors.New("the client has no keys")
 }
@@ -149,21 +152,35 @@ func (k *Keys) source(client iam.Client) *source {
 	return held
 }
 
-// maxWaiting bounds the requests that wait for jwks_uri hosts: each takes a place of those that the server answers at
-// once, and hosts that are dead must not take them all.
-const maxWaiting = 64
+// The bounds of the requests that wait for jwks_uri hosts: each takes a place of those that the server answers at once, and
+// a host that is dead must take none that another host's clients need.
+const (
+	maxAtHost  = 16
+	maxWaiting = 128
+)
 
-// enter takes a place to wait at; leave gives it back.
-func (k *Keys) enter() (leave func(), ok bool) {
+// enter takes a place to wait at the host of an address; leave gives it back.
+func (k *Keys) enter(address string) (leave func(), ok bool) {
+	host := address
+	if parsed, err := url.Parse(address); err == nil {
+		host = strings.ToLower(parsed.Host)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.waiting >= maxWaiting {
+	if k.places >= maxWaiting || k.waiting[host] >= maxAtHost {
 		return nil, false
 	}
-	k.waiting++
+	if k.waiting == nil {
+		k.waiting = map[string]int{}
+	}
+	k.places++
+	k.waiting[host]++
 	return func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		k.waiting--
+		k.places--
+		if k.waiting[host]--; k.waiting[host] == 0 {
+			delete(k.waiting, host)
+		}
 	}, true
 }

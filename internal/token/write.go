@@ -3,10 +3,10 @@ package token
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
+	"github.com/gardeauth/garde/internal/oauth"
 )
 
 // Signers gives the key that signs now by an algorithm.
@@ -87,8 +87,12 @@ func (w Writer) Lock(ctx context.Context, client iam.Client, form Form, content 
 		enc = jose.A128CBCHS256
 	}
 	key, err := w.Locks.EncryptionKey(ctx, client, alg)
+	var down interface{ Unavailable() bool }
+	if err != nil && oauth.CodeOf(err) == "" && !errors.As(err, &down) { // its keys are the client's to mend
+		err = oauth.InvalidRequest("the client has no key that can be read to which the answer could be encrypted").Because(err)
+	}
 	if err != nil {
-		return "", fmt.Errorf("find the client's key for %s: %w", alg, err)
+		return "", err
 	}
 	return key.Encrypt(alg, enc, form.Typ, content, plain)
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/gardeauth/garde/internal/iam"
@@ -112,7 +113,7 @@ func (e *Endpoint) answer(w http.ResponseWriter, r *http.Request, client iam.Cli
 	}
 	web.NoStore(w)
 	w.Header().Set("Content-Type", "application/jwt")
-	_, err = w.Write([]byte(text))
+	_, err = io.WriteString(w, text)
 	return err
 }
 

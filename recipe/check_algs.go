@@ -74,9 +74,13 @@ func checkAlgorithms(r *reading) {
 			}
 		}
 		r.assertionAlg(at.key("token_endpoint_auth_signing_alg"), client)
-		signs := client.RequestAlg != "" || client.SignedRequest || client.CIBAAlg != ""
-		if signs && !keyed {
-			r.fault(at, "its requests are to be signed, and there are no keys to check them with", "write jwks: FILE or jwks_uri: https://...")
+		for key, signs := range map[string]bool{
+			"request_object_signing_alg": client.RequestAlg != "", "require_signed_request_object": client.SignedRequest,
+			"backchannel_authentication_request_signing_alg": client.CIBAAlg != "",
+		} {
+			if signs && !keyed {
+				r.fault(at.key(key), "there are no keys to check a signature with", "write jwks: FILE or jwks_uri: https://...")
+			}
 		}
 	}
 }

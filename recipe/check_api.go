@@ -229,16 +229,41 @@ func checkOverlaps(r *reading) {
 	}
 }
 
-// checkReach sees that some client of this recipe can call each operation.
-func checkReach(r *reading) {
+// peopleGrants are the grants by which a client acts for a person.
+var peopleGrants = []string{"authorization_code", grantDevice, grantCIBA, grantImplicit}
+
+// reach tells which scopes a client of this recipe, or one that registers, can hold for a person and for itself.
+func (r *reading) reach() map[Caller]map[string]bool {
 	may := map[Caller]map[string]bool{ForUser: {}, ForClient: {}}
-	for _, client := range r.recipe.Clients {
-		grants := client.GrantTypes()
-		for _, scope := range client.Scopes {
-			may[ForUser][scope] = may[ForUser][scope] || slices.Contains(grants, "authorization_code")
-			may[ForClient][scope] = may[ForClient][scope] || slices.Contains(grants, "client_credentials")
+	hold := func(scopes []string, client Client) {
+		for _, scope := range scopes {
+			may[ForUser][scope] = may[ForUser][scope] || client.uses(peopleGrants...)
+			may[ForClient][scope] = may[ForClient][scope] || client.uses("client_credentials")
 		}
 	}
+	for _, client := range r.recipe.Clients {
+		hold(client.Scopes, client)
+	}
+	for _, policy := range r.recipe.Registration {
+		hold(policy.Scopes, Client{Grants: policy.GrantTypes()})
+	}
+	for _, issuer := range r.recipe.Issuers {
+		who := ForUser
+		if issuer.Subjects == "client" {
+			who = ForClient
+		}
+		for _, name := range issuer.Clients {
+			for _, scope := range issuer.Scopes {
+				may[who][scope] = may[who][scope] || slices.Contains(r.recipe.Clients[name].Scopes, scope)
+			}
+		}
+	}
+	return may
+}
+
+// checkReach sees that some client can call each operation.
+func checkReach(r *reading) {
+	may := r.reach()
 	for name, api := range r.recipe.APIs {
 		for key, operation := range api.Operations {
 			at := path("apis").key(name).key("operations").key(key)

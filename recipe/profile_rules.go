@@ -128,8 +128,7 @@ var fapiRules = []Rule{
 		Excludes: []string{AllowNoPKCE},
 	},
 	{
-		Name: "https redirects", Section: fapiSecurity + "5.3.2.2", Say: "authorization responses travel encrypted",
-		Excludes: []string{AllowErrorRedirect}, refuses: plainRedirect,
+		Name: "https redirects", Section: fapiSecurity + "5.3.2.2", Say: "authorization responses travel encrypted", refuses: plainRedirect,
 	},
 	{
 		Name: "algorithms", Section: fapiSecurity + "5.4.1", Say: "JWTs are signed by PS256, ES256 or EdDSA", refuses: oddAlgorithm,

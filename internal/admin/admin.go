@@ -77,6 +77,7 @@ func Handler(deps Deps) http.Handler {
 	a.keys()
 	a.recipes()
 	a.journal()
+	a.describeExport()
 	mux.Handle("GET /journal/export", http.HandlerFunc(a.export))
 	return web.Traced(a.guarded(mux))
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/notary"
 )
@@ -86,7 +88,24 @@ func (a *api) events(ctx context.Context, in search) (paged[Event], error) {
 	return answer, nil
 }
 
-// export streams the journal with its proofs as JSON lines. It is no operation of the description: it may be of any size.
+// describeExport tells of the one operation that is no JSON document: its lines are written as they are read.
+func (a *api) describeExport() {
+	lowest := 0.0
+	a.huma.OpenAPI().AddOperation(&huma.Operation{
+		OperationID: "export-journal", Method: http.MethodGet, Path: "/journal/export",
+		Summary: "Export the journal with the proofs of its tree, a JSON document on each line",
+		Parameters: []*huma.Param{{
+			Name: "from", In: "query", Description: "number of the first row (default 0)",
+			Schema: &huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: &lowest},
+		}},
+		Responses: map[string]*huma.Response{
+			"200":     {Description: "the lines", Content: map[string]*huma.MediaType{"application/jsonl": {Schema: &huma.Schema{Type: huma.TypeString}}}},
+			"default": {Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: &huma.Schema{Ref: "#/components/schemas/ErrorModel"}}}},
+		},
+	})
+}
+
+// export streams the journal with its proofs as JSON lines, which may be of any size.
 func (a *api) export(w http.ResponseWriter, r *http.Request) {
 	from, err := strconv.ParseInt(r.URL.Query().Get("from"), 10, 64)
 	if (err != nil && r.URL.RawQuery != "") || from < 0 {

@@ -61,6 +61,8 @@ func (s *seenStatus) WriteHeader(status int) {
 func (s *seenStatus) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // health answers /healthz (the process lives), /readyz (it may get requests; else why not) and /metrics.
+// It answers to any Host: probers and scrapers come by bare addresses and names that nobody could list, nothing here can be
+// changed, and what a page of another origin could read by rebinding a name is counts without names of people or clients.
 func (m *metrics) health(problem func(*http.Request) string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeLine(w, http.StatusOK, "alive") })

@@ -24,6 +24,7 @@ import (
 	"github.com/gardeauth/garde/internal/page"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/clientauth"
+	"github.com/gardeauth/garde/internal/server/discovery"
 	"github.com/gardeauth/garde/internal/server/signals"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
@@ -113,20 +114,40 @@ func (s *Server) hearKeys(ctx context.Context, change iam.Change) {
 }
 
 // newProver hangs up client authentication: 30 failed proofs per client and network, then one each 2 s.
-func (s *Server) newProver() *clientauth.Prover {
+func (s *Server) newProver() (*clientauth.Prover, error) {
+	authorities, err := clientAuthorities(s.Node)
+	if err != nil {
+		return nil, err
+	}
+	needs := clientauth.Needs{
+		Issuer: s.Node.Issuer, Secrets: s.secrets.digest, Keys: s.clientKeys, Once: s.newOnce(), Now: s.Lab.Now,
+		Endpoints: s.askedAt(discovery.Standard.Token, discovery.Standard.PAR, discovery.Standard.Backchannel),
+		Values:    &clientauth.Values{Referred: s.secrets.value, Unseal: s.unsealSecret},
+	}
+	if s.Node.MTLS.URL != "" {
+		needs.Certificates, needs.Authorities = s.proofs.Chain, authorities
+	}
 	return &clientauth.Prover{
-		Clients: s.clients,
-		Methods: clientauth.All(clientauth.Needs{
-			Issuer: s.Node.Issuer, Secrets: s.secrets.digest, Keys: &clientauth.Keys{Fetcher: s.fetcher, Now: s.Lab.Now},
-			Once: s.newOnce(), Now: s.Lab.Now,
-		}),
+		Clients: s.known, Methods: clientauth.All(needs), Used: s.usage.Used,
 		Throttle: limit.New(limit.Rate{Burst: 30, Every: 2 * time.Second}, 50_000, s.Lab.Now),
 		Network:  s.network,
 		Report: func(ctx context.Context, client, what string) {
 			s.metrics.clientRefused.Inc()
 			s.Log.WarnContext(ctx, "a known client was refused", "client", client, "why", what, "trace", web.Trace(ctx))
 		},
+	}, nil
+}
+
+// askedAt gives the addresses of places of the Server, on every listener.
+func (s *Server) askedAt(places ...string) []string {
+	var all []string
+	for _, place := range places {
+		all = append(all, s.Node.Issuer+place)
+		if s.Node.MTLS.URL != "" {
+			all = append(all, s.Node.MTLS.URL+place)
+		}
 	}
+	return all
 }
 
 // network is where a request comes from, as limits count it.
@@ -200,6 +221,15 @@ func (s *secrets) digest(ref string) (iam.Digest, error) {
 	hash := iam.Digest(sha256.Sum256([]byte(value.Reveal())))
 	s.known.Store(ref, resolvedSecret{hash: hash, read: now, looked: now, mark: mark})
 	return hash, nil
+}
+
+// value resolves a reference to the secret itself, for client_secret_jwt alone.
+func (s *secrets) value(ref string) (string, error) {
+	value, err := seal.Resolve(ref, s.dir)
+	if err == nil && len(value.Reveal()) < minSecret {
+		err = fmt.Errorf("the secret at %s is shorter than %d characters", ref, minSecret)
+	}
+	return value.Reveal(), err
 }
 
 func absolute(dir, path string) string {

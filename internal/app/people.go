@@ -11,6 +11,7 @@ import (
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/limit"
+	"github.com/gardeauth/garde/internal/page"
 	"github.com/gardeauth/garde/internal/password"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/account"
@@ -33,6 +34,7 @@ func (s *Server) people(doors *http.ServeMux) {
 	front := &authorize.Endpoint{
 		Issuer: s.Node.Issuer, Parser: s.parser(), Sessions: s.sessions, Flows: kept, Codes: s.recalled,
 		Consents: s.recalled, Recalled: s.recalled, Policy: s.Policy, Pages: s.pages.get, Face: face, Now: s.Lab.Now,
+		Desk: s.mint, Signer: s.mint, Waiting: s.House, Subject: s.subject, Extra: s.sessionState,
 	}
 	handle(discovery.Standard.Authorize, front.Authorize)
 	signing := s.login(kept)
@@ -50,8 +52,9 @@ func (s *Server) people(doors *http.ServeMux) {
 		proofs.Handle(path, s.named(face.Handle(door)))
 	}
 	asking := &consent.Endpoint{
-		Sessions: s.sessions, Flows: kept, Users: s.House, Clients: s.clients, Consents: s.House,
+		Sessions: s.sessions, Flows: kept, Users: s.House, Clients: s.known, Consents: s.House,
 		Say: s.say, Pages: s.pages.get, Now: s.Lab.Now,
+		Details: func(text string) []page.Detail { return s.details.get().Shown(text) },
 	}
 	handle("/consent", asking.Consent)
 	s.own(handle, signing, kept)
@@ -60,7 +63,7 @@ func (s *Server) people(doors *http.ServeMux) {
 // own are the pages about the person who is signed in, and the way out.
 func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request) error), signing *login.Endpoint, kept crowd) {
 	own := &account.Endpoint{
-		Keeping: kept, Access: s.House, Clients: s.clients, Sessions: s.sessions, Devices: signing.Devices,
+		Keeping: kept, Access: s.House, Clients: s.known, Sessions: s.sessions, Devices: signing.Devices,
 		Hasher: s.hasher, Throttle: signing.Throttle, Network: s.network, Judge: signing.Judge,
 		Changed: signing.TellChanged, Failed: signing.Fail, Locked: signing.Locked, Say: s.say, Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
 	}
@@ -71,12 +74,14 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 	handle("/account/everywhere", own.Everywhere)
 	handle("/account/signout", own.SignOut)
 	out := &logout.Endpoint{
-		Hints: s.parser(), Flows: kept, Sessions: s.sessions, Living: s.House, Users: s.House, Clients: s.clients,
+		Hints: s.parser(), Flows: kept, Sessions: s.sessions, Living: s.House, Users: s.House, Clients: s.known,
+		Reads: s.House, Issuer: s.Node.Issuer,
 		Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
 	}
 	handle(discovery.Standard.Logout, out.Logout)
 	handle(discovery.Standard.Logout+"/confirm", out.Confirm)
 	handle(discovery.Standard.Logout+"/done", out.Done)
+	handle(discovery.Standard.CheckSession, out.CheckSession)
 }
 
 // say gives the recipe's words for a scope, by language.
@@ -86,7 +91,7 @@ func (s *Server) say(scope string) map[string]string { return s.Policy().Recipe.
 func (s *Server) login(kept crowd) *login.Endpoint {
 	s.failures = login.NewFailures(s.House, s.Lab.Now)
 	pages := &login.Endpoint{
-		Issuer: s.Node.Issuer, People: kept, Clients: s.clients, Sessions: s.sessions,
+		Issuer: s.Node.Issuer, People: kept, Clients: s.known, Sessions: s.sessions,
 		Devices:  &session.Devices{Keeper: s.sessions, Sealer: s.Seal, Tenant: iam.DefaultTenant},
 		Factors:  login.All(login.Needs{Passwords: s.House, Hasher: s.hasher}),
 		Hasher:   s.hasher,

@@ -5,16 +5,17 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-
-	"golang.org/x/sync/singleflight"
+	"time"
 
 	"github.com/gardeauth/garde/internal/binding"
-	"github.com/gardeauth/garde/internal/issue"
+	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/page"
 	"github.com/gardeauth/garde/internal/server/clientauth"
 	"github.com/gardeauth/garde/internal/server/discovery"
 	"github.com/gardeauth/garde/internal/server/grant"
 	"github.com/gardeauth/garde/internal/server/introspect"
+	"github.com/gardeauth/garde/internal/server/par"
+	"github.com/gardeauth/garde/internal/server/register"
 	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/server/revoke"
 	"github.com/gardeauth/garde/internal/server/signals"
@@ -90,18 +91,15 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	scripts := web.CORS{Allowed: s.allowedOrigin}
 	everyone := web.CORS{Public: true}
 
-	grants := grant.All(grant.Needs{Codes: s.recalled, Refreshes: s.recalled, Policy: s.Policy, Now: s.Lab.Now})
-	steps := s.Lab.Issue
-	if steps == nil {
-		steps = issue.Standard
-	}
-	token := &grant.Endpoint{Clients: s.prover, Grants: grants, Proofs: s.proofs, Issuer: &issue.Desk{
-		Issuer: s.Node.Issuer, Deeds: s.recalled, Users: s.users, Consents: s.recalled, Recalled: s.recalled,
-		Keys: onDemand{s.Keys, &singleflight.Group{}}, Policy: s.Policy,
-		Confined: s.confined.Load, Steps: steps, Now: s.Lab.Now,
-	}}
-	info := &userinfo.Endpoint{Tokens: s.tokens, Users: s.users, Grants: s.House, Clients: s.clients}
-	introspection := &introspect.Endpoint{Clients: s.prover, Tokens: s.tokens, Policy: s.Policy}
+	grants := grant.All(grant.Needs{
+		Codes: s.recalled, Refreshes: s.recalled, Policy: s.Policy, Assertions: s.assertions(), Now: s.Lab.Now,
+	})
+	token := &grant.Endpoint{Clients: s.prover, Grants: grants, Proofs: s.proofs, Issuer: s.mint}
+	pushed := &par.Endpoint{Clients: s.prover, Parser: s.parser(), Pushed: s.House, Proofs: s.proofs, Now: s.Lab.Now}
+	info := &userinfo.Endpoint{Issuer: s.Node.Issuer, Tokens: s.tokens, Users: s.users, Grants: s.House, Clients: s.known,
+		Writer: s.writer(), Salt: s.Keys.Salt}
+	introspection := &introspect.Endpoint{Issuer: s.Node.Issuer, Clients: s.prover, Tokens: s.tokens, Policy: s.Policy,
+		Writer: s.writer(), Salt: s.Keys.Salt, Now: s.Lab.Now}
 	revocation := &revoke.Endpoint{Clients: s.prover, Tokens: s.tokens, Refreshes: s.House, Grants: s.House,
 		Settle: s.Follower.Catch, Now: s.now}
 	about := &discovery.Endpoint{
@@ -111,12 +109,28 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	}
 	at := discovery.Standard
 	doors.Handle(at.Token, scripts.Wrap(plain.Handle(token.Token)))
+	doors.Handle(at.PAR, scripts.Wrap(plain.Handle(pushed.Push)))
+	s.registration(doors, scripts)
 	doors.Handle(at.UserInfo, scripts.Wrap(s.proofs.Fresh(bearer.Handle(info.UserInfo))))
 	doors.Handle(at.Introspect, plain.Handle(introspection.Introspect))
 	doors.Handle(at.Revoke, scripts.Wrap(plain.Handle(revocation.Revoke)))
 	doors.Handle(at.JWKS, everyone.Wrap(plain.Handle(about.JWKS)))
 	doors.Handle("/.well-known/openid-configuration", everyone.Wrap(plain.Handle(about.Metadata)))
 	doors.Handle("/.well-known/oauth-authorization-server", everyone.Wrap(plain.Handle(about.Metadata)))
+}
+
+// registration are the doors of clients that register themselves.
+func (s *Server) registration(doors *http.ServeMux, scripts web.CORS) {
+	face := web.Face{As: web.OAuth{}, Log: s.Log}
+	endpoint := &register.Endpoint{
+		Issuer: s.Node.Issuer, Rules: s.rules, Store: s.House, Seal: s.sealSecret,
+		Throttle: limit.New(limit.Rate{Burst: 20, Every: 30 * time.Second}, 50_000, s.Lab.Now), Network: s.network, Now: s.Lab.Now,
+	}
+	for path, door := range map[string]web.Handler{
+		register.Place: endpoint.Register, register.Place + "/{policy}": endpoint.Register, register.Place + "/{policy}/{client}": endpoint.Manage,
+	} {
+		doors.Handle(path, scripts.Wrap(face.Handle(door)))
+	}
 }
 
 // gates are the doors of the Gates.
@@ -159,7 +173,12 @@ func (s *Server) parser() *request.Parser {
 		steps = request.Standard
 	}
 	return &request.Parser{
-		Issuer: s.Node.Issuer, Clients: s.clients, Policy: s.Policy, Keys: ownKeys{s.Keys}, Steps: slices.Clone(steps), Now: s.Lab.Now,
+		Issuer: s.Node.Issuer, Clients: s.known, Policy: s.Policy, Keys: ownKeys{s.Keys}, Steps: slices.Clone(steps),
+		Waiting: s.House, ClientKeys: s.clientKeys, Opener: s.Keys, Once: s.newOnce(), Details: s.details.get, Now: s.Lab.Now,
+		Shelf: &request.Shelf{Fetch: func(ctx context.Context, target string) ([]byte, string, error) {
+			document, err := s.fetcher.Document(ctx, target)
+			return document.Body, document.ContentType, err
+		}},
 	}
 }
 

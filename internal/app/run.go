@@ -15,6 +15,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/config"
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/keys"
 	"github.com/gardeauth/garde/internal/web"
 )
@@ -68,6 +69,8 @@ func (s *Server) background() []func(context.Context) error {
 		s.failures.Run,
 		s.post.Run,
 		s.notary.Run,
+		s.farewell.Run,
+		s.usage.Run,
 		every(5*time.Second, s.beat),
 		every(time.Minute, s.sweep),
 		every(forgetEvery, s.forget),
@@ -76,7 +79,8 @@ func (s *Server) background() []func(context.Context) error {
 
 // completeKeys makes the keys that take long, once the server is up.
 func (s *Server) completeKeys(ctx context.Context) error {
-	if err := s.Keys.Ensure(ctx, keys.Defaults...); err != nil && ctx.Err() == nil {
+	err := errors.Join(s.Keys.Ensure(ctx, keys.Defaults...), s.Keys.EnsureOpeners(ctx, jose.ECDHES, jose.RSAOAEP256))
+	if err != nil && ctx.Err() == nil {
 		s.Log.Error("make the signing keys that OpenID clients may ask for", "error", err)
 	}
 	return nil
@@ -87,6 +91,13 @@ func (s *Server) lease(name string) func(context.Context) (bool, error) {
 	return func(ctx context.Context) (bool, error) {
 		now := s.now().UTC()
 		return s.House.Lease(ctx, name, s.ID, now, now.Add(2*time.Minute))
+	}
+}
+
+// leaseOf is lease for those who say how long.
+func (s *Server) leaseOf(name string) func(ctx context.Context, now, until time.Time) (bool, error) {
+	return func(ctx context.Context, now, until time.Time) (bool, error) {
+		return s.House.Lease(ctx, name, s.ID, now.UTC(), until.UTC())
 	}
 }
 

@@ -32,9 +32,11 @@ import (
 	"github.com/gardeauth/garde/internal/recall"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/clientauth"
+	"github.com/gardeauth/garde/internal/server/farewell"
 	"github.com/gardeauth/garde/internal/server/inspect"
 	"github.com/gardeauth/garde/internal/server/login"
 	"github.com/gardeauth/garde/internal/server/proof"
+	"github.com/gardeauth/garde/internal/server/register"
 	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/store"
@@ -70,28 +72,36 @@ type Server struct {
 	Refusals *Refusals // what was refused lately, for garde explain
 	Handler  http.Handler
 
-	clients   *follow.Clients
-	users     *follow.Users
-	recalled  *recall.House
-	revoked   *verify.Revocations
-	fetcher   *fetch.Fetcher
-	tokens    *inspect.Inspector
-	proofs    *proof.Desk
-	prover    *clientauth.Prover
-	sessions  *session.Keeper
-	proxies   web.Proxies
-	metrics   *metrics
-	pages     swapped[page.Pages]
-	origins   swapped[map[string]bool]
-	offers    swapped[login.Offers]
-	secrets   secrets
-	hasher    *password.Hasher
-	failures  *login.Failures
-	post      *deliver.Queue
-	notary    *notary.Notary
-	certified http.Handler  // the doors for clients with certificates; nil: they have no address of their own
-	confined  atomic.Bool   // after a restore: only administrators
-	leaving   chan struct{} // closed when Run ends, before the requests under way
+	clients    *follow.Clients
+	users      *follow.Users
+	recalled   *recall.House
+	revoked    *verify.Revocations
+	fetcher    *fetch.Fetcher
+	tokens     *inspect.Inspector
+	proofs     *proof.Desk
+	mint       *issue.Desk // the one place that makes tokens
+	signers    onDemand    // what it, and the doors that answer in JWTs, sign with
+	clientKeys *clientauth.Keys
+	known      *register.Documents // the clients that doors know, also by documents behind their ids
+	rules      *register.Rules
+	usage      *register.Usage
+	farewell   *farewell.Notifier
+	details    swapped[request.Details]
+	prover     *clientauth.Prover
+	sessions   *session.Keeper
+	proxies    web.Proxies
+	metrics    *metrics
+	pages      swapped[page.Pages]
+	origins    swapped[map[string]bool]
+	offers     swapped[login.Offers]
+	secrets    secrets
+	hasher     *password.Hasher
+	failures   *login.Failures
+	post       *deliver.Queue
+	notary     *notary.Notary
+	certified  http.Handler  // the doors for clients with certificates; nil: they have no address of their own
+	confined   atomic.Bool   // after a restore: only administrators
+	leaving    chan struct{} // closed when Run ends, before the requests under way
 }
 
 // NewServer opens the storage and puts the server together. Nothing runs and nothing listens yet.
@@ -162,7 +172,7 @@ func (s *Server) openStore(ctx context.Context) error {
 func (s *Server) openRecipe(ctx context.Context) error {
 	s.Force = &enact.Enactor{
 		Revisions: s.House, Issuer: s.Node.Issuer, Log: s.Log,
-		Parts: []enact.Part{s.themePart, s.originsPart, s.offersPart},
+		Parts: []enact.Part{s.themePart, s.originsPart, s.offersPart, s.detailsPart},
 	}
 	pages, err := page.New(page.Theme{})
 	if err != nil {
@@ -170,6 +180,7 @@ func (s *Server) openRecipe(ctx context.Context) error {
 	}
 	s.pages.set(pages)
 	s.offers.set(&login.Offers{})
+	s.details.set(&request.Details{})
 	if err := s.firstRecipe(ctx); err != nil {
 		return err
 	}
@@ -198,7 +209,7 @@ func (s *Server) firstRecipe(ctx context.Context) error {
 
 func (s *Server) openKeys(ctx context.Context) error {
 	s.Keys = &keys.Ring{Log: s.Log, Store: s.House, Sealer: s.Seal, Tenant: iam.DefaultTenant, Now: s.Lab.Now}
-	return s.Keys.Ensure(ctx, keys.Defaults[0]) // the others take long to make: Run does it
+	return errors.Join(s.Keys.Ensure(ctx, keys.Defaults[0]), s.Keys.EnsureSalt(ctx)) // the others take long to make: Run does it
 }
 
 func (s *Server) openDoors(context.Context) error {
@@ -235,7 +246,11 @@ func (s *Server) openDoors(context.Context) error {
 		return err
 	}
 	s.secrets = secrets{dir: s.Node.Dir}
-	s.prover = s.newProver()
+	s.clientKeys = &clientauth.Keys{Fetcher: s.fetcher, Now: s.Lab.Now}
+	s.openRegistration()
+	if s.prover, err = s.newProver(); err != nil {
+		return err
+	}
 	s.sessions = &session.Keeper{
 		Sessions: s.recalled, Recalled: s.recalled, Lives: func() recipe.Lives { return s.Force.Policy().Lives }, Secure: s.secure(), Now: s.Lab.Now,
 	}
@@ -243,6 +258,8 @@ func (s *Server) openDoors(context.Context) error {
 	if err := s.openPost(); err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}
+	s.openMint()
+	s.openFarewell()
 	s.Handler, err = s.routes()
 	return err
 }

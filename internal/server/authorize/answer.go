@@ -41,7 +41,7 @@ func (e *Endpoint) answer(w http.ResponseWriter, r *http.Request, at position, p
 		params.Set("state", to.State)
 	}
 	if e.Extra != nil && at.signed {
-		for name, value := range e.Extra(r, at.session, to.Client) {
+		for name, value := range e.Extra(w, r, to) {
 			params.Set(name, value)
 		}
 	}

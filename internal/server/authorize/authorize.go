@@ -48,7 +48,7 @@ type Endpoint struct {
 	Waiting  iam.PushedRequests                          // nil: nothing was pushed
 	Subject  func(client iam.Client, user string) string // what a client calls a person; nil: the user's id
 	// Extra gives further parameters of an answer that ends in a session, such as session_state; nil: none.
-	Extra func(r *http.Request, session iam.Session, client iam.Client) map[string]string
+	Extra func(w http.ResponseWriter, r *http.Request, to *request.Request) map[string]string
 	Now   func() time.Time // nil: time.Now
 }
 

@@ -16,12 +16,14 @@ import (
 // Places are the paths of the endpoints, one list for the router and for discovery.
 type Places struct {
 	Authorize, Token, UserInfo, Introspect, Revoke, Logout, JWKS string
+	PAR, Device, Backchannel, CheckSession                       string
 }
 
 // Standard are the paths of Garde.
 var Standard = Places{
 	Authorize: "/authorize", Token: "/token", UserInfo: "/userinfo", Introspect: "/introspect", Revoke: "/revoke",
-	Logout: "/logout", JWKS: "/jwks",
+	Logout: "/logout", JWKS: "/jwks", PAR: "/par", Device: "/device_authorization", Backchannel: "/bc-authorize",
+	CheckSession: "/check-session",
 }
 
 // Keys is what the server signs with.

@@ -55,8 +55,8 @@ type Notifier struct {
 	wake chan struct{}
 }
 
-// NewNotifier gives a notifier that Hear wakes.
-func NewNotifier(n Notifier) *Notifier {
+// New gives a notifier that Hear wakes.
+func New(n Notifier) *Notifier {
 	n.wake = make(chan struct{}, 1)
 	return &n
 }

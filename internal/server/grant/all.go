@@ -5,6 +5,8 @@ import (
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/server/assertion"
 )
 
 // Needs is what the members read.
@@ -12,7 +14,13 @@ type Needs struct {
 	Codes     iam.Codes
 	Refreshes iam.Refreshes
 	Policy    func() *assurance.Policy
-	Now       func() time.Time // nil: time.Now
+
+	Asking iam.Asking // what people decide elsewhere; nil: there are no such grants
+	Users  iam.Users  // with Asking
+
+	Assertions *assertion.Reader // of other issuers; nil: nobody's are believed
+
+	Now func() time.Time // nil: time.Now
 }
 
 // All is the family.
@@ -20,9 +28,19 @@ func All(needs Needs) []Grant {
 	if needs.Now == nil {
 		needs.Now = time.Now
 	}
-	return []Grant{
+	family := []Grant{
 		authorizationCode{needs.Codes, needs.Policy, needs.Now},
 		refreshToken{needs.Refreshes, needs.Policy},
 		clientCredentials{needs.Policy},
 	}
+	if needs.Asking != nil {
+		family = append(family,
+			asked{iam.AskedDevice, oauth.DeviceCode, "device_code", iam.HashDevice, needs.Asking, needs.Users, needs.Policy, needs.Now},
+			asked{iam.AskedCIBA, oauth.CIBA, "auth_req_id", iam.HashCIBA, needs.Asking, needs.Users, needs.Policy, needs.Now},
+		)
+	}
+	if needs.Assertions != nil {
+		family = append(family, jwtBearer{needs.Assertions, needs.Policy, needs.Now})
+	}
+	return family
 }

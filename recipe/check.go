@@ -61,6 +61,9 @@ var standardScopes = []string{"openid", "profile", "email", "address", "phone", 
 // gateScope is for Gates alone: to follow what the Server revokes and which recipe is in force.
 const gateScope = "garde.gate"
 
+// approveScope lets an application of a person decide in their name what waits for them: for declared clients alone.
+const approveScope = "garde.approve"
+
 func checkFormat(r *reading) {
 	if n := r.recipe.Garde; n < 1 || n > Format || n < Format-1 {
 		r.fault(path("").key("garde"), "format "+strconv.Itoa(n)+" is not one that this program reads", "write garde: "+strconv.Itoa(Format))
@@ -185,7 +188,7 @@ func checkScopes(r *reading) {
 	for name, scope := range r.recipe.Scopes {
 		at := path("scopes").key(name)
 		switch {
-		case name == gateScope || slices.Contains(standardScopes, name):
+		case name == gateScope || name == approveScope || slices.Contains(standardScopes, name):
 			r.fault(at, name+" is built in", "leave it out: its text comes with the pages")
 		case !scopeName(name):
 			r.fault(at, show(name)+" is not a scope name", "letters, digits and ._:/*~+@- make a name of at most 128, beginning with a letter")

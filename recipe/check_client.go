@@ -206,9 +206,11 @@ func checkRights(r *reading) {
 			case twice[i]:
 				r.fault(at.key("scopes").index(i), "stands twice", "name each scope once")
 			case r.policy != "": // the policy's own list has judged it
-			case scope == gateScope && client.Type == Service:
+			case scope == gateScope && client.Type == Service, scope == approveScope && client.Type != Service:
 			case scope == gateScope:
 				r.fault(at.key("scopes").index(i), scope+" is for Gates alone", "leave it out, or write type: service")
+			case scope == approveScope:
+				r.fault(at.key("scopes").index(i), scope+" is about a person, and nobody signs in through a service", "leave it out")
 			case !declared && !slices.Contains(standardScopes, scope):
 				known := append(keysOf(r.recipe.Scopes), standardScopes...)
 				r.dangling(at.key("scopes").index(i), "scope", scope, known)

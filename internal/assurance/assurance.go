@@ -204,7 +204,7 @@ func (p *Policy) Resources(resources []string) error {
 }
 
 // own are the scopes whose audience is this server itself.
-var own = identity.Or(oauth.Scope{oauth.ScopeGate})
+var own = identity.Or(oauth.Scope{oauth.ScopeGate, oauth.ScopeApprove})
 
 // Knows tells whether a scope may be asked for at all.
 func (p *Policy) Knows(scope string) bool {

@@ -95,6 +95,10 @@ const (
 // ScopeGate is for Gates alone: to follow what the Server revokes, and to ask it about opaque tokens of any API.
 const ScopeGate = "garde.gate"
 
+// ScopeApprove lets an application of a person list what waits for them and decide it in their name: the device on which
+// they approve what was asked by CIBA. Only clients that the recipe declares can have it.
+const ScopeApprove = "garde.approve"
+
 // MaxScope bounds the bytes of a scope parameter; anything longer is an attack, not a request.
 const MaxScope = 4096
 

@@ -1,12 +1,15 @@
 package session
 
 import (
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
@@ -51,13 +54,56 @@ func Expired(cause error) error {
 	return refused.Because(cause)
 }
 
-// Return is where a step sends the person when it has proved or refused: to the dispatcher, or, when no application
-// waits, to the person's own page. No part of it comes from a request.
+// Return is where a step sends the person when it has proved or refused: to the dispatcher, to the page of the device that
+// waits, or, when no application waits, to the person's own page. No part of it comes from a request.
 func Return(flow iam.Flow, key string) string {
-	if flow.Client == "" {
-		return "/account"
+	switch {
+	case flow.Client != "" && !iam.Digest(DeviceOf(flow)).Zero():
+		return "/device/confirm?flow=" + url.QueryEscape(key)
+	case flow.Client != "":
+		return "/authorize?flow=" + url.QueryEscape(key)
+	case flow.Query == markRequests:
+		return "/account/requests"
 	}
-	return "/authorize?flow=" + url.QueryEscape(key)
+	return "/account"
+}
+
+// Marks of transactions that wait for something else than an authorization request. No parser keeps a parameter of these
+// names, so that nobody brings them in from outside.
+const (
+	markDevice   = "garde.device"
+	markRequests = "garde.requests"
+)
+
+// ForRequests begins a transaction that leads to the requests that wait for the person.
+func ForRequests() *iam.Flow { return &iam.Flow{Query: markRequests} }
+
+// ForDevice begins a transaction about what the device with that user code asks for.
+func ForDevice(asked iam.Asked) *iam.Flow {
+	return &iam.Flow{Client: asked.Client, Query: markDevice + "=" + iam.Digest(asked.UserCode).String()}
+}
+
+// DeviceOf gives the user code that a transaction is about; zero: it is about something else.
+func DeviceOf(flow iam.Flow) iam.UserHash {
+	var hash iam.UserHash
+	text, ours := strings.CutPrefix(flow.Query, markDevice+"=")
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if ours && err == nil && len(raw) == len(hash) {
+		copy(hash[:], raw)
+	}
+	return hash
+}
+
+// GrantIn is what a person gives a client in a session: it ends with the session, unless its scope says that it outlives it.
+func GrantIn(in iam.Session, client string, scope oauth.Scope, now time.Time, life time.Duration) iam.Grant {
+	grant := iam.Grant{
+		ID: uuid.Must(uuid.NewV7()).String(), Client: client, User: in.User, Session: in.ID, Login: in.ID, Scope: scope,
+		AuthTime: in.AuthTime, AMR: in.AMR, ACR: in.ACR, Created: now, Expires: now.Add(life),
+	}
+	if scope.Has(oauth.ScopeOffline) {
+		grant.Session = "" // that is what the scope means (OpenID Connect Core section 11)
+	}
+	return grant
 }
 
 // Wishes are what a step may know of the request that waits. The request was parsed when the flow began, and the

@@ -203,15 +203,15 @@ const sayConfidential = "clients prove who they are (FAPI 2.0 Security Profile s
 
 func checkIssuers(r *reading) {
 	names := map[string]string{}
-	for name, issuer := range r.recipe.Issuers {
-		at := path("issuers").key(name)
+	for _, name := range slices.Sorted(maps.Keys(r.recipe.Issuers)) {
+		issuer, at := r.recipe.Issuers[name], path("issuers").key(name)
 		r.name(at, name)
 		if issuer.At == "" || len(issuer.At) > maxAddress || !plainText(issuer.At) || strings.ContainsAny(issuer.At, " \t") {
 			if !r.unread(at.key("at")) {
 				r.fault(at.key("at"), show(issuer.At)+" is not the name of an issuer", "write the iss of its assertions, byte for byte")
 			}
 		} else if other, taken := names[issuer.At]; taken {
-			r.fault(at.key("at"), "the issuers "+shown(min(name, other))+" and "+shown(max(name, other))+" are the same", "keep one of the two")
+			r.fault(at.key("at"), "the issuer "+shown(other)+" is the same", "keep one of the two")
 		}
 		names[issuer.At] = name
 		switch {

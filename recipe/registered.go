@@ -167,7 +167,7 @@ func (r *reading) underPolicy(at path, c Client, policy Registration) {
 		}
 	}
 	for i, grant := range c.GrantTypes() {
-		if !slices.Contains(policy.GrantTypes(), grant) {
+		if slices.Contains(grantsOf[c.Type], grant) && !slices.Contains(policy.GrantTypes(), grant) {
 			r.fault(at.key("grants").index(i), "clients that register may not have the grant "+show(grant), "the grants are "+listed(policy.GrantTypes()))
 		}
 	}

@@ -88,7 +88,7 @@ func (w Writer) Lock(ctx context.Context, client iam.Client, form Form, content 
 	}
 	key, err := w.Locks.EncryptionKey(ctx, client, alg)
 	var down interface{ Unavailable() bool }
-	if err != nil && oauth.CodeOf(err) == "" && !errors.As(err, &down) { // its keys are the client's to mend
+	if err != nil && oauth.CodeOf(err) == "" && !(errors.As(err, &down) && down.Unavailable()) { // its keys are the client's to mend
 		err = oauth.InvalidRequest("the client has no key that can be read to which the answer could be encrypted").Because(err)
 	}
 	if err != nil {

@@ -17,13 +17,18 @@ import (
 
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/issue"
 	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/keys"
 	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/page"
 	"github.com/gardeauth/garde/internal/recall"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/authorize"
+	"github.com/gardeauth/garde/internal/server/clientauth"
+	"github.com/gardeauth/garde/internal/server/consent"
+	"github.com/gardeauth/garde/internal/server/par"
 	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/store"
@@ -39,7 +44,19 @@ levels:
   - {name: basic,  acr: "urn:basic",  any: [password]}
 scopes:
   accounts.read: {say: {en: See your balances}}
+  payments.write: {say: {en: Pay}}
+signin: {signup: true}
 apis:
+  payments:
+    at: https://api.bank.example/payments
+    upstream: http://127.0.0.1:7101
+    operations:
+      POST /payments: {for: [user], scope: payments.write}
+    authorization_details:
+      payment:
+        schema: payment.json
+        say: {en: "Pay {amount} EUR to {creditor}", fr: "Payer {amount} EUR à {creditor}"}
+        scopes: [payments.write]
   accounts:
     at: https://api.bank.example/accounts
     upstream: http://127.0.0.1:7101
@@ -60,7 +77,36 @@ clients:
     redirect_uris: ["com.bank.app:/cb"]
     scopes: [openid]
     consent: implied
+  pay:
+    type: web
+    auth: private_key_jwt
+    jwks: keys.json
+    redirect_uris: ["https://pay.example/cb"]
+    scopes: [openid, payments.write]
+    require_pushed_authorization_requests: true
+    authorization_details_types: [payment]
+    consent: implied
+  front:
+    type: web
+    auth: private_key_jwt
+    jwks: keys.json
+    redirect_uris: ["https://front.example/cb"]
+    scopes: [openid, email, offline_access, accounts.read]
+    grants: [authorization_code, implicit, refresh_token]
+    response_types: [code, id_token, id_token token, code id_token, code token, code id_token token]
+    consent: implied
+exceptions:
+  front:
+    client: front
+    allow: [response_type.id_token, response_type.id_token+token, response_type.code+id_token, response_type.code+token, response_type.code+id_token+token]
+    why: a test of each
+    until: 2199-12-31
 `
+
+const paymentSchema = `{
+  "type": "object", "required": ["type", "amount", "creditor"], "additionalProperties": false,
+  "properties": {"type": {"const": "payment"}, "amount": {"type": "string"}, "creditor": {"type": "string"}, "iban": {"type": "string"}}
+}`
 
 const challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
@@ -73,6 +119,16 @@ type house struct {
 	server   *httptest.Server
 	sessions *session.Keeper
 	keys     *keys.Ring
+	client   *jose.Signer // the key of every client that has one
+	front    *authorize.Endpoint
+	proofs   *proofs
+}
+
+// proofs tells which key a caller proved: it is named in a header, since how it is proved is another room's matter.
+type proofs struct{}
+
+func (*proofs) Prove(_ http.ResponseWriter, r *http.Request) (iam.Binding, error) {
+	return iam.Binding{JKT: r.Header.Get("Proved")}, nil
 }
 
 func (h *house) now() time.Time {
@@ -112,7 +168,9 @@ func open(t testing.TB) *house {
 	h.must(err)
 	t.Cleanup(func() { _ = kept.Close() })
 	h.tenant = kept.Tenant(iam.DefaultTenant)
-	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(rules)}}, nil, time.Now())
+	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(rules)}}, map[string][]byte{
+		"keys.json": h.keySet(), "payment.json": []byte(paymentSchema),
+	}, time.Now())
 	h.must(err)
 	force := &enact.Enactor{Revisions: h.tenant, Issuer: h.server.URL}
 	_, _, err = force.Apply(ctx, enact.Proposal{Bundle: bundle, By: "test"}, time.Now())
@@ -135,19 +193,56 @@ func open(t testing.TB) *house {
 	h.sessions = &session.Keeper{
 		Sessions: node, Recalled: node, Lives: func() recipe.Lives { return force.Policy().Lives }, Secure: true, Now: h.now,
 	}
-	front := &authorize.Endpoint{
-		Issuer: h.server.URL, Sessions: h.sessions, Flows: h.tenant, Codes: node, Consents: node, Recalled: node, Policy: force.Policy,
-		Pages: func() *page.Pages { return pages }, Face: face, Now: h.now,
-		Parser: &request.Parser{
-			Issuer: h.server.URL, Clients: h.tenant, Policy: force.Policy, Keys: h, Steps: request.Standard, Now: h.now,
-		},
+	details, err := request.NewDetails(bundle)
+	h.must(err)
+	parser := &request.Parser{
+		Issuer: h.server.URL, Clients: h.tenant, Policy: force.Policy, Keys: h, Steps: request.Standard, Now: h.now,
+		Waiting: h.tenant, ClientKeys: &clientauth.Keys{Now: h.now}, Once: once.NewNode(1000, h.now),
+		Details: func() *request.Details { return details },
 	}
-	mux.Handle("/authorize", face.Handle(front.Authorize))
+	desk := &issue.Desk{
+		Issuer: h.server.URL, Deeds: h.tenant, Users: h.tenant, Consents: h.tenant, Keys: h.keys, Policy: force.Policy,
+		Steps: issue.Standard, Now: h.now,
+	}
+	h.front = &authorize.Endpoint{
+		Issuer: h.server.URL, Sessions: h.sessions, Flows: h.tenant, Codes: h.tenant, Consents: h.tenant, Policy: force.Policy,
+		Pages: func() *page.Pages { return pages }, Face: face, Now: h.now, Parser: parser, Desk: desk, Signer: desk, Waiting: h.tenant,
+	}
+	mux.Handle("/authorize", face.Handle(h.front.Authorize))
 	mux.Handle("/enter", face.Handle(h.enter))
+	asking := &consent.Endpoint{
+		Sessions: h.sessions, Flows: h.tenant, Users: h.tenant, Clients: h.tenant, Consents: h.tenant, Now: h.now,
+		Say: func(scope string) map[string]string { return bundle.Recipe.Scopes[scope].Say }, Details: details.Shown,
+		Pages: func() *page.Pages { return pages },
+	}
+	mux.Handle("/consent", face.Handle(asking.Consent))
+	h.pushing(mux, parser)
 	for _, name := range []string{"alice", "bob"} {
 		h.must(h.tenant.AddUser(ctx, iam.User{ID: "u-" + name, Username: name}, iam.Password{User: "u-" + name}))
 	}
 	return h
+}
+
+// pushing opens /par, and /token for what comes of it.
+func (h *house) pushing(mux *http.ServeMux, parser *request.Parser) {
+	plain := web.Face{As: web.OAuth{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	prover := &clientauth.Prover{Clients: h.tenant, Now: h.now, Methods: clientauth.All(clientauth.Needs{
+		Issuer: h.server.URL, Keys: &clientauth.Keys{Now: h.now}, Once: once.NewNode(10_000, h.now), Now: h.now,
+	})}
+	push := &par.Endpoint{Clients: prover, Parser: parser, Pushed: h.tenant, Proofs: h.proofs, Most: 20, Now: h.now}
+	mux.Handle("/par", plain.Handle(push.Push))
+}
+
+func (h *house) keySet() []byte {
+	h.t.Helper()
+	key, err := jose.GenerateKey(jose.ES256)
+	h.must(err)
+	h.client = &jose.Signer{KeyID: "k", Alg: jose.ES256, Key: key}
+	set, err := jose.NewSet(h.client.Public())
+	h.must(err)
+	raw, err := set.MarshalJSON()
+	h.must(err)
+	return raw
 }
 
 // enter does what the sign-in and consent pages do, without asking: ?user= signs in, ?did= marks the flow.
@@ -263,7 +358,9 @@ func (b *browser) does(at seen, query string) seen {
 }
 
 // redirects are where each client's answers go.
-var redirects = map[string]string{"web": "https://app.example/cb", "own": "https://own.example/cb", "app": "com.bank.app:/cb"}
+var redirects = map[string]string{"web": "https://app.example/cb", "own": "https://own.example/cb", "app": "com.bank.app:/cb",
+	"pay": "https://pay.example/cb", "front": "https://front.example/cb", "c-self": "https://self.example/cb",
+}
 
 func ask(client string, changes ...string) string {
 	values := url.Values{

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/config"
 	"github.com/gardeauth/garde/internal/fetch"
 	"github.com/gardeauth/garde/internal/gateway/ask"
@@ -58,6 +59,10 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger, lab Lab)
 	if _, err := secret(); err != nil { // it may be rotated while the Gate runs, but a Gate without any would wait for ever
 		return nil, fmt.Errorf("the secret of the Gate: %w", err)
 	}
+	nonces, err := gateNoncesOf(secret)
+	if err != nil {
+		return nil, err
+	}
 	keySet := &verify.RemoteKeys{URL: node.Issuer + "/jwks", Fetcher: fetcher, Now: lab.Now}
 	transport, err := serverTransport(node)
 	if err != nil {
@@ -78,7 +83,8 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger, lab Lab)
 	}
 	if g.Gate, err = proxy.New(proxy.Config{
 		Issuer: node.Issuer, Keys: keySet, Revocations: revoked, Fresh: g.feed.Fresh, Peers: peers, Log: g.Log,
-		Upstream: transport.TLSClientConfig, Introspect: server, Now: lab.Now, Steps: lab.Gate, TokenSteps: lab.Verify,
+		Upstream: transport.TLSClientConfig, Introspect: server, Nonces: nonces, Certificates: shownCertificates(node, peers),
+		CertificatesAsked: node.Gate.Certificates || node.Shown.Header != "", Now: lab.Now, Steps: lab.Gate, TokenSteps: lab.Verify,
 	}); err != nil {
 		return nil, err
 	}
@@ -90,6 +96,20 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger, lab Lab)
 		Ready: g.Gate.Ready, Log: g.Log, Now: lab.Now,
 	}
 	return g, nil
+}
+
+// gateNoncesOf makes the nonces that all Gates with one secret share. A rotated secret changes them when a Gate starts
+// again; until the others do, a client that meets both is asked for another nonce now and then.
+func gateNoncesOf(secret func() (seal.Secret, error)) (*binding.Nonces, error) {
+	shared, err := secret()
+	if err != nil {
+		return nil, err
+	}
+	key, err := shared.Subkey(gateNonces)
+	if err != nil {
+		return nil, err
+	}
+	return binding.NewNonces(key)
 }
 
 // gateFetcher may reach the Server wherever it is: the operator named it.
@@ -146,7 +166,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return err
 	}
 	where := public.Listener.Addr().String() // before the listener may be closed
-	if public.TLS == nil {                   // under TLS nobody can see the bytes of the heads
+	if g.Node.Gate.Certificates {
+		public.TLS = asking(public.TLS)
+	}
+	if public.TLS == nil { // under TLS nobody can see the bytes of the heads
 		public.Listener = shield.Strict(public.Listener)
 	}
 	public.Handler, public.Streaming = g.metrics.watch(g.Gate), true

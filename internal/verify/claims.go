@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/oauth"
@@ -159,9 +162,32 @@ func (d *Details) UnmarshalJSON(data []byte) error {
 	}
 	*d = nil
 	if len(list) > 0 {
-		*d = short.Bytes()
+		*d = ascii(short.Bytes())
+	}
+	if len(*d) > MaxDetails {
+		return errors.New("authorization_details is too long")
 	}
 	return nil
+}
+
+// ascii writes what is not ASCII by escapes, so that the text can stand in a header. Outside of strings JSON has nothing
+// else.
+func ascii(text []byte) []byte {
+	plain := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		letter, size := utf8.DecodeRune(text)
+		text = text[size:]
+		switch {
+		case letter < 0x7f:
+			plain = append(plain, byte(letter))
+		case letter > 0xffff:
+			high, low := utf16.EncodeRune(letter)
+			plain = fmt.Appendf(plain, `\u%04x\u%04x`, high, low)
+		default:
+			plain = fmt.Appendf(plain, `\u%04x`, letter)
+		}
+	}
+	return plain
 }
 
 // audience reads aud as a text or a list of texts (RFC 7519 section 4.1.3). Empty names and empty lists are refused: they

@@ -5,6 +5,7 @@ package ask
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -151,6 +152,7 @@ type statement struct {
 	SessionID string              `json:"sid"`
 	Grant     string              `json:"grant_id"`
 	Cnf       verify.Confirmation `json:"cnf"`
+	Details   verify.Details      `json:"authorization_details"`
 }
 
 // read turns an answer into claims. Nothing that is absent is taken for granted but the issuer, whom we asked ourselves.
@@ -173,6 +175,7 @@ func (s *Server) read(body []byte) (verify.Claims, error) {
 		Issuer: said.Issuer, Subject: said.Subject, Audience: said.Audience, ClientID: said.ClientID, Scope: scope,
 		ID: said.ID, IssuedAt: said.IssuedAt, NotBefore: said.NotBefore, Expires: said.Expires, AuthTime: said.AuthTime,
 		ACR: said.ACR, AMR: said.AMR, SessionID: said.SessionID, Grant: said.Grant, Confirmation: said.Cnf,
+		Details: json.RawMessage(said.Details),
 	}, nil
 }
 

@@ -9,13 +9,17 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/gateway/route"
 	"github.com/gardeauth/garde/internal/gateway/shield"
+	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
+	"github.com/gardeauth/garde/recipe"
 )
 
 // door is one API, ready for requests.
@@ -26,6 +30,7 @@ type door struct {
 	face     web.Face
 	base     string // path of the upstream, as it is sent
 	host     string // of the API, as its clients know it
+	place    string // the API's base URL, as its clients know it
 	metadata []byte
 }
 
@@ -35,16 +40,19 @@ func (g *Gate) door(api *route.API) (*door, error) {
 	if err != nil {
 		return nil, fmt.Errorf("apis.%s.at: %w", api.Name, err)
 	}
-	d := &door{api: api, base: api.Upstream.EscapedPath(), host: at.Host}
+	d := &door{api: api, base: api.Upstream.EscapedPath(), host: at.Host,
+		place: at.Scheme + "://" + at.Host + strings.TrimSuffix(at.EscapedPath(), "/")}
 	if d.tokens, err = g.tokens(api); err != nil {
 		return nil, fmt.Errorf("apis.%s: %w", api.Name, err)
 	}
-	if d.metadata, err = json.Marshal(resource{
-		Resource: api.Audience, Servers: []string{g.config.Issuer}, Scopes: api.Scopes, Methods: []string{"header"}, Name: api.Name,
-	}); err != nil {
+	if d.metadata, err = json.Marshal(g.describe(api)); err != nil {
 		return nil, err
 	}
-	d.face = web.Face{As: refusals{metadata: func(*http.Request) string { return api.Metadata }}, Log: g.config.Log}
+	told := refusals{metadata: func(*http.Request) string { return api.Metadata }}
+	if api.Bound != recipe.BoundOff {
+		told.dpop, told.bound = binding.Challenge(), g.onlyDPoP(api)
+	}
+	d.face = web.Face{As: told, Log: g.config.Log}
 	d.proxy = &httputil.ReverseProxy{
 		Rewrite:        d.rewrite,
 		Transport:      g.transport(api.Timeout),
@@ -134,6 +142,7 @@ const (
 	wordACR
 	wordAuthTime
 	wordSession
+	wordDetails
 	words
 )
 
@@ -172,6 +181,7 @@ func (c *Call) speak(header http.Header) {
 	c.say(header, "Garde-Scope", wordScope, c.Claims.Scope.String())
 	c.say(header, "Garde-Acr", wordACR, c.Claims.ACR)
 	c.say(header, "Garde-Session", wordSession, c.Claims.SessionID)
+	c.say(header, "Garde-Authorization-Details", wordDetails, string(c.Claims.Details))
 	if c.Claims.AuthTime > 0 {
 		c.say(header, "Garde-Auth-Time", wordAuthTime, strconv.FormatInt(int64(c.Claims.AuthTime), 10))
 	}
@@ -193,6 +203,7 @@ func modify(response *http.Response) error {
 		return errors.New("the upstream switched protocols unasked")
 	}
 	shield.Answer(response.Header, call.Operation.Open)
+	call.share(response.Header)
 	response.Header[web.TraceHeader] = call.words[wordTrace : wordTrace+1 : wordTrace+1]
 	return nil
 }
@@ -230,11 +241,32 @@ func (c *Call) failure(cause error) error {
 
 // resource is the metadata of a protected resource (RFC 9728 section 2).
 type resource struct {
-	Resource string   `json:"resource"`
-	Servers  []string `json:"authorization_servers"`
-	Scopes   []string `json:"scopes_supported,omitempty"`
-	Methods  []string `json:"bearer_methods_supported"`
-	Name     string   `json:"resource_name,omitempty"`
+	Resource string     `json:"resource"`
+	Servers  []string   `json:"authorization_servers"`
+	Scopes   []string   `json:"scopes_supported,omitempty"`
+	Methods  []string   `json:"bearer_methods_supported"`
+	Name     string     `json:"resource_name,omitempty"`
+	Details  []string   `json:"authorization_details_types_supported,omitempty"`
+	Algs     []jose.Alg `json:"dpop_signing_alg_values_supported,omitempty"`
+	OnlyDPoP bool       `json:"dpop_bound_access_tokens_required,omitempty"`
+	TLSBound bool       `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+}
+
+// describe says of an API what a client must know before it asks for a token.
+func (g *Gate) describe(api *route.API) resource {
+	about := resource{
+		Resource: api.Audience, Servers: []string{g.config.Issuer}, Scopes: api.Scopes, Methods: []string{"header"}, Name: api.Name,
+		Details: api.Details,
+	}
+	if api.Bound != recipe.BoundOff {
+		about.Algs, about.OnlyDPoP, about.TLSBound = binding.Algs(), g.onlyDPoP(api), g.config.CertificatesAsked
+	}
+	return about
+}
+
+// onlyDPoP tells whether a proof is the only way in: where tokens must be bound and nobody can show a certificate.
+func (g *Gate) onlyDPoP(api *route.API) bool {
+	return api.Bound == recipe.BoundRequired && !g.config.CertificatesAsked
 }
 
 // document answers with the API's metadata, which every origin may read.

@@ -166,15 +166,17 @@ func (b *buffers) Put(buffer []byte) {
 // quiet drops what ReverseProxy would log by itself: answers that broke off in the middle, which the connection shows.
 var quiet = log.New(io.Discard, "", 0)
 
-// refusals answers with a problem (RFC 9457), and where a token is at stake with the challenge of RFC 6750 too.
+// refusals answers with a problem (RFC 9457), and where a token is at stake with the challenges of RFC 6750 and RFC 9449 too.
 type refusals struct {
 	metadata func(*http.Request) string // nil: no API is known
+	dpop     string                     // the algorithms of proofs; "": its tokens are never bound
+	bound    bool                       // no token of the scheme Bearer is taken
 }
 
 // Tell writes both.
 func (t refusals) Tell(w http.ResponseWriter, r *http.Request, told web.Answer) {
 	if t.metadata != nil && (told.Status == http.StatusUnauthorized || told.Status == http.StatusForbidden || told.Status == http.StatusBadRequest) {
-		web.Bearer{Metadata: t.metadata}.Tell(&mute{w}, r, told)
+		web.Bearer{Metadata: t.metadata, DPoP: t.dpop, Bound: t.bound}.Tell(&mute{w}, r, told)
 	}
 	web.Problem{}.Tell(w, r, told)
 }

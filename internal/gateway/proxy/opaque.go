@@ -38,17 +38,19 @@ type opaque struct {
 	audience string
 }
 
-// Verify asks the issuer about a token that is not known yet, and judges what it knows. A text that is no opaque token of
+// VerifyProven asks the issuer about a token that is not known yet, and judges what it knows. A text that is no opaque token of
 // ours is refused without a question: strangers must not make the Gate ask.
-func (o *opaque) Verify(ctx context.Context, token string) (verify.Claims, error) {
+func (o *opaque) VerifyProven(ctx context.Context, token string, proof verify.Proof) (verify.Claims, error) {
 	if !iam.WellFormed(iam.PrefixAccess, token) {
 		return verify.Claims{}, oauth.InvalidToken("the token is malformed")
 	}
 	id := sha256.Sum256([]byte(token))
 	if known, ok := o.verdicts.known.GetIfPresent(id); ok {
-		err := o.judge(*known)
+		err := o.judge(*known, proof)
 		if err != nil {
-			o.forget(id, err)
+			if known.Confirmation.ProvenBy(proof) { // else a thief could have the issuer asked for each try
+				o.forget(id, err)
+			}
 			return verify.Claims{}, err
 		}
 		return *known, nil
@@ -57,7 +59,7 @@ func (o *opaque) Verify(ctx context.Context, token string) (verify.Claims, error
 	if err != nil {
 		return verify.Claims{}, unknown(err)
 	}
-	if err := o.judge(claims); err != nil {
+	if err := o.judge(claims, proof); err != nil {
 		return verify.Claims{}, err
 	}
 	// Without an id no revocation could ever find it again.
@@ -85,7 +87,7 @@ func unknown(err error) error {
 	return oauth.Unavailable("the issuer can't be asked about the token at the moment").Because(err)
 }
 
-func (o *opaque) judge(claims verify.Claims) error {
+func (o *opaque) judge(claims verify.Claims, proof verify.Proof) error {
 	switch {
 	case claims.Issuer != o.config.Issuer:
 		return oauth.InvalidToken("the token is of another issuer")
@@ -95,7 +97,7 @@ func (o *opaque) judge(claims verify.Claims) error {
 		return oauth.InvalidToken("the issuer says too little about the token")
 	case int64(claims.Expires) <= o.config.Now().Unix():
 		return oauth.InvalidToken("the token has expired")
-	case claims.Confirmation.Bound():
+	case !claims.Confirmation.ProvenBy(proof):
 		return oauth.InvalidToken("the key that the token is bound to was not proved")
 	case !o.config.Fresh():
 		return oauth.Unavailable("what was revoked is not known at the moment")

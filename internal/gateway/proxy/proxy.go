@@ -15,10 +15,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/gateway/route"
 	"github.com/gardeauth/garde/internal/gateway/shield"
 	"github.com/gardeauth/garde/internal/level"
 	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
 	"github.com/gardeauth/garde/recipe"
@@ -27,10 +29,10 @@ import (
 // DefaultIdle is how long a client may neither send nor take anything of a message under way.
 const DefaultIdle = 60 * time.Second
 
-// Tokens turns a presented token into facts. Every refusal is an *oauth.Error: invalid_token, or temporarily_unavailable
+// Tokens turns a token into facts, whose sender has proved what proof says. Every refusal is an *oauth.Error: invalid_token, or temporarily_unavailable
 // when nobody can tell. *verify.Verifier is one.
 type Tokens interface {
-	Verify(ctx context.Context, token string) (verify.Claims, error)
+	VerifyProven(ctx context.Context, token string, proof verify.Proof) (verify.Claims, error)
 }
 
 // Introspector asks the issuer about an opaque token. A token that is not active is an invalid_token error; any other
@@ -52,6 +54,14 @@ type Config struct {
 	// Introspect serves the APIs with opaque tokens. Without it a recipe that has one is not adopted.
 	Introspect Introspector
 
+	// Once remembers the proofs that were shown; nil: this node's memory, of RememberedProofs. Nonces are what a recipe may
+	// ask proofs for; nil: some that no other Gate knows. Certificates finds those of clients; nobody else is believed about
+	// one. CertificatesAsked says that clients can show one here.
+	Once              once.Checker
+	Nonces            *binding.Nonces
+	Certificates      web.Certificates
+	CertificatesAsked bool
+
 	Peers    web.Proxies   // whose X-Forwarded-* are believed; zero: nobody's
 	Upstream *tls.Config   // for upstreams with https; nil: the authorities of the system
 	Idle     time.Duration // 0: DefaultIdle
@@ -68,6 +78,7 @@ type Gate struct {
 	config   Config
 	cache    *verify.Cache
 	verdicts *verdicts
+	judge    *binding.Judge
 	face     web.Face
 	handler  http.Handler
 	now      atomic.Pointer[house]
@@ -79,9 +90,11 @@ type Gate struct {
 
 // house is one recipe, ready for requests. It is never changed.
 type house struct {
-	table  *route.Table
-	doors  map[*route.API]*door
-	ladder level.Ladder
+	table   *route.Table
+	doors   map[*route.API]*door
+	ladder  level.Ladder
+	nonces  bool            // proofs must have one
+	origins map[string]bool // web origins of the recipe's clients
 }
 
 // New makes a Gate, or says what the configuration lacks.
@@ -112,6 +125,9 @@ func New(c Config) (*Gate, error) {
 		return nil, err
 	}
 	g := &Gate{config: c, cache: cache, verdicts: known, transports: map[time.Duration]*http.Transport{}}
+	if g.judge, err = g.newJudge(); err != nil {
+		return nil, err
+	}
 	g.face = web.Face{As: refusals{}, Log: c.Log}
 	g.handler = g.face.Handle(g.serve)
 	return g, nil
@@ -126,7 +142,12 @@ func (g *Gate) Adopt(r *recipe.Recipe) error {
 	if err != nil {
 		return err
 	}
-	next := &house{table: table, doors: map[*route.API]*door{}}
+	next := &house{table: table, doors: map[*route.API]*door{}, nonces: r.Proofs.Nonce, origins: map[string]bool{}}
+	for _, client := range r.Clients {
+		for _, origin := range client.Origins {
+			next.origins[origin] = true
+		}
+	}
 	for _, each := range r.Levels {
 		next.ladder = append(next.ladder, level.Level{Name: each.Name, ACR: each.ACR})
 	}
@@ -169,6 +190,10 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request) error {
 	if call.house == nil {
 		return oauth.Unavailable("the Gate has no recipe yet")
 	}
+	if call.fromScript(w) {
+		return nil
+	}
+	call.echo(w)
 	if api, ok := call.house.table.Document(r.Host, r.RequestURI); ok {
 		return call.house.doors[api].document(w, r)
 	}
@@ -178,7 +203,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request) error {
 			continue
 		}
 		if err := step.Check(call); err != nil {
-			return call.refuse(w, err)
+			return call.refuse(w, binding.Unauthorized(err))
 		}
 	}
 	if call.door == nil || call.Operation == nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/gateway/route"
 	"github.com/gardeauth/garde/internal/gateway/shield"
 	"github.com/gardeauth/garde/internal/oauth"
@@ -22,8 +23,11 @@ type Call struct {
 	route.Match
 	Peer   netip.Addr    // the client's address, as far as it can be believed
 	Token  string        // as presented, until it is verified
+	DPoP   bool          // it was presented in the scheme DPoP
+	Proven verify.Proof  // which keys the sender has proved
 	Claims verify.Claims // zero on open operations
 
+	proof binding.Proof // not spent before "replay"
 	gate  *Gate
 	house *house
 	door  *door
@@ -61,8 +65,12 @@ var Standard = Steps{
 	{"peer", true, believedPeer},
 	{"scheme", true, rightScheme},
 	{"size", true, withinSize},
-	{"credentials", false, oneBearer},
+	{"credentials", false, oneToken},
+	{"proof", false, provenKeys},
 	{"token", false, goodToken},
+	{"bound", false, boundWhereDemanded},
+	// After the token, so that only who holds a good one can fill the memory of proofs.
+	{"replay", false, neverBefore},
 	{"caller", false, rightCaller},
 	{"scope", false, hasScope},
 	{"level", false, highEnough},
@@ -137,9 +145,9 @@ func tooLarge(most int64) *oauth.Error {
 	return refusal
 }
 
-// oneBearer takes the token from the one place where it may stand (RFC 6750 section 2.1). A cookie, a form field, Basic
+// oneToken takes the token from the one place where it may stand (RFC 6750 section 2.1, RFC 9449 section 7.1). A cookie, a form field, Basic
 // and the query are no places.
-func oneBearer(c *Call) error {
+func oneToken(c *Call) error {
 	header := c.In.Header["Authorization"]
 	if len(header) == 0 {
 		return web.ErrNoCredentials
@@ -148,12 +156,12 @@ func oneBearer(c *Call) error {
 		return oauth.InvalidRequest("Authorization was sent more than once")
 	}
 	scheme, rest, found := strings.Cut(header[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	if c.DPoP = strings.EqualFold(scheme, "DPoP"); !c.DPoP && !strings.EqualFold(scheme, "Bearer") {
 		return web.ErrNoCredentials
 	}
 	token := strings.TrimLeft(rest, " ")
 	if !found || !token68(token) {
-		return oauth.InvalidRequest("Authorization must read: Bearer, one space, one token")
+		return oauth.InvalidRequest("Authorization must read: Bearer or DPoP, one space, one token")
 	}
 	c.Token = token
 	return nil
@@ -178,7 +186,7 @@ var inToken = func() (table [256]bool) {
 }()
 
 func goodToken(c *Call) (err error) {
-	c.Claims, err = c.door.tokens.Verify(c.In.Context(), c.Token)
+	c.Claims, err = c.door.tokens.VerifyProven(c.In.Context(), c.Token, c.Proven)
 	return err
 }
 

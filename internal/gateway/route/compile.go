@@ -55,6 +55,10 @@ func (c *compiler) add(name string, from recipe.API) {
 		Name: name, Audience: from.At, Secure: at.Scheme == "https", Upstream: upstream, Opaque: from.Token == recipe.TokenOpaque,
 		Client: from.Client, Timeout: from.Timeout.Std(), Body: from.Body,
 		Metadata: at.Scheme + "://" + at.Host + WellKnown + at.EscapedPath(),
+		Bound:    from.Bound, Details: slices.Sorted(maps.Keys(from.Details)),
+	}
+	if from.Profile.Demands().Bound {
+		api.Bound = recipe.BoundRequired
 	}
 	if api.Timeout <= 0 {
 		api.Timeout = DefaultTimeout

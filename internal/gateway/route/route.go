@@ -36,6 +36,8 @@ type API struct {
 	Body     int64         // largest request body
 	Scopes   []string      // all that its operations ask for, sorted
 	Metadata string        // URL of its protected resource metadata
+	Bound    recipe.Bound  // whether its tokens are bound to a key; "": offered
+	Details  []string      // types of its authorization_details, sorted
 }
 
 // Operation is one method on one path. Its zero value admits nobody.

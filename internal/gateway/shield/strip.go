@@ -102,7 +102,8 @@ var (
 func plainAnswer(name string) bool {
 	switch name {
 	case "Server", "X-Powered-By", "X-Aspnet-Version", "X-Aspnetmvc-Version", "X-Runtime", "Via", "Alt-Svc",
-		"X-Accel-Redirect", "X-Sendfile", "X-Backend-Server", "X-Generator", "Public-Key-Pins", "Proxy-Authenticate":
+		"X-Accel-Redirect", "X-Sendfile", "X-Backend-Server", "X-Generator", "Public-Key-Pins", "Proxy-Authenticate",
+		"Dpop-Nonce": // nonces are the Gate's, as proofs are
 		return false
 	}
 	return len(name) < len(Prefix) || !strings.EqualFold(name[:len(Prefix)], Prefix)

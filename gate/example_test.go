@@ -45,5 +45,5 @@ func Example() {
 	// Output:
 	// 401
 	// Bearer realm="garde", resource_metadata="https://api.bank.example/.well-known/oauth-protected-resource/accounts"
-	// {"resource":"https://api.bank.example/accounts","authorization_servers":["https://id.bank.example"],"bearer_methods_supported":["header"]}
+	// {"resource":"https://api.bank.example/accounts","authorization_servers":["https://id.bank.example"],"bearer_methods_supported":["header"],"dpop_signing_alg_values_supported":["ES256","ES384","ES512","EdDSA","Ed25519","PS256","PS384","PS512"]}
 }

@@ -8,8 +8,15 @@
 // Inside the handler, gate.Token tells who calls. A request without a good token never reaches it: it is answered as
 // RFC 6750, RFC 9470 and RFC 9728 say, with a problem (RFC 9457) that tells what is wrong and what to do.
 //
-// Tokens are signed access tokens (RFC 9068), in the Authorization header and nowhere else. Opaque tokens and tokens that
-// are bound to a key are refused.
+// Tokens are signed access tokens (RFC 9068), in the Authorization header and nowhere else. Opaque tokens are refused.
+//
+// # Tokens that are bound to a key
+//
+// A token that is bound to a DPoP key (RFC 9449) comes in the scheme DPoP with a proof of the key, for this request and this
+// token; one that is bound to a certificate (RFC 8705) comes over a connection that showed it. Without its proof such a token
+// is refused. With Config.Bound no other tokens are taken. The address in a proof is held against scheme and host
+// of Config.Audience and the path of the request, so a proxy in front must not change the path. A proof is good once, in this process; how old
+// it may be, Config.Nonce bounds more tightly.
 //
 // # Revocation
 //
@@ -21,6 +28,7 @@ package gate
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +38,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/fetch"
 	"github.com/gardeauth/garde/internal/level"
 	"github.com/gardeauth/garde/internal/verify"
@@ -57,6 +66,16 @@ type Config struct {
 	// Authorities are certificates in PEM that are trusted besides those of the system.
 	Authorities []byte
 
+	// Bound refuses tokens that are not bound to a key, as the recipe's `bound: required` does.
+	Bound bool
+	// Nonce asks proofs for a nonce of ours, so that none can be made in advance. NonceKey, of at least 32 secret bytes, is
+	// what the processes of one API share then, so that each takes the nonces of the others; nil: this process has its own.
+	Nonce    bool
+	NonceKey []byte
+	// Certificate finds the certificate whose key the sender has proved, where a proxy ends TLS and forwards it; nil: that of
+	// the connection. It must believe nobody but that proxy.
+	Certificate func(*http.Request) *x509.Certificate
+
 	Log *slog.Logger     // refusals, each once and without the token; nil: none
 	Now func() time.Time // nil: time.Now
 }
@@ -68,7 +87,8 @@ type Gate struct {
 	ladder   level.Ladder
 	verifier *verify.Verifier
 	feed     *verify.Feed // nil: revocations are not followed
-	metadata string       // URL of the metadata of this API
+	judge    *binding.Judge
+	metadata string // URL of the metadata of this API
 }
 
 // New makes a Gate, or says what is wrong with the configuration. It asks nobody yet: the keys of the issuer are read when
@@ -107,6 +127,9 @@ func New(c Config) (*Gate, error) {
 	fetcher, err := fetch.New(fetch.Settings{AllowHosts: allowed, Authorities: c.Authorities})
 	if err != nil {
 		return nil, fmt.Errorf("gate: %w", err)
+	}
+	if g.judge, err = c.judge(); err != nil {
+		return nil, err
 	}
 	return g, g.prepare(issuer, fetcher)
 }
@@ -192,6 +215,8 @@ func (g *Gate) Metadata() (string, http.Handler) {
 			Resource string   `json:"resource"`
 			Servers  []string `json:"authorization_servers"`
 			Methods  []string `json:"bearer_methods_supported"`
-		}{g.config.Audience, []string{g.config.Issuer}, []string{"header"}})
+			Algs     []string `json:"dpop_signing_alg_values_supported"`
+			TLSBound bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+		}{g.config.Audience, []string{g.config.Issuer}, []string{"header"}, strings.Fields(binding.Challenge()), g.config.Certificate != nil})
 	})
 }

@@ -2,12 +2,14 @@ package gate
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/verify"
 )
@@ -48,7 +50,9 @@ type Facts struct {
 	AuthTime time.Time // when the person authenticated; zero: nobody did
 	Session  string
 	ID       string // of the token
-	Expires  time.Time
+	// Details is what was granted in detail (authorization_details, RFC 9396): a JSON array of objects; nil: nothing.
+	Details json.RawMessage
+	Expires time.Time
 }
 
 // Person tells whether the token speaks for a person, and not for the client itself.
@@ -87,7 +91,7 @@ func (g *Gate) Protect(next http.Handler, options ...Option) http.Handler {
 		panic("gate: clients that act for themselves have no level and no sign-in")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		claims, refused := g.judge(r, n)
+		claims, refused := g.admit(w, r, n)
 		if refused != nil {
 			g.answer(w, r, refused)
 			return
@@ -96,15 +100,29 @@ func (g *Gate) Protect(next http.Handler, options ...Option) http.Handler {
 	})
 }
 
-// judge is read, prove, decide.
-func (g *Gate) judge(r *http.Request, n need) (verify.Claims, *refusal) {
-	token, refused := bearer(r)
+// admit is read, prove, decide.
+func (g *Gate) admit(w http.ResponseWriter, r *http.Request, n need) (verify.Claims, *refusal) {
+	if nonce := g.judge.Nonce(); nonce != "" {
+		w.Header().Set(binding.NonceHeader, nonce)
+	}
+	token, dpop, refused := presented(r)
 	if refused != nil {
 		return verify.Claims{}, refused
 	}
-	claims, err := g.verifier.Verify(r.Context(), token)
+	proven, proof, err := g.proven(r, token, dpop)
+	if err != nil {
+		return verify.Claims{}, refuse(binding.Unauthorized(err))
+	}
+	claims, err := g.verifier.VerifyProven(r.Context(), token, proven)
 	if err != nil {
 		return verify.Claims{}, refuse(err)
+	}
+	if g.config.Bound && !claims.Confirmation.Bound() {
+		return verify.Claims{}, refuse(oauth.InvalidToken("this API takes only tokens that are bound to a key: ask for one with a DPoP proof or a certificate"))
+	}
+	// Spent after the token was found good, so that only who holds a good one can fill the memory of proofs.
+	if err := g.spend(r.Context(), proof); err != nil {
+		return verify.Claims{}, refuse(binding.Unauthorized(err))
 	}
 	return claims, g.suffices(claims, n)
 }
@@ -145,39 +163,42 @@ func (n need) stepUp(text string) *refusal {
 	return refused
 }
 
-// bearer takes the token from the one place where it may stand (RFC 6750 section 2.1), and refuses one in the URL.
-func bearer(r *http.Request) (string, *refusal) {
+// presented takes the token from the one place where it may stand (RFC 6750 section 2.1, RFC 9449 section 7.1), and refuses
+// one in the URL. It tells whether the scheme was DPoP.
+func presented(r *http.Request) (token string, dpop bool, refused *refusal) {
 	for name := range strings.FieldsFuncSeq(r.URL.RawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
 		name, _, _ = strings.Cut(name, "=")
 		if plain, err := url.QueryUnescape(name); err == nil {
 			name = plain
 		}
 		if strings.EqualFold(strings.TrimSpace(name), "access_token") {
-			return "", refuse(oauth.InvalidRequest("a token in the URL is never accepted: send it as Authorization: Bearer"))
+			return "", false, refuse(oauth.InvalidRequest("a token in the URL is never accepted: send it as Authorization: Bearer"))
 		}
 	}
 	header := r.Header["Authorization"]
 	if len(header) > 1 {
-		return "", refuse(oauth.InvalidRequest("Authorization was sent more than once"))
+		return "", false, refuse(oauth.InvalidRequest("Authorization was sent more than once"))
 	}
 	if len(header) == 0 {
-		return "", noCredentials()
+		return "", false, noCredentials()
 	}
 	scheme, rest, _ := strings.Cut(header[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", noCredentials()
+	dpop = strings.EqualFold(scheme, "DPoP")
+	if !dpop && !strings.EqualFold(scheme, "Bearer") {
+		return "", false, noCredentials()
 	}
-	token := strings.TrimLeft(rest, " ")
+	token = strings.TrimLeft(rest, " ")
 	if token == "" || strings.ContainsAny(token, ", \t") {
-		return "", refuse(oauth.InvalidRequest("Authorization must read: Bearer, one space, one token"))
+		return "", false, refuse(oauth.InvalidRequest("Authorization must read: Bearer or DPoP, one space, one token"))
 	}
-	return token, nil
+	return token, dpop, nil
 }
 
 func factsOf(claims verify.Claims) Facts {
 	facts := Facts{
 		Subject: claims.Subject, Client: claims.ClientID, Scope: claims.Scope, ACR: claims.ACR, AMR: claims.AMR,
 		Session: claims.SessionID, ID: claims.ID, Expires: time.Unix(int64(claims.Expires), 0),
+		Details: claims.Details,
 	}
 	if claims.AuthTime > 0 {
 		facts.AuthTime = time.Unix(int64(claims.AuthTime), 0)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/oauth"
 )
 
@@ -30,7 +31,7 @@ func refuse(err error) *refusal {
 // noCredentials has no error code (RFC 6750 section 3.1).
 func noCredentials() *refusal {
 	return &refusal{
-		told:  oauth.Error{Status: http.StatusUnauthorized, Description: "a token is needed: send it as Authorization: Bearer"},
+		told:  oauth.Error{Status: http.StatusUnauthorized, Description: "a token is needed: send it as Authorization: Bearer, or DPoP with a proof"},
 		cause: errors.New("no credentials were sent"),
 	}
 }
@@ -54,7 +55,7 @@ func (g *Gate) answer(w http.ResponseWriter, r *http.Request, refused *refusal) 
 	case http.StatusServiceUnavailable:
 		header.Set("Retry-After", "1")
 	default:
-		header.Set("WWW-Authenticate", refused.challenge(g.metadata))
+		header["Www-Authenticate"] = refused.challenges(r, g.metadata, g.config.Bound && g.config.Certificate == nil)
 	}
 	writeJSON(w, "application/problem+json", refused.told.Status, struct {
 		Title  string `json:"title"`
@@ -65,14 +66,32 @@ func (g *Gate) answer(w http.ResponseWriter, r *http.Request, refused *refusal) 
 	}{http.StatusText(refused.told.Status), refused.told.Status, refused.told.Description, refused.told.Code, trace})
 }
 
-// challenge is that of RFC 6750 section 3, with the place of the metadata (RFC 9728 section 5.1).
-func (r *refusal) challenge(metadata string) string {
+// challenges are one for each scheme that is taken. The error goes into that of the scheme which the request has used, and
+// this one stands first (RFC 9449 section 7.2).
+func (r *refusal) challenges(request *http.Request, metadata string, onlyDPoP bool) []string {
+	scheme, _, _ := strings.Cut(request.Header.Get("Authorization"), " ")
+	untold := &refusal{}
+	switch {
+	case onlyDPoP:
+		return []string{r.challenge("DPoP", metadata)}
+	case strings.EqualFold(scheme, "DPoP"):
+		return []string{r.challenge("DPoP", metadata), untold.challenge("Bearer", metadata)}
+	}
+	return []string{r.challenge("Bearer", metadata), untold.challenge("DPoP", metadata)}
+}
+
+// challenge is that of RFC 6750 section 3 or RFC 9449 section 7.1, with the place of the metadata (RFC 9728 section 5.1).
+func (r *refusal) challenge(scheme, metadata string) string {
 	parts := []string{`realm="garde"`}
 	if r.told.Code != "" {
 		parts = append(parts, `error="`+quotable(r.told.Code)+`"`, `error_description="`+quotable(r.told.Description)+`"`)
 	}
-	parts = append(append(parts, r.extra...), `resource_metadata="`+quotable(metadata)+`"`)
-	return "Bearer " + strings.Join(parts, ", ")
+	parts = append(parts, r.extra...)
+	if scheme == "DPoP" {
+		parts = append(parts, `algs="`+binding.Challenge()+`"`)
+	}
+	parts = append(parts, `resource_metadata="`+quotable(metadata)+`"`)
+	return scheme + " " + strings.Join(parts, ", ")
 }
 
 // quotable keeps what may stand in a quoted-string without escapes.

@@ -103,9 +103,10 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	revocation := &revoke.Endpoint{Clients: s.prover, Tokens: s.tokens, Refreshes: s.House, Grants: s.House,
 		Settle: s.Follower.Catch, Now: s.now}
 	about := &discovery.Endpoint{
-		Issuer: s.Node.Issuer, Places: discovery.Standard, Keys: s.Keys, Policy: s.Policy, Grants: grant.Types(grants),
-		ResponseTypes: request.ResponseTypes, Modes: request.Modes, Prompts: request.Prompts,
-		Auth: clientauth.Names(s.prover.Methods), AuthAlgs: clientauth.Algs(), IDTokenAlgs: recipe.IDTokenAlgs(), Locales: page.Locales(),
+		Issuer: s.Node.Issuer, Alias: s.Node.MTLS.URL, Places: discovery.Standard, Keys: s.Keys, Policy: s.Policy,
+		Grants: grant.Types(grants), Modes: request.Modes, Prompts: func() []string { return request.PromptsOf(s.Policy().Recipe) },
+		Auth: clientauth.Names(s.prover.Methods), AuthAlgs: clientauth.Algs(), ProofAlgs: binding.Algs(), SignAlgs: recipe.IDTokenAlgs(),
+		Locales: page.Locales(), Register: func() string { return register.Address(s.Node.Issuer, s.bundle()) },
 	}
 	at := discovery.Standard
 	doors.Handle(at.Token, scripts.Wrap(plain.Handle(token.Token)))

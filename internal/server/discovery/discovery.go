@@ -4,7 +4,10 @@ package discovery
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/jose"
@@ -26,61 +29,28 @@ var Standard = Places{
 	CheckSession: "/check-session",
 }
 
-// Keys is what the server signs with.
+// Keys is what the server signs with, and what strangers encrypt to.
 type Keys interface {
 	Published() []byte
+	OpenerAlgs() []jose.KeyAlg
 }
 
-// Endpoint is the metadata document, at both of its places, and the JWK Set.
+// Endpoint is the metadata document, at both of its places, and the JWK Set. All fields but Alias are required.
 type Endpoint struct {
-	Issuer        string
-	Places        Places
-	Keys          Keys
-	Policy        func() *assurance.Policy
-	Grants        []oauth.GrantType
-	ResponseTypes []string
-	Modes         []oauth.ResponseMode
-	Prompts       []string
-	Auth          []oauth.AuthMethod
-	AuthAlgs      []jose.Alg // of client assertions
-	IDTokenAlgs   []string   // that a client may be registered for: a key is made when the first one needs it
-	Locales       []string
-}
-
-// metadata is the document; members follow RFC 8414 section 2, OpenID Connect Discovery section 3 and their successors.
-type metadata struct {
-	Issuer              string               `json:"issuer"`
-	Authorize           string               `json:"authorization_endpoint"`
-	Token               string               `json:"token_endpoint"`
-	UserInfo            string               `json:"userinfo_endpoint"`
-	JWKS                string               `json:"jwks_uri"`
-	Introspect          string               `json:"introspection_endpoint"`
-	Revoke              string               `json:"revocation_endpoint"`
-	Logout              string               `json:"end_session_endpoint"`
-	Scopes              oauth.Scope          `json:"scopes_supported"`
-	ResponseTypes       []string             `json:"response_types_supported"`
-	Modes               []oauth.ResponseMode `json:"response_modes_supported"`
-	Grants              []oauth.GrantType    `json:"grant_types_supported"`
-	ACRs                []string             `json:"acr_values_supported"`
-	Subjects            []string             `json:"subject_types_supported"`
-	IDTokenAlgs         []string             `json:"id_token_signing_alg_values_supported"`
-	Auth                []oauth.AuthMethod   `json:"token_endpoint_auth_methods_supported"`
-	AuthAlgs            []jose.Alg           `json:"token_endpoint_auth_signing_alg_values_supported"`
-	IntrospectAuth      []oauth.AuthMethod   `json:"introspection_endpoint_auth_methods_supported"`
-	IntrospectAuthAlgs  []jose.Alg           `json:"introspection_endpoint_auth_signing_alg_values_supported"`
-	RevokeAuth          []oauth.AuthMethod   `json:"revocation_endpoint_auth_methods_supported"`
-	RevokeAuthAlgs      []jose.Alg           `json:"revocation_endpoint_auth_signing_alg_values_supported"`
-	Displays            []string             `json:"display_values_supported"`
-	Prompts             []string             `json:"prompt_values_supported"`
-	ClaimTypes          []string             `json:"claim_types_supported"`
-	Claims              []string             `json:"claims_supported"`
-	Locales             []string             `json:"ui_locales_supported"`
-	ClaimsParameter     bool                 `json:"claims_parameter_supported"`
-	RequestParameter    bool                 `json:"request_parameter_supported"`
-	RequestURIParameter bool                 `json:"request_uri_parameter_supported"`
-	RequireRequestURI   bool                 `json:"require_request_uri_registration"`
-	ChallengeMethods    []string             `json:"code_challenge_methods_supported"`
-	IssParameter        bool                 `json:"authorization_response_iss_parameter_supported"`
+	Issuer    string
+	Alias     string // base address for clients with certificates (RFC 8705 section 5); empty: there is none
+	Places    Places
+	Keys      Keys
+	Policy    func() *assurance.Policy
+	Grants    []oauth.GrantType
+	Modes     []oauth.ResponseMode
+	Prompts   func() []string
+	Auth      []oauth.AuthMethod
+	AuthAlgs  []jose.Alg // of client assertions
+	ProofAlgs []jose.Alg // of DPoP proofs
+	SignAlgs  []string   // that answers to a client may be registered for: a key is made when the first one needs it
+	Locales   []string
+	Register  func() string // address of registration; empty: there is none
 }
 
 // Metadata answers the document. Anyone may read it, scripts included.
@@ -91,30 +61,200 @@ func (e *Endpoint) Metadata(w http.ResponseWriter, r *http.Request) error {
 	return public(w, "public, max-age=300", e.document())
 }
 
-func (e *Endpoint) document() metadata {
+// members are those of RFC 8414 section 2, OpenID Connect Discovery section 3 and their successors, by name.
+type members map[string]any
+
+func (e *Endpoint) document() members {
+	all := members{}
 	policy := e.Policy()
+	for _, part := range []func(*assurance.Policy) members{e.core, e.requests, e.clients, e.answers, e.people, e.bound, e.others} {
+		maps.Copy(all, part(policy))
+	}
+	return all
+}
+
+func (e *Endpoint) core(policy *assurance.Policy) members {
 	acrs := []string{}
 	for _, rung := range policy.Ladder {
 		acrs = append(acrs, rung.ACR)
 	}
-	proven := make([]oauth.AuthMethod, 0, len(e.Auth))
+	return members{
+		"issuer": e.Issuer, "authorization_endpoint": e.Issuer + e.Places.Authorize, "token_endpoint": e.Issuer + e.Places.Token,
+		"userinfo_endpoint": e.Issuer + e.Places.UserInfo, "jwks_uri": e.Issuer + e.Places.JWKS,
+		"introspection_endpoint": e.Issuer + e.Places.Introspect, "revocation_endpoint": e.Issuer + e.Places.Revoke,
+		"scopes_supported": policy.Scopes(), "acr_values_supported": acrs, "grant_types_supported": e.grants(policy),
+		"response_types_supported": e.responseTypes(policy), "response_modes_supported": e.Modes,
+		"code_challenge_methods_supported":               []string{"S256"},
+		"authorization_response_iss_parameter_supported": true,
+	}
+}
+
+// allowed tells which exceptions the recipe makes, for whomever: what nobody may do is not offered.
+func allowed(policy *assurance.Policy) func(string) bool {
+	names := map[string]bool{}
+	if policy.Recipe != nil {
+		for _, exception := range policy.Recipe.Exceptions {
+			for _, name := range exception.Allow {
+				names[name] = true
+			}
+		}
+	}
+	return func(name string) bool { return names[name] }
+}
+
+func (e *Endpoint) responseTypes(policy *assurance.Policy) []string {
+	types, may := []string{string(oauth.TypeCode)}, allowed(policy)
+	for _, each := range []oauth.ResponseType{
+		oauth.TypeIDToken, oauth.TypeIDTokenToken, oauth.TypeCodeIDToken, oauth.TypeCodeToken, oauth.TypeCodeIDTokenToken,
+	} {
+		if may("response_type." + strings.ReplaceAll(string(each), " ", "+")) {
+			types = append(types, string(each))
+		}
+	}
+	return types
+}
+
+func (e *Endpoint) grants(policy *assurance.Policy) []oauth.GrantType {
+	var grants []oauth.GrantType
+	for _, grant := range e.Grants {
+		if grant != oauth.JWTBearer || policy.Recipe != nil && len(policy.Recipe.Issuers) > 0 {
+			grants = append(grants, grant)
+		}
+	}
+	if len(e.responseTypes(policy)) > 1 {
+		grants = append(grants, oauth.Implicit)
+	}
+	return grants
+}
+
+func (e *Endpoint) requests(policy *assurance.Policy) members {
+	said := members{
+		"pushed_authorization_request_endpoint":          e.Issuer + e.Places.PAR,
+		"require_pushed_authorization_requests":          false,
+		"request_parameter_supported":                    true,
+		"request_uri_parameter_supported":                allowed(policy)("request_uri"),
+		"require_request_uri_registration":               true,
+		"request_object_signing_alg_values_supported":    e.AuthAlgs,
+		"request_object_encryption_alg_values_supported": e.Keys.OpenerAlgs(),
+		"request_object_encryption_enc_values_supported": jose.ContentAlgs(),
+		"claims_parameter_supported":                     true,
+		"prompt_values_supported":                        e.Prompts(),
+		"display_values_supported":                       []string{"page", "popup", "touch"},
+	}
+	var types []string
+	if policy.Recipe != nil {
+		for _, api := range policy.Recipe.APIs {
+			types = append(types, slices.Collect(maps.Keys(api.Details))...)
+		}
+	}
+	if slices.Sort(types); len(types) > 0 {
+		said["authorization_details_types_supported"] = types
+	}
+	return said
+}
+
+func (e *Endpoint) clients(policy *assurance.Policy) members {
+	may := allowed(policy)
+	var all, proven []oauth.AuthMethod
 	for _, method := range e.Auth {
-		if method != oauth.AuthNone {
+		if (method == oauth.AuthPost || method == oauth.AuthSecretJWT) && !may(string(method)) {
+			continue
+		}
+		if all = append(all, method); method != oauth.AuthNone {
 			proven = append(proven, method)
 		}
 	}
-	return metadata{
-		Issuer: e.Issuer, Authorize: e.Issuer + e.Places.Authorize, Token: e.Issuer + e.Places.Token,
-		UserInfo: e.Issuer + e.Places.UserInfo, JWKS: e.Issuer + e.Places.JWKS,
-		Introspect: e.Issuer + e.Places.Introspect, Revoke: e.Issuer + e.Places.Revoke, Logout: e.Issuer + e.Places.Logout,
-		Scopes: policy.Scopes(), ResponseTypes: e.ResponseTypes, Modes: e.Modes, Grants: e.Grants, ACRs: acrs,
-		Subjects: []string{"public"}, IDTokenAlgs: e.IDTokenAlgs,
-		Auth: e.Auth, AuthAlgs: e.AuthAlgs, IntrospectAuth: proven, IntrospectAuthAlgs: e.AuthAlgs,
-		RevokeAuth: e.Auth, RevokeAuthAlgs: e.AuthAlgs,
-		Displays: []string{"page", "popup", "touch"}, Prompts: e.Prompts, ClaimTypes: []string{"normal"},
-		Claims: token.ClaimNames(), Locales: e.Locales, ClaimsParameter: true,
-		ChallengeMethods: []string{"S256"}, IssParameter: true,
+	algs := make([]string, 0, len(e.AuthAlgs))
+	for _, alg := range e.AuthAlgs {
+		algs = append(algs, string(alg))
 	}
+	if may(string(oauth.AuthSecretJWT)) {
+		for _, alg := range jose.SharedAlgs() {
+			algs = append(algs, string(alg))
+		}
+	}
+	return members{
+		"token_endpoint_auth_methods_supported":                    all,
+		"token_endpoint_auth_signing_alg_values_supported":         algs,
+		"introspection_endpoint_auth_methods_supported":            proven,
+		"introspection_endpoint_auth_signing_alg_values_supported": algs,
+		"revocation_endpoint_auth_methods_supported":               all,
+		"revocation_endpoint_auth_signing_alg_values_supported":    algs,
+	}
+}
+
+// answers are the forms that a client may register for what it is told.
+func (e *Endpoint) answers(*assurance.Policy) members {
+	said := members{}
+	for _, answer := range []string{"id_token", "userinfo", "introspection", "authorization"} {
+		said[answer+"_signing_alg_values_supported"] = e.SignAlgs
+		said[answer+"_encryption_alg_values_supported"] = jose.KeyAlgs()
+		said[answer+"_encryption_enc_values_supported"] = jose.ContentAlgs()
+	}
+	return said
+}
+
+func (e *Endpoint) people(*assurance.Policy) members {
+	return members{
+		"subject_types_supported": []string{"public", "pairwise"}, "claim_types_supported": []string{"normal"},
+		"claims_supported": token.ClaimNames(), "ui_locales_supported": e.Locales, "claims_locales_supported": e.Locales,
+		"end_session_endpoint":                  e.Issuer + e.Places.Logout,
+		"check_session_iframe":                  e.Issuer + e.Places.CheckSession,
+		"backchannel_logout_supported":          true,
+		"backchannel_logout_session_supported":  true,
+		"frontchannel_logout_supported":         true,
+		"frontchannel_logout_session_supported": true,
+	}
+}
+
+// bound is about tokens that only the holder of a key can use (RFC 9449 section 5.1, RFC 8705 section 3.3).
+func (e *Endpoint) bound(*assurance.Policy) members {
+	said := members{"dpop_signing_alg_values_supported": e.ProofAlgs}
+	if e.Alias == "" {
+		return said
+	}
+	aliases := members{}
+	for name, place := range map[string]string{
+		"token_endpoint": e.Places.Token, "userinfo_endpoint": e.Places.UserInfo, "introspection_endpoint": e.Places.Introspect,
+		"revocation_endpoint": e.Places.Revoke, "pushed_authorization_request_endpoint": e.Places.PAR,
+		"device_authorization_endpoint": e.Places.Device, "backchannel_authentication_endpoint": e.Places.Backchannel,
+	} {
+		aliases[name] = e.Alias + place
+	}
+	said["mtls_endpoint_aliases"], said["tls_client_certificate_bound_access_tokens"] = aliases, true
+	return said
+}
+
+// others are the doors that stand only where the recipe opens them.
+func (e *Endpoint) others(policy *assurance.Policy) members {
+	said := members{}
+	if slices.Contains(e.Grants, oauth.DeviceCode) {
+		said["device_authorization_endpoint"] = e.Issuer + e.Places.Device
+	}
+	if slices.Contains(e.Grants, oauth.CIBA) {
+		said["backchannel_authentication_endpoint"] = e.Issuer + e.Places.Backchannel
+		said["backchannel_token_delivery_modes_supported"] = []string{"poll", "ping", "push"}
+		said["backchannel_authentication_request_signing_alg_values_supported"] = e.AuthAlgs
+		said["backchannel_user_code_parameter_supported"] = false
+	}
+	if address := e.Register(); address != "" {
+		said["registration_endpoint"] = address
+	}
+	if policy.Recipe == nil {
+		return said
+	}
+	resources := []string{}
+	for _, api := range policy.Recipe.APIs {
+		resources = append(resources, api.At)
+	}
+	slices.Sort(resources)
+	said["protected_resources"] = resources // RFC 9728 section 4
+	for _, registration := range policy.Recipe.Registration {
+		if len(registration.Documents) > 0 {
+			said["client_id_metadata_document_supported"] = true
+		}
+	}
+	return said
 }
 
 // JWKS answers the published keys (RFC 7517 section 5).

@@ -51,12 +51,12 @@ func Address(issuer string, bundle *recipe.Bundle) string {
 
 // Register is POST Place and POST Place/{policy}: it answers 201 with what is kept (RFC 7591 section 3.2.1).
 func (e *Endpoint) Register(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodPost {
-		return web.MethodNotAllowed(http.MethodPost)
-	}
 	name, policy, err := e.Rules.policy(r.PathValue("policy"))
 	if err != nil {
 		return err
+	}
+	if r.Method != http.MethodPost {
+		return web.MethodNotAllowed(http.MethodPost)
 	}
 	initial, err := e.admit(r, name)
 	if err != nil {

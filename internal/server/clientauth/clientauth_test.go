@@ -2,7 +2,6 @@ package clientauth_test
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hmac"
@@ -523,7 +522,7 @@ func TestT22WeakKeysAreNobodys(t *testing.T) {
 	if err != nil {
 		t.Skip("this build makes no weak key:", err)
 	}
-	var public crypto.PublicKey = weak.Public()
+	public := weak.Public()
 	keys := &clientauth.Keys{}
 	set := fmt.Sprintf(`{"keys":[{"kty":"RSA","kid":"k","n":%q,"e":"AQAB"}]}`, base64.RawURLEncoding.EncodeToString(weak.N.Bytes()))
 	if err := keys.Holds(t.Context(), iam.Client{ID: "app", JWKS: set}, public); err == nil {

@@ -162,7 +162,7 @@ func (d *Documents) policy(id string) (policy, host string, err error) {
 
 // documentHost gives the host of an address that can be a client's id: in the one spelling that it has, so that one
 // document is one client.
-func documentHost(id string) (string, error) {
+func documentHost(id string) (host string, err error) {
 	if err := recipe.CheckRedirect(id, recipe.Web); err != nil {
 		return "", err
 	}
@@ -177,7 +177,11 @@ func documentHost(id string) (string, error) {
 	case len(id) > maxID:
 		return "", errors.New("a client's id is shorter")
 	}
-	return address.Hostname(), nil
+	host = address.Hostname()
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host, nil
 }
 
 // maxID bounds an address that is a client's id; it is shown to people, and stands in tokens.

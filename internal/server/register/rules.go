@@ -84,17 +84,37 @@ func (u *Rules) judge(ctx context.Context, name string, said Metadata) (iam.Clie
 	if faults := u.Bundle().Recipe.CheckRegistered(name, wanted, keys, u.now()); len(faults) > 0 {
 		return iam.Client{}, refused(faults)
 	}
+	if err := strong(keys, wanted); err != nil {
+		return iam.Client{}, err
+	}
 	client := enact.Registered("", name, wanted, string(keys), u.Bundle().Recipe)
 	return client, u.sector(ctx, client)
+}
+
+// strong refuses keys that could not be used later: weak and broken ones (T22), and a set in which nothing signs, of a client
+// that is to prove itself by a signature or a certificate.
+func strong(keys []byte, c recipe.Client) error {
+	if keys == nil {
+		return nil
+	}
+	_, err := jose.ParseSet(keys)
+	if err == nil {
+		return nil
+	}
+	proves := c.Auth == string(oauth.AuthPrivateKey) || c.Auth == string(oauth.AuthSelfSigned)
+	if _, other := jose.ParseEncryptionSet(keys); other == nil && !proves {
+		return nil
+	}
+	return oauth.InvalidClientMetadata("jwks: %s", err)
 }
 
 // refused tells the first faults, each with the member that it is about.
 func refused(faults recipe.Faults) error {
 	const told = 3
 	var texts []string
-	redirect := false
+	redirect := !slices.ContainsFunc(faults, func(fault recipe.Fault) bool { return fault.Path != "redirect_uris" })
 	for i, fault := range faults {
-		redirect = redirect || strings.HasPrefix(fault.Path, "redirect_uris")
+		redirect = redirect || strings.HasPrefix(fault.Path, "redirect_uris[")
 		if i >= told {
 			continue
 		}

@@ -23,8 +23,9 @@ const (
 	FaultSame        Fault = "same"   // the new password is the old one
 	FaultDiffer      Fault = "differ" // the two entries are not the same
 	FaultCurrent     Fault = "current"
-	FaultBusy        Fault = "busy"  // we could not check just now
-	FaultStale       Fault = "stale" // the page was too old; try again
+	FaultUserCode    Fault = "user_code" // no device waits with this code
+	FaultBusy        Fault = "busy"      // we could not check just now
+	FaultStale       Fault = "stale"     // the page was too old; try again
 )
 
 // The HTML ids of the fields.
@@ -35,6 +36,7 @@ const (
 	FieldCurrentPassword  = "current-password"
 	FieldNewPassword      = "new-password"
 	FieldNewPasswordAgain = "new-password-again"
+	FieldUserCode         = "user-code"
 )
 
 // Problem is one fault of one field. An empty Field means the page as a whole.
@@ -57,6 +59,11 @@ const (
 	NoteLinkSpent       Note = "link_spent" // expired, used or unknown
 	NoteDenied          Note = "denied"
 	NoteStillSignedIn   Note = "still_signed_in"
+
+	NoteDeviceAllowed  Note = "device_allowed" // the application on the other device goes on
+	NoteDeviceDenied   Note = "device_denied"
+	NoteRequestAllowed Note = "request_allowed" // the application that asked goes on
+	NoteRequestDenied  Note = "request_denied"
 )
 
 // input is one labelled field as its template sees it.
@@ -82,6 +89,8 @@ func (w words) field(f frame, id, value string, focus bool) (input, error) {
 		in.Type, in.Complete, in.Max = "password", "current-password", 1024
 	case FieldNewPassword, FieldNewPasswordAgain:
 		in.Type, in.Complete, in.Max = "password", "new-password", 1024
+	case FieldUserCode:
+		in.Complete, in.Max = "off", 64
 	default:
 		return input{}, errors.New("no such field: " + id)
 	}

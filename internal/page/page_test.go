@@ -196,7 +196,7 @@ func checkInput(t *testing.T, doc, input *html.Node) {
 	}
 	want := map[string]string{
 		"username": "username", "email": "email", "password": "current-password", "current_password": "current-password",
-		"new_password": "new-password", "new_password_again": "new-password",
+		"new_password": "new-password", "new_password_again": "new-password", "user_code": "off",
 	}[attr(input, "name")]
 	if attr(input, "autocomplete") != want || want == "" {
 		t.Errorf("autocomplete of %s is %q", attr(input, "name"), attr(input, "autocomplete"))

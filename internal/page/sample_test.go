@@ -66,7 +66,10 @@ func samples() map[string]page.View {
 	short.Problems = weak.Problems[:2]
 	stale := c
 	stale.Problems = []page.Problem{{Fault: page.FaultStale}}
+	miscoded := c
+	miscoded.Problems = []page.Problem{{Field: page.FieldUserCode, Fault: page.FaultUserCode}}
 	account := sampleAccount()
+	account.Waiting = true
 	bad := sampleAccount()
 	bad.Notice = ""
 	bad.Problems = []page.Problem{{Field: page.FieldCurrentPassword, Fault: page.FaultCurrent}}
@@ -96,6 +99,15 @@ func samples() map[string]page.View {
 			},
 			{Type: "odd_one", Rest: []page.Member{{Name: "months", Value: "3"}}},
 		}},
+		"entercode":       page.EnterCode{Common: c},
+		"entercode-link":  page.EnterCode{Common: c, Action: "/device", Code: "WDJB-MJHT"},
+		"entercode-wrong": page.EnterCode{Common: miscoded, Action: "/device", Code: "WDJB-MJHT"},
+		"asked-device":    page.Asked{Common: c, Action: "/device/confirm", Flow: "f1", Client: unverified, Username: "ada", Scopes: sampleScopes()[2:3], Code: "WDJB-MJHT", Place: "192.0.2.7", Agent: "Firefox on Linux", Far: true, When: noon, Switch: "/switch"},
+		"asked-request": page.Asked{Common: c, Action: "/account/requests", ID: "r1", Client: client, Username: "ada", Scopes: sampleScopes()[:3], Message: "Till 7, 12.50", When: noon, Details: []page.Detail{
+			{Type: "odd_one", Rest: []page.Member{{Name: "months", Value: "3"}}},
+		}},
+		"requests":      page.Requests{Common: c, Action: "/account/requests", Account: "/account", Notice: page.NoteRequestAllowed, Requests: []page.Asked{{ID: "r1", Client: client, Message: "Till 7", When: noon}, {ID: "r2", Client: unverified, When: noon}}},
+		"requests-none": page.Requests{Common: c, Account: "/account"},
 		"consent-new":   page.Consent{Common: c, Flow: "f1", Client: unverified, Username: "ada", Scopes: sampleScopes()[:2]},
 		"account":       account,
 		"account-wrong": bad,

@@ -145,6 +145,7 @@ type Account struct {
 	Consents      []Permission
 	Activity      []Activity
 	Notice        Note // what was just done, if anything
+	Waiting       bool // something waits for a decision, at Action/requests
 }
 
 // LogoutConfirm asks whether to sign out. Posts flow, decision=yes|no.

@@ -96,7 +96,7 @@ func (e *Endpoint) ask(w http.ResponseWriter, r *http.Request) error {
 	for _, name := range at.wishes.Scope {
 		view.Scopes = append(view.Scopes, page.Scope{Name: name, Say: e.Say(name)})
 	}
-	if view.Details, err = e.details(at.wishes.Details); err != nil {
+	if view.Details, err = inWords(e.Details, at.wishes.Details); err != nil {
 		return err
 	}
 	if len(view.Details) > 0 {
@@ -105,15 +105,15 @@ func (e *Endpoint) ask(w http.ResponseWriter, r *http.Request) error {
 	return e.Pages().Render(w, r, http.StatusOK, view)
 }
 
-// details puts authorization_details into words. What can't be shown is not asked for: nobody allows what they have not
+// inWords puts authorization_details into words. What can't be shown is not asked for: nobody allows what they have not
 // seen (RFC 9396 section 11.2).
-func (e *Endpoint) details(asked string) ([]page.Detail, error) {
+func inWords(say func(string) []page.Detail, asked string) ([]page.Detail, error) {
 	if asked == "" {
 		return nil, nil
 	}
 	var shown []page.Detail
-	if e.Details != nil {
-		shown = e.Details(asked)
+	if say != nil {
+		shown = say(asked)
 	}
 	if len(shown) == 0 {
 		return nil, errors.New("the request has authorization_details, and nothing can show them")

@@ -123,8 +123,15 @@ func asking() map[string]promise {
 		"redirect_uri":  {"R01 no code leaves for an address that is not registered", asked("redirect_uri", "https://evil.example/cb")},
 		"response_mode": {"R28 an unknown response mode", asked("response_mode", "web_message")},
 		"state":         {"R26 a state of 5 KB", asked("state", strings.Repeat("s", 5000))},
-		"unsupported":   {"a request object that would be ignored", asked("request", "x")},
-		"response_type": {"C16 the implicit grant", asked("response_type", "token")},
+		"unsupported":   {"a registration that would be ignored", asked("registration", "{}")},
+		"request":       {"P10 a request object that nobody signed", asked("request", "eyJhbGciOiJub25lIn0.e30.")},
+		"request_uri":   {"P14 a request at an address that nobody registered", asked("request_uri", "https://evil.example/r")},
+		"pushed only":   {"P07 a plain request of a client that pushes its own", askedBy(recipe.Metadata{PAR: true})},
+		"signed only":   {"P10 an unsigned request of a client that signs its own", askedBy(recipe.Metadata{SignedRequest: true})},
+
+		"authorization_details": {"P17 details that are none", asked("authorization_details", "[{}]")},
+		"dpop_jkt":              {"a key that is none", asked("dpop_jkt", "x")},
+		"response_type":         {"C16 the implicit grant", asked("response_type", "token")},
 		"grant type": {"C18 a client that is not registered for codes", func(t *testing.T, h *lab.House, steps []issue.Step) bool {
 			must(t, h.Store().PutClient(t.Context(), iam.Client{
 				ID: "c-nocode", Kind: recipe.Web, Auth: oauth.AuthBasic, Scope: oauth.Scope{"openid", "accounts.read"}, Consent: recipe.ConsentImplied,
@@ -141,6 +148,17 @@ func asking() map[string]promise {
 		"claims":        {"claims that are no JSON", asked("claims", "{")},
 		"id_token_hint": {"a hint that nobody signed", asked("id_token_hint", "x")},
 		"wishes":        {"a display that does not exist", asked("display", "hologram")},
+	}
+}
+
+// askedBy is asked for a client of its own, with further metadata.
+func askedBy(more recipe.Metadata) func(*testing.T, *lab.House, []issue.Step) bool {
+	return func(t *testing.T, h *lab.House, steps []issue.Step) bool {
+		must(t, h.Store().PutClient(t.Context(), iam.Client{
+			ID: "c-more", Kind: recipe.Web, Auth: oauth.AuthBasic, Scope: oauth.Scope{"openid", "accounts.read"}, Consent: recipe.ConsentImplied,
+			Grants: []oauth.GrantType{oauth.AuthorizationCode}, RedirectURIs: []string{"https://more.example/cb"}, Metadata: more,
+		}))
+		return asked("client_id", "c-more", "redirect_uri", "https://more.example/cb")(t, h, steps)
 	}
 }
 

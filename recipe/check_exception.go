@@ -29,14 +29,34 @@ func AllowResponseType(responseType string) string {
 	return "response_type." + strings.ReplaceAll(responseType, " ", "+")
 }
 
+// exceptionSays tells what each exception allows.
+var exceptionSays = map[string]string{
+	AllowNoPKCE:            "a confidential client may leave PKCE out where it sends a nonce",
+	AllowRequestURI:        "request objects are fetched from the addresses under request_uris",
+	AllowSecretPost:        "the secret may stand in the body of a request",
+	AllowSecretJWT:         "assertions may be signed with a secret, which the server keeps sealed",
+	AllowAssertionAudience: "an assertion may name the token, PAR or backchannel endpoint as its audience",
+	AllowErrorRedirect:     "errors go back to clients that registered themselves, which could make the server send people anywhere",
+}
+
 // Exceptions lists the names of all exceptions.
 func Exceptions() []string {
-	names := []string{AllowNoPKCE, AllowRequestURI, AllowSecretPost, AllowSecretJWT, AllowAssertionAudience, AllowErrorRedirect}
+	names := slices.Collect(maps.Keys(exceptionSays))
 	for _, responseType := range frontTypes {
 		names = append(names, AllowResponseType(responseType))
 	}
 	slices.Sort(names)
 	return names
+}
+
+// ExceptionSays tells what an exception allows; "" if there is none of that name.
+func ExceptionSays(name string) string {
+	responseType, front := strings.CutPrefix(name, "response_type.")
+	responseType = strings.ReplaceAll(responseType, "+", " ")
+	if front && slices.Contains(frontTypes, responseType) {
+		return "the browser may be given " + responseType + ", where tokens leak (RFC 9700 section 2.1.2); never for native and service clients"
+	}
+	return exceptionSays[name]
 }
 
 func checkExceptions(r *reading) {
@@ -148,7 +168,11 @@ func (r *reading) allows(client, name string) bool {
 // needs reports what only an exception allows.
 func (r *reading) needs(at path, client, name, text string) {
 	if !r.allows(client, name) {
-		r.fault(at, text+" and needs an exception", "better do without; else write exceptions: NAME: {"+r.whose(client)+", allow: ["+name+"], why: ..., until: YYYY-MM-DD}")
+		hint := "better do without; else write exceptions: NAME: {client: " + shown(client) + ", allow: [" + name + "], why: ..., until: YYYY-MM-DD}"
+		if r.policy != "" {
+			hint = "better do without; else ask whoever runs the server for the exception " + name
+		}
+		r.fault(at, text+" and needs an exception", hint)
 	}
 }
 

@@ -21,8 +21,8 @@ var clientChecks = []func(*reading){
 }
 
 // CheckRegistered judges a client that registers itself under a policy, on every create and update, by the rules of
-// declared clients and those of the policy: its types, scopes, grants, profile and exceptions. A client without a profile
-// is judged by the policy's. jwks is the key set that it sent along, or nil. Each fault's Path begins with the name of the
+// declared clients and those of the policy: its types, scopes, grants, profile and exceptions. What it leaves unsaid is what
+// Complete fills in. jwks is the key set that it sent along, or nil. Each fault's Path begins with the name of the
 // member that is at fault as RFC 7591 spells it, or is "" when no single one is; no fault means that the client may stand.
 func (r *Recipe) CheckRegistered(policy string, c Client, jwks []byte, now time.Time) Faults {
 	rules, there := r.Registration[policy]
@@ -37,12 +37,22 @@ func (r *Recipe) CheckRegistered(policy string, c Client, jwks []byte, now time.
 			judging.recipe.Exceptions[name] = exception
 		}
 	}
-	if c.Profile == "" {
-		c.Profile = rules.Profile
-	}
+	c = rules.Complete(c)
 	judging.recipe.Clients[candidate] = c.keyed(jwks)
 	judging.underPolicy(path("clients").key(candidate), c, rules)
 	return judging.verdict(registeredNames, jwks)
+}
+
+// Complete gives a client that registers under the policy, with what it left unsaid: the profile of the policy, and those of
+// its type's usual grants that the policy gives.
+func (p Registration) Complete(c Client) Client {
+	if c.Profile == "" {
+		c.Profile = p.Profile
+	}
+	if len(c.Grants) == 0 {
+		c.Grants = slices.DeleteFunc(c.GrantTypes(), func(grant string) bool { return !slices.Contains(p.GrantTypes(), grant) })
+	}
+	return c
 }
 
 // CheckClient judges a client that an administrator makes at run time, by the rules of declared clients. It has no
@@ -185,12 +195,4 @@ func typesListed(types []ClientType) string {
 		names[i] = string(t)
 	}
 	return listed(names)
-}
-
-// whose says for whom an exception would have to be written.
-func (r *reading) whose(client string) string {
-	if r.policy != "" {
-		return "registration: " + r.policy
-	}
-	return "client: " + shown(client)
 }

@@ -31,6 +31,7 @@ registration:
     types: [web, native, browser, service]
     scopes: [openid, read]
     grants: [authorization_code, refresh_token, client_credentials, implicit, "urn:openid:params:grant-type:ciba"]
+  brief: {types: [web, service], scopes: [openid], grants: [authorization_code]}
   strict: {types: [web], scopes: [openid, read, pay], profile: fapi2-security}
 exceptions:
   wide: {registration: wide, allow: [response_type.id_token, request_uri, client_secret_post], why: certification, until: 2026-12-31}
@@ -102,7 +103,7 @@ func TestClientsThatRegister(t *testing.T) {
 		"R10 no redirect URI":             {"open", func(c *recipe.Client) { c.RedirectURIs = nil }, ecKey, "redirect_uris", "nowhere to go"},
 		"R12 a fragment":                  {"open", func(c *recipe.Client) { c.RedirectURIs = []string{"https://app.example/cb#x"} }, ecKey, "redirect_uris[0]", "fragment"},
 		"R11 a script":                    {"open", func(c *recipe.Client) { c.RedirectURIs = []string{"javascript:alert(1)"} }, ecKey, "redirect_uris[0]", "not https"},
-		"R03 a response type without":     {"open", func(c *recipe.Client) { c.ResponseTypes = []string{"id_token"} }, ecKey, "response_types[0]", "registration: open"},
+		"R03 a response type without":     {"open", func(c *recipe.Client) { c.ResponseTypes = []string{"id_token"} }, ecKey, "response_types[0]", "ask whoever runs the server"},
 		"an exception of another policy":  {"wide", func(c *recipe.Client) { c.Auth = "client_secret_jwt" }, "", "token_endpoint_auth_method", "needs an exception"},
 		"an exception of its own policy":  {"open", func(c *recipe.Client) { c.Auth = "client_secret_jwt" }, "", "ok", ""},
 		"implied consent":                 {"open", func(c *recipe.Client) { c.Consent = recipe.ConsentImplied }, ecKey, "consent", "people are asked"},
@@ -110,6 +111,8 @@ func TestClientsThatRegister(t *testing.T) {
 		"a file of the recipe":            {"open", func(c *recipe.Client) { c.JWKS = "staff.jwks.json" }, ecKey, "jwks", "only a recipe"},
 		"the name of another client":      {"open", func(c *recipe.Client) { c.Was = "staff" }, ecKey, "was", "only a recipe"},
 		"a laxer profile than asked":      {"strict", func(c *recipe.Client) { c.Profile = recipe.OAuth21 }, ecKey, "profile", "fapi2-security"},
+		"fewer grants than usual":         {"brief", nil, ecKey, "ok", ""},
+		"none of the usual grants":        {"brief", func(c *recipe.Client) { c.Type = recipe.Service; c.Scopes, c.RedirectURIs = nil, nil }, ecKey, "grant_types[0]", "client_credentials"},
 		"a secret under the profile":      {"strict", secret, "", "token_endpoint_auth_method", "FAPI 2.0 Security Profile section 5.3.2.1"},
 		"RS256 under the profile":         {"strict", func(c *recipe.Client) { c.AuthAlg = "RS256" }, ecKey, "token_endpoint_auth_signing_alg", "section 5.4.1"},
 		"tokens that are pushed to it": {"wide", func(c *recipe.Client) {

@@ -36,9 +36,8 @@ func Client(id string, said recipe.Client, files map[string][]byte, r *recipe.Re
 // has judged it. A caller that updates a client keeps the sector it had (OpenID Connect Core section 8.1).
 func Registered(id, policy string, said recipe.Client, jwks string, r *recipe.Recipe) iam.Client {
 	rules := r.Registration[policy]
-	client := kept(id, said)
+	client := kept(id, rules.Complete(said))
 	client.Source, client.JWKS, client.Policy, client.Unverified = iam.FromRegistration, jwks, policy, !rules.Trusted
-	client.Profile = cmp.Or(client.Profile, rules.Profile)
 	client.Consent = recipe.ConsentAsk
 	client.Allowed = allowed(r, "", policy)
 	return client
@@ -81,6 +80,7 @@ func Under(client iam.Client, r *recipe.Recipe) iam.Client {
 	client.Grants = slices.DeleteFunc(slices.Clone(client.Grants), func(grant oauth.GrantType) bool {
 		return !slices.Contains(rules.GrantTypes(), string(grant))
 	})
+	client.Details = slices.DeleteFunc(slices.Clone(client.Details), func(kind string) bool { return !slices.Contains(rules.Details, kind) })
 	if !client.Profile.Meets(rules.Profile) {
 		client.Profile = rules.Profile
 	}

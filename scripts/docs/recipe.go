@@ -31,7 +31,50 @@ func recipePage(example string) ([]byte, error) {
 	}
 	b := bytes.NewBufferString(recipeHead)
 	recipeSection(b, reflect.TypeFor[recipe.Recipe](), "", sample)
+	exceptionSection(b)
+	profileSection(b)
 	return b.Bytes(), nil
+}
+
+// exceptionSection tells what each exception allows.
+func exceptionSection(b *bytes.Buffer) {
+	b.WriteString("\n## All exceptions\n\nEach is for one client or one registration policy, has a reason and ends with a day; `garde doctor` names those that\n" +
+		"end within 30 days. Nothing else that is weak can be allowed.\n\n| exception | what it allows |\n|---|---|\n")
+	for _, name := range recipe.Exceptions() {
+		fmt.Fprintf(b, "| `%s` | %s |\n", name, cell(recipe.ExceptionSays(name)))
+	}
+}
+
+// profileSection tells the rules of each profile, with the sections that they stand for.
+func profileSection(b *bytes.Buffer) {
+	b.WriteString("\n## All profiles\n\nWhat a profile asks of a client beside the rules for everyone. Each refusal names its section.\n")
+	for _, profile := range []recipe.Profile{recipe.OAuth21, recipe.FAPI2Security, recipe.FAPI2Messages, recipe.IPSIEOpenIDSL1} {
+		fmt.Fprintf(b, "\n### `%s`\n\n| rule | where it stands | exceptions that it ends |\n|---|---|---|\n", profile)
+		for _, rule := range profile.Rules() {
+			fmt.Fprintf(b, "| %s | %s | %s |\n", rule.Say, rule.Section, strings.Join(rule.Excludes, ", "))
+		}
+		writeDemands(b, profile.Demands())
+	}
+}
+
+// writeDemands tells what is asked of each request.
+func writeDemands(b *bytes.Buffer, demands recipe.Demands) {
+	var asked []string
+	for _, demand := range []struct {
+		there bool
+		say   string
+	}{
+		{demands.PAR, "are pushed"}, {demands.SignedRequest, "are signed"}, {demands.FreshRequest, "live for 60 minutes at most"},
+		{demands.CodeOnly, "get nothing but a code through the browser"}, {demands.Bound, "get tokens that are bound to a key"},
+		{demands.DPoPOnly, "bind them by DPoP"}, {demands.PlainAudience, "name the issuer alone as audience of assertions"},
+	} {
+		if demand.there {
+			asked = append(asked, demand.say)
+		}
+	}
+	if len(asked) > 0 {
+		fmt.Fprintf(b, "\nIts requests %s.\n", strings.Join(asked, ", "))
+	}
 }
 
 // recipeSection writes one structure, then those beneath it.

@@ -13,7 +13,7 @@ import (
 )
 
 // responseLife is how long a signed authorization response may be under way (JARM section 2.1 asks for less than ten minutes).
-const responseLife = time.Minute
+const responseLife = 5 * time.Minute
 
 // SignResponse gives an authorization response as one JWT, signed and if registered encrypted for the client (JARM section
 // 2.1). iss, aud and exp are the house's own, whatever params say.

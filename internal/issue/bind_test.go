@@ -285,7 +285,7 @@ func TestSignedResponses(t *testing.T) {
 		h.must(err)
 		claims := h.verified(text, want, "JWT")
 		if claims["iss"] != issuer || claims["aud"] != "c-web" || claims["code"] != "a-code" || claims["state"] != "s" ||
-			number(claims["exp"]) != float64(h.now.Add(time.Minute).Unix()) || len(claims) != 5 {
+			number(claims["exp"]) != float64(h.now.Add(5*time.Minute).Unix()) || len(claims) != 5 {
 			t.Errorf("J36 %v", claims)
 		}
 	}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -292,13 +293,20 @@ func approvalEnds(t *testing.T, open Opener) {
 			session := h.session()
 			approved, asked, device := h.ask(iam.AskedDevice), h.ask(iam.AskedCIBA), h.ask(iam.AskedDevice)
 			grant := h.approve(approved, session.ID)
+			outliving := h.ask(iam.AskedCIBA)
+			free := h.approve(outliving, "")
 			late := h.granted(session.ID)
 			h.must(end(h, session))
 			h.want(second(h.collect(approved, grant)), iam.ErrRevoked)
 			if name == "the session's end" {
 				h.want(h.Decide(h.ctx, asked.ID, iam.AskedApproved, late, nil, h.clock.Now()), iam.ErrRevoked)
 				h.approve(asked, h.session().ID) // in another it goes on
+				h.must(second(h.collect(outliving, free)))
 				return
+			}
+			h.want(second(h.collect(outliving, free)), iam.ErrRevoked)
+			if !strings.Contains(name, "client") {
+				h.want(second(h.Poll(h.ctx, proofOfAsked(asked), h.clock.Now())), iam.ErrNotFound)
 			}
 			if err := h.Decide(h.ctx, asked.ID, iam.AskedApproved, h.granted(""), nil, h.clock.Now()); err == nil {
 				t.Fatal("what waited was approved")

@@ -14,6 +14,7 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/store"
 	"github.com/gardeauth/garde/internal/store/deeds"
+	"github.com/gardeauth/garde/internal/store/sqlstore"
 	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 )
 
@@ -154,6 +155,7 @@ func backUpAndRestore(t *testing.T, from, into string) {
 	check(old.StartSession(ctx, session, iam.SessionHash{}))
 	waiting := iam.NewSecret(iam.PrefixCode)
 	check(old.AddCode(ctx, childCode(waiting), iam.FlowHash{}, nil))
+	came := comers(t, old)
 	epoch, err := old.Epoch(ctx)
 	check(err)
 	backup := filepath.Join(t.TempDir(), "backup")
@@ -199,6 +201,7 @@ func backUpAndRestore(t *testing.T, from, into string) {
 	if err := redeemChild(tenant, waiting); !errors.Is(err, iam.ErrNotFound) {
 		t.Fatalf("a code came back: %v", err)
 	}
+	came(tenant)
 	keys, err := tenant.ListKeys(ctx)
 	check(err)
 	if len(keys) != 1 || keys[0].Removed.IsZero() || keys[0].Removed.After(time.Now()) {
@@ -215,6 +218,54 @@ func backUpAndRestore(t *testing.T, from, into string) {
 	}
 	if _, err := target.Restore(ctx, filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Fatal("nothing was restored from nothing")
+	}
+}
+
+// comers keeps one of each thing that clients who come bring along, and gives what has to be so of them after a restore: the
+// clients are there, and nothing that waits or lets anybody in.
+func comers(t *testing.T, old *sqlstore.Tenant) func(*sqlstore.Tenant) {
+	ctx, now := t.Context(), time.Now()
+	end := now.Add(time.Hour)
+	pushed := iam.Pushed{Hash: iam.HashPushed(iam.RequestURN + iam.NewSecret(iam.PrefixPushed)), Client: "c-app", Created: now, Expires: end}
+	asked := iam.Asked{Hash: iam.HashCIBA(iam.NewSecret(iam.PrefixCIBA)), Kind: iam.AskedCIBA, ID: "a", Client: "c-app", User: "u-ada", Created: now, Expires: end}
+	initial := iam.Initial{ID: "i", Hash: iam.HashInitial(iam.NewSecret(iam.PrefixInitial)), Policy: "p", Left: 2, Created: now, Expires: end}
+	registered := iam.Registered{Client: iam.Client{ID: "r-1", Policy: "p", Secrets: []iam.ClientSecret{{ID: "s", Hash: iam.Hash("s"), Sealed: "sealed"}}},
+		Keeper: iam.HashKeeper(iam.NewSecret(iam.PrefixKeeper)), Document: "{}"}
+	if err := old.AddInitial(ctx, initial); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"push": old.Push(ctx, pushed, 1), "ask": old.Ask(ctx, asked), "register": old.Register(ctx, registered, initial.Hash, 1),
+		"cursor": old.SetCursor(ctx, "logout", 3),
+	} {
+		if err != nil {
+			t.Fatal(name, err)
+		}
+	}
+	want, err := old.Registered(ctx, "r-1", registered.Keeper)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(tenant *sqlstore.Tenant) {
+		got, err := tenant.Registered(ctx, "r-1", registered.Keeper)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Fatal(err, diff)
+		}
+		_, push := tenant.Arrive(ctx, pushed.Hash, "c-app", now, end)
+		_, poll := tenant.Poll(ctx, iam.AskedProof{Hash: asked.Hash, Kind: asked.Kind, Client: "c-app"}, now)
+		_, first := tenant.Initial(ctx, initial.Hash, now)
+		for name, err := range map[string]error{"a pushed request": push, "what waited": poll, "an initial token": first} {
+			if !errors.Is(err, iam.ErrNotFound) {
+				t.Fatalf("%s came back: %v", name, err)
+			}
+		}
+		registered.ID = "r-2"
+		if err := tenant.Register(ctx, registered, iam.InitialHash{}, 1); !errors.Is(err, iam.ErrExists) {
+			t.Fatalf("the policy has forgotten its client: %v", err)
+		}
+		if seq, err := tenant.Cursor(ctx, "logout"); err != nil || seq != 3 {
+			t.Fatalf("the cursor is %d, %v", seq, err)
+		}
 	}
 }
 

@@ -229,7 +229,8 @@ func Run(t *testing.T, open Opener) {
 		"clients": clients, "ends of clients": clientEnds, "people": people, "ends of people": peopleEnd, "more races": racesOfMany, "messages": messages,
 		"sessions": sessions, "links": links,
 		"flows": flows, "consents": consents, "keys": keys, "sealed": sealed, "revisions": revisions, "renamings": renamings, "bounds of renamings": renamingBounds, "house": nodes, "journal": journals,
-		"tree": trees, "sweep": sweeps, "races": races, "models": models, "text": texts, "askings": askings,
+		"tree": trees, "sweep": sweeps, "races": races, "models": models, "text": texts, "askings": askings, "pushed": pushings, "bound codes": boundCodes, "beginnings": beginnings,
+		"hearings": hearings, "cursors": cursors, "registrations": registrations, "policies": policies, "documents": documents,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

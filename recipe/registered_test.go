@@ -87,7 +87,7 @@ func TestClientsThatRegister(t *testing.T) {
 		"no keys":                         {"open", nil, "", "token_endpoint_auth_method", "needs the client's public keys"},
 		"T23 private keys":                {"open", nil, `{"keys":[{"kty":"EC","d":"x"}]}`, "jwks", "private or symmetric"},
 		"J18 duplicate members in keys":   {"open", nil, `{"keys":[],"keys":[]}`, "jwks", "not strict JSON"},
-		"T22 keys without an end":         {"open", nil, `{"keys":[{"kty":"EC"}]}` + strings.Repeat(" ", 1<<17), "jwks", "longer than"},
+		"keys without an end":             {"open", nil, `{"keys":[{"kty":"EC"}]}` + strings.Repeat(" ", 1<<17), "jwks", "longer than"},
 		"keys in two places":              {"open", func(c *recipe.Client) { c.JWKSURI = "https://app.example/jwks" }, ecKey, "jwks_uri", "two places"},
 		"G03 keys at an inner address":    {"open", func(c *recipe.Client) { c.JWKSURI = "http://169.254.169.254/" }, "", "jwks_uri", "not https"},
 		"encryption to a signing key":     {"open", func(c *recipe.Client) { c.IDTokenEncryption = "ECDH-ES" }, sigKey, "id_token_encrypted_response_alg", "no key of the set"},
@@ -103,18 +103,26 @@ func TestClientsThatRegister(t *testing.T) {
 		"R10 no redirect URI":             {"open", func(c *recipe.Client) { c.RedirectURIs = nil }, ecKey, "redirect_uris", "nowhere to go"},
 		"R12 a fragment":                  {"open", func(c *recipe.Client) { c.RedirectURIs = []string{"https://app.example/cb#x"} }, ecKey, "redirect_uris[0]", "fragment"},
 		"R11 a script":                    {"open", func(c *recipe.Client) { c.RedirectURIs = []string{"javascript:alert(1)"} }, ecKey, "redirect_uris[0]", "not https"},
-		"R03 a response type without":     {"open", func(c *recipe.Client) { c.ResponseTypes = []string{"id_token"} }, ecKey, "response_types[0]", "ask whoever runs the server"},
+		"C16 a response type without":     {"open", func(c *recipe.Client) { c.ResponseTypes = []string{"id_token"} }, ecKey, "response_types[0]", "ask whoever runs the server"},
 		"an exception of another policy":  {"wide", func(c *recipe.Client) { c.Auth = "client_secret_jwt" }, "", "token_endpoint_auth_method", "needs an exception"},
 		"an exception of its own policy":  {"open", func(c *recipe.Client) { c.Auth = "client_secret_jwt" }, "", "ok", ""},
-		"implied consent":                 {"open", func(c *recipe.Client) { c.Consent = recipe.ConsentImplied }, ecKey, "consent", "people are asked"},
-		"a secret of the node's files":    {"open", func(c *recipe.Client) { c.Auth, c.Secrets = "client_secret_basic", []string{"file:/etc/passwd"} }, "", "secrets", "only a recipe"},
-		"a file of the recipe":            {"open", func(c *recipe.Client) { c.JWKS = "staff.jwks.json" }, ecKey, "jwks", "only a recipe"},
-		"the name of another client":      {"open", func(c *recipe.Client) { c.Was = "staff" }, ecKey, "was", "only a recipe"},
-		"a laxer profile than asked":      {"strict", func(c *recipe.Client) { c.Profile = recipe.OAuth21 }, ecKey, "profile", "fapi2-security"},
-		"fewer grants than usual":         {"brief", nil, ecKey, "ok", ""},
-		"none of the usual grants":        {"brief", func(c *recipe.Client) { c.Type = recipe.Service; c.Scopes, c.RedirectURIs = nil, nil }, ecKey, "grant_types[0]", "client_credentials"},
-		"a secret under the profile":      {"strict", secret, "", "token_endpoint_auth_method", "FAPI 2.0 Security Profile section 5.3.2.1"},
-		"RS256 under the profile":         {"strict", func(c *recipe.Client) { c.AuthAlg = "RS256" }, ecKey, "token_endpoint_auth_signing_alg", "section 5.4.1"},
+		"C15 a response type of no order": {"wide", func(c *recipe.Client) { c.ResponseTypes = []string{"token code"} }, ecKey, "response_types[0]", "no response type"},
+		"X14 names for two hosts at once": {"open", func(c *recipe.Client) {
+			c.SubjectType, c.RedirectURIs = "pairwise", []string{"https://app.example/cb", "https://victim.example/cb"}
+		}, ecKey, "subject_type", "or several"},
+		"X14 names for one host":           {"open", func(c *recipe.Client) { c.SubjectType = "pairwise" }, ecKey, "ok", ""},
+		"G03 a list of the inside":         {"open", func(c *recipe.Client) { c.SectorURI = "http://169.254.169.254/list" }, ecKey, "sector_identifier_uri", "not https"},
+		"G03 sign-outs told to the inside": {"open", func(c *recipe.Client) { c.BackLogoutURI = "http://127.0.0.1:6379/" }, ecKey, "backchannel_logout_uri", "not https"},
+		"G03 a frame of another site":      {"open", func(c *recipe.Client) { c.FrontLogoutURI = "https://victim.example/" }, ecKey, "frontchannel_logout_uri", "another origin"},
+		"implied consent":                  {"open", func(c *recipe.Client) { c.Consent = recipe.ConsentImplied }, ecKey, "consent", "people are asked"},
+		"a secret of the node's files":     {"open", func(c *recipe.Client) { c.Auth, c.Secrets = "client_secret_basic", []string{"file:/etc/passwd"} }, "", "secrets", "only a recipe"},
+		"a file of the recipe":             {"open", func(c *recipe.Client) { c.JWKS = "staff.jwks.json" }, ecKey, "jwks", "only a recipe"},
+		"the name of another client":       {"open", func(c *recipe.Client) { c.Was = "staff" }, ecKey, "was", "only a recipe"},
+		"a laxer profile than asked":       {"strict", func(c *recipe.Client) { c.Profile = recipe.OAuth21 }, ecKey, "profile", "fapi2-security"},
+		"fewer grants than usual":          {"brief", nil, ecKey, "ok", ""},
+		"none of the usual grants":         {"brief", func(c *recipe.Client) { c.Type = recipe.Service; c.Scopes, c.RedirectURIs = nil, nil }, ecKey, "grant_types[0]", "client_credentials"},
+		"a secret under the profile":       {"strict", secret, "", "token_endpoint_auth_method", "FAPI 2.0 Security Profile section 5.3.2.1"},
+		"RS256 under the profile":          {"strict", func(c *recipe.Client) { c.AuthAlg = "RS256" }, ecKey, "token_endpoint_auth_signing_alg", "section 5.4.1"},
 		"tokens that are pushed to it": {"wide", func(c *recipe.Client) {
 			c.Grants, c.CIBADelivery, c.CIBANotify = []string{"authorization_code", "urn:openid:params:grant-type:ciba"}, "push", "https://app.example/n"
 		}, ecKey, "backchannel_token_delivery_mode", "that the recipe names"},
@@ -244,4 +252,91 @@ func FuzzRegistered(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestSectors(t *testing.T) {
+	for name, row := range map[string]struct {
+		list      string
+		redirects []string
+		want      string
+	}{
+		"one host":               {"", []string{"https://a.example/cb", "https://a.example:8443/two"}, "a.example"},
+		"several hosts":          {"", []string{"https://a.example/cb", "https://b.example/cb"}, ""},
+		"a list":                 {"https://s.example/list.json", []string{"https://a.example/cb", "https://b.example/cb"}, "s.example"},
+		"a scheme without hosts": {"", []string{"com.app:/cb"}, ""},
+		"nothing":                {"", nil, ""},
+		"no address":             {"//s.example", []string{"https://a.example/cb"}, ""},
+	} {
+		client := recipe.Client{RedirectURIs: row.redirects}
+		client.SectorURI = row.list
+		if got := client.Sector(); got != row.want {
+			t.Errorf("%s: %q, want %q", name, got, row.want)
+		}
+	}
+}
+
+func TestBindings(t *testing.T) {
+	for want, apis := range map[recipe.Bound][]recipe.API{
+		recipe.BoundOffered:  {{}, {Bound: "offered"}, {Profile: recipe.OAuth21}},
+		recipe.BoundRequired: {{Bound: "required"}, {Profile: recipe.FAPI2Security}, {Profile: recipe.FAPI2Messages, Bound: "off"}},
+		recipe.BoundOff:      {{Bound: "off"}},
+	} {
+		for _, api := range apis {
+			if got := api.Binding(); got != want {
+				t.Errorf("%+v is %s, want %s", api, got, want)
+			}
+		}
+	}
+}
+
+// TestWhoRegistersReachesOperations: an operation that only self-registered clients, devices or assertions reach is reached.
+func TestWhoRegistersReachesOperations(t *testing.T) {
+	const head = `
+garde: 1
+levels: [{name: basic, acr: "urn:example:basic", any: [password]}]
+scopes: {read: {say: {en: Read}}}
+apis: {api: {at: https://api.example, operations: {GET /x: {for: [WHO], scope: read}}}}
+`
+	for name, row := range map[string]struct {
+		who, rest string
+		ok        bool
+	}{
+		"a person through a registered client": {"user", "registration: {open: {scopes: [read]}}", true},
+		"a registered client for itself":       {"client", "registration: {open: {scopes: [read]}}", false},
+		"a registered service":                 {"client", "registration: {open: {types: [service], grants: [client_credentials], scopes: [read]}}", true},
+		"a device":                             {"user", `clients: {tv: {type: native, grants: ["urn:ietf:params:oauth:grant-type:device_code"], scopes: [read]}}`, true},
+		"a device for itself":                  {"client", `clients: {tv: {type: native, grants: ["urn:ietf:params:oauth:grant-type:device_code"], scopes: [read]}}`, false},
+		"a person by an assertion": {"user", `clients: {job: {type: service, auth: client_secret_basic, grants: ["urn:ietf:params:oauth:grant-type:jwt-bearer"], scopes: [read]}}
+issuers: {office: {at: "https://office.example", jwks_uri: "https://office.example/j", clients: [job], scopes: [read], subjects: username}}`, true},
+		"a client by an assertion about people": {"client", `clients: {job: {type: service, auth: client_secret_basic, grants: ["urn:ietf:params:oauth:grant-type:jwt-bearer"], scopes: [read]}}
+issuers: {office: {at: "https://office.example", jwks_uri: "https://office.example/j", clients: [job], scopes: [read], subjects: username}}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := recipe.Read("recipe.yaml", []byte(strings.Replace(head, "WHO", row.who, 1)+row.rest))
+			if (err == nil) != row.ok || err != nil && !strings.Contains(err.Error(), "nobody can reach it") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestDetailsAreFilesOfTheRecipe: a schema is one strict object of the one dialect that takes nothing from elsewhere.
+func TestDetailsAreFilesOfTheRecipe(t *testing.T) {
+	for name, row := range map[string]struct{ schema, want string }{
+		"a schema":                  {`{"$schema":"https://json-schema.org/draft/2020-12/schema","$ref":"#/$defs/a","$defs":{"a":{}}}`, ""},
+		"another dialect":           {`{"$schema":"http://json-schema.org/draft-07/schema#"}`, "another dialect"},
+		"G03 an address of inside":  {`{"properties":{"a":{"items":[{"$ref":"http://169.254.169.254/"}]}}}`, "outside itself"},
+		"G03 a file":                {`{"$dynamicRef":"other.json#a"}`, "outside itself"},
+		"J18 duplicate members":     {`{"type":"object","type":"string"}`, "not strict JSON"},
+		"anything goes":             {`{}`, "no JSON Schema"},
+		"a list":                    {`[]`, "no JSON Schema"},
+		"deeper than anybody reads": {strings.Repeat(`{"a":`, 200) + "1" + strings.Repeat("}", 200), "not strict JSON"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(open)}}, map[string][]byte{"payment.json": []byte(row.schema)}, today())
+			if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+				t.Error(err)
+			}
+		})
+	}
 }

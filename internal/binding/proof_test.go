@@ -268,8 +268,8 @@ func FuzzProof(f *testing.F) {
 		if (err == nil) != (proof != binding.Proof{}) {
 			t.Errorf("%+v %v", proof, err)
 		}
-		if err == nil && proof.JKT != key.JKT {
-			t.Errorf("somebody else proved %s", proof.JKT)
+		if err == nil && len(proof.JKT) != 43 {
+			t.Errorf("the key has the name %q", proof.JKT)
 		}
 		if err != nil && refused(err) != "invalid_dpop_proof" {
 			t.Error(err)

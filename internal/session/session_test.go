@@ -188,7 +188,7 @@ func TestS02FlowsAreOneBrowsers(t *testing.T) {
 			t.Errorf("%s resumes it: %v", what, err)
 		}
 	}
-	if _, err := d.Unpark(t.Context(), d.tenant, key); !errors.Is(err, iam.ErrNotFound) {
+	if _, err := d.Unpark(t.Context(), d.tenant, session.ParkedRequest, key); !errors.Is(err, iam.ErrNotFound) {
 		t.Errorf("a browser's flow is taken for a parked one: %v", err)
 	}
 	d.time = d.time.Add(session.FlowLife)
@@ -199,17 +199,22 @@ func TestS02FlowsAreOneBrowsers(t *testing.T) {
 
 func TestParkedRequestsAreTakenOnce(t *testing.T) {
 	d := newDesk(t)
-	key, err := d.Park(t.Context(), d.tenant, "client_id=a", "a")
+	key, err := d.Park(t.Context(), d.tenant, session.ParkedRequest, "client_id=a", "a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Resume(carrying(&http.Cookie{Name: "__Host-garde-browser", Value: key}), d.tenant, key); !errors.Is(err, iam.ErrNotFound) {
 		t.Errorf("a browser that sets the key as its cookie resumes it: %v", err)
 	}
-	if query, err := d.Unpark(t.Context(), d.tenant, key); err != nil || query != "client_id=a" {
+	for _, kind := range []session.Parked{session.ParkedSignOut, session.ParkedTelling, ""} {
+		if _, err := d.Unpark(t.Context(), d.tenant, kind, key); !errors.Is(err, iam.ErrNotFound) {
+			t.Errorf("C20 a request is taken as %q: %v", kind, err)
+		}
+	}
+	if query, err := d.Unpark(t.Context(), d.tenant, session.ParkedRequest, key); err != nil || query != "client_id=a" {
 		t.Fatal(query, err)
 	}
-	if _, err := d.Unpark(t.Context(), d.tenant, key); !errors.Is(err, iam.ErrNotFound) {
+	if _, err := d.Unpark(t.Context(), d.tenant, session.ParkedRequest, key); !errors.Is(err, iam.ErrNotFound) {
 		t.Errorf("twice: %v", err)
 	}
 }

@@ -104,7 +104,7 @@ func (e *Endpoint) store(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return e.refuse(w, r, err)
 	}
-	key, err := e.Sessions.Park(r.Context(), e.Flows, asked.Query(), asked.Client.ID)
+	key, err := e.Sessions.Park(r.Context(), e.Flows, session.ParkedRequest, asked.Query(), asked.Client.ID)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (e *Endpoint) resume(r *http.Request, key string) (position, error) {
 	switch {
 	case errors.Is(err, iam.ErrNotFound):
 		at.key = ""
-		query, err = e.Sessions.Unpark(r.Context(), e.Flows, key)
+		query, err = e.Sessions.Unpark(r.Context(), e.Flows, session.ParkedRequest, key)
 	default:
 		at.flow = flow
 	}

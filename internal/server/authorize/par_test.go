@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/session"
 )
 
 const payment = `[{"type":"payment","amount":"123.50","creditor":"Merchant <b>A</b>","iban":"DE02"}]`
@@ -306,4 +307,17 @@ func TestP10P12P13AtAuthorize(t *testing.T) {
 	left := stranger.get("/authorize?" + url.Values{"client_id": {"front"}, "request": {h.object(ask("front"), map[string]any{"jti": "j-2"})}}.Encode()).to("/signin")
 	h.pass(5 * time.Minute)
 	stranger.does(left, "user=u-bob&did=login").gives("code", "")
+}
+
+// What was parked for something else holds whatever anybody sent, and is no request that was accepted.
+func TestC20AParkedSignOutIsNoRequest(t *testing.T) {
+	h := open(t)
+	b := h.browser().signIn("u-alice")
+	h.consent("u-alice", "web", "openid")
+	forged := ask("pay", "garde.signed", "1", "garde.pushed", challenge)
+	for _, kind := range []session.Parked{session.ParkedSignOut, session.ParkedTelling} {
+		key, err := h.sessions.Park(t.Context(), h.tenant, kind, forged, "")
+		h.must(err)
+		b.get("/authorize?flow=" + url.QueryEscape(key)).page("expired_flow")
+	}
 }

@@ -86,7 +86,10 @@ func (e *Endpoint) ask(w http.ResponseWriter, r *http.Request) error {
 			FormTarget: at.wishes.RedirectURI,
 		},
 		Action: "/consent", Flow: at.key, Username: user.Username, Account: "/account",
-		Client:     page.Client{Name: at.client.Name.In(languages...), Host: host(at.wishes.RedirectURI)},
+		Client: page.Client{
+			Name: at.client.Name.In(languages...), Host: host(at.wishes.RedirectURI),
+			Policy: at.client.PolicyURI, Terms: at.client.TermsURI, Unverified: at.client.Unverified,
+		},
 		Remembered: session.Remembers(at.client, at.wishes.RedirectURI),
 		Switch:     "/signin?other=1&flow=" + url.QueryEscape(at.key),
 	}

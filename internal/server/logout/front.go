@@ -27,7 +27,7 @@ func (e *Endpoint) tell(w http.ResponseWriter, r *http.Request, ended, target st
 	if len(frames) == 0 || e.Flows == nil {
 		return e.leave(w, wish{target: target})
 	}
-	key, err := e.Sessions.Park(r.Context(), e.Flows, url.Values{"session": {ended}, "target": {target}}.Encode(), "")
+	key, err := e.Sessions.Park(r.Context(), e.Flows, session.ParkedTelling, url.Values{"session": {ended}, "target": {target}}.Encode(), "")
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (e *Endpoint) tell(w http.ResponseWriter, r *http.Request, ended, target st
 
 // telling fills the page with the frames. A page that is loaded again has none: it was told once.
 func (e *Endpoint) telling(r *http.Request, view page.SignedOut, key string) (page.SignedOut, error) {
-	kept, err := e.Sessions.Unpark(r.Context(), e.Flows, key)
+	kept, err := e.Sessions.Unpark(r.Context(), e.Flows, session.ParkedTelling, key)
 	if err != nil {
 		return view, nil //nolint:nilerr // the page still says that the person is signed out
 	}

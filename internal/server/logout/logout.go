@@ -111,7 +111,7 @@ func (e *Endpoint) read(r *http.Request) (web.Form, error) {
 	if err != nil || !form.Has("flow") || e.Flows == nil {
 		return form, err
 	}
-	kept, err := e.Sessions.Unpark(r.Context(), e.Flows, form.Value("flow"))
+	kept, err := e.Sessions.Unpark(r.Context(), e.Flows, session.ParkedSignOut, form.Value("flow"))
 	if err != nil {
 		return web.Form{}, err
 	}
@@ -125,7 +125,7 @@ func (e *Endpoint) again(w http.ResponseWriter, r *http.Request, asked wish, for
 		session.SeeOther(w, "/logout")
 		return nil
 	}
-	key, err := e.Sessions.Park(r.Context(), e.Flows, form.Map().Encode(), "")
+	key, err := e.Sessions.Park(r.Context(), e.Flows, session.ParkedSignOut, form.Map().Encode(), "")
 	if err != nil {
 		return err
 	}

@@ -57,12 +57,19 @@ func (e *Endpoint) Push(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// Before the request is read: who is asked for a nonce sends the same request object again, whose id may come once.
+	proven, err := e.prove(w, r)
+	if err != nil {
+		return err
+	}
 	asked, err := e.Parser.ParseOf(r.Context(), request.Pushed, client, form)
 	if err != nil {
 		return err
 	}
-	if err := e.bind(w, r, asked); err != nil {
-		return err
+	if proven.JKT != "" {
+		if err := asked.BindTo(proven.JKT); err != nil {
+			return err
+		}
 	}
 	value := iam.RequestURN + iam.NewSecret(iam.PrefixPushed)
 	now := e.now()
@@ -80,16 +87,12 @@ func (e *Endpoint) Push(w http.ResponseWriter, r *http.Request) error {
 	return web.JSON(w, http.StatusCreated, true, answer{value, int64(Life / time.Second)})
 }
 
-// bind lets the code be redeemed only with the key of a DPoP proof that came along (RFC 9449 section 10.1).
-func (e *Endpoint) bind(w http.ResponseWriter, r *http.Request, asked *request.Request) error {
+// prove finds the key of a DPoP proof that came along: the code can then be redeemed only with it (RFC 9449 section 10.1).
+func (e *Endpoint) prove(w http.ResponseWriter, r *http.Request) (iam.Binding, error) {
 	if e.Proofs == nil {
-		return nil
+		return iam.Binding{}, nil
 	}
-	proven, err := e.Proofs.Prove(w, r)
-	if err != nil || proven.JKT == "" {
-		return err
-	}
-	return asked.BindTo(proven.JKT)
+	return e.Proofs.Prove(w, r)
 }
 
 func (e *Endpoint) most() int {

@@ -25,6 +25,9 @@ func (r *Registry) Register(ctx context.Context, registered iam.Registered, init
 				return err
 			}
 		}
+		if err := d.holdRoom(registered.Policy); err != nil {
+			return err
+		}
 		if err := d.makeRoom(registered.Policy, most); err != nil {
 			return err
 		}
@@ -48,12 +51,14 @@ func (d *deed) madeAt(created time.Time) int64 {
 	return deeds.Micro(created)
 }
 
-// makeRoom counts one more client of a policy. Its row is held until the deed ends: the count is never passed.
+// holdRoom keeps others from coming under a policy until the deed ends.
+func (d *deed) holdRoom(policy string) error {
+	return d.Later(`INSERT INTO counters (tenant, name, value) VALUES ($1, $2, 0) ON CONFLICT (tenant, name) DO UPDATE SET value = counters.value`,
+		d.Tenant, counterOf(policy))
+}
+
+// makeRoom counts one more client of a policy that is held: the count is never passed.
 func (d *deed) makeRoom(policy string, most int) error {
-	if err := d.Later(`INSERT INTO counters (tenant, name, value) VALUES ($1, $2, 0) ON CONFLICT (tenant, name) DO NOTHING`,
-		d.Tenant, counterOf(policy)); err != nil {
-		return err
-	}
 	return d.Must(iam.ErrExists, `UPDATE counters SET value = value + 1 WHERE tenant = $1 AND name = $2 AND value < $3`,
 		d.Tenant, counterOf(policy), int64(most))
 }

@@ -55,6 +55,10 @@ func (r *Registry) putDocument(ctx context.Context, client iam.Client, most int,
 // admit makes room for a client whose document was read, unless it has its place under the policy already, and says that it
 // was used now.
 func (d *deed) admit(client iam.Client, most int) error {
+	// Whoever reads the same new document at once waits here, and then finds that the client has its place.
+	if err := d.holdRoom(client.Policy); err != nil {
+		return err
+	}
 	var before string
 	known, err := deeds.One(d, `SELECT policy FROM registrations WHERE tenant = $1 AND id = $2`, []any{d.Tenant, client.ID}, &before)
 	if err != nil {
@@ -74,7 +78,7 @@ func (d *deed) admit(client iam.Client, most int) error {
 		return d.Must(errTogether, `UPDATE registrations SET policy = $4, used = $3 WHERE tenant = $1 AND id = $2 AND policy = $5`,
 			d.Tenant, client.ID, deeds.Micro(d.Now), client.Policy, before)
 	}
-	// Two that read a new document at once: the second finds the row, and all of its deed is undone.
+	// Two put it under different policies at once: the second finds the row, and all of its deed is undone.
 	return d.Must(errTogether, `INSERT INTO registrations (tenant, id, policy, keeper, document, created, used) VALUES ($1, $2, $3, '', '', $4, $4)
 		ON CONFLICT (tenant, id) DO NOTHING`, d.Tenant, client.ID, client.Policy, deeds.Micro(d.Now))
 }

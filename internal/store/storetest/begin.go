@@ -142,14 +142,13 @@ func beginnings(t *testing.T, open Opener) {
 		h.same(len(grants), 1)
 	})
 	t.Run("C28 nothing begins for who does not stand, and then nothing ends", func(t *testing.T) {
-		h := newHouse(t, open)
 		for name, end := range map[string]func(*house, iam.Session) error{
 			"the session": func(h *house, s iam.Session) error { return h.EndSession(h.ctx, s.ID) },
 			"the person":  func(h *house, _ iam.Session) error { return h.RemoveUser(h.ctx, "u-ada") },
 			"the client":  func(h *house, _ iam.Session) error { return h.SetClientDisabled(h.ctx, "c-app", true) },
 		} {
 			t.Log(name)
-			h = newHouse(t, open)
+			h := newHouse(t, open)
 			session := h.session()
 			flow := iam.Flow{Hash: iam.HashFlow(iam.NewSecret(iam.PrefixFlow)), Browser: iam.Hash("b"), Client: "c-app", Created: h.clock.Now(), Expires: h.clock.Now().Add(time.Hour)}
 			h.must(h.AddFlow(h.ctx, flow))

@@ -35,7 +35,7 @@ func BenchmarkBare(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	private := key.(*ecdsa.PrivateKey) //nolint:errcheck,forcetypeassert // GenerateKey makes nothing else for ES256
+	private := key.(*ecdsa.PrivateKey) //nolint:forcetypeassert // GenerateKey makes nothing else for ES256
 	sum := sha256.Sum256([]byte("what is signed"))
 	signature, err := ecdsa.SignASN1(nil, private, sum[:])
 	if err != nil {

@@ -86,7 +86,7 @@ func shortest(path string) (string, error) {
 			return "", errPlace
 		}
 		const capitals = "0123456789ABCDEF"
-		if c := byte(high<<4 | low); unreserved(c) {
+		if c := byte(high<<4 | low); unreserved(c) { //nolint:gosec // two hexadecimal digits
 			text.WriteByte(c)
 		} else {
 			text.WriteByte('%')

@@ -130,7 +130,7 @@ func TestKeysOfEachKindProve(t *testing.T) {
 
 func TestD13AnRSAKeyOf1024BitsIsRefused(t *testing.T) {
 	t.Setenv("GODEBUG", "rsa1024min=0")
-	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it is to be refused
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	must(t, err)
 	jwk := fmt.Sprintf(`{"kty":"RSA","e":"AQAB","n":%q}`, base64.RawURLEncoding.EncodeToString(weak.N.Bytes()))
 	strong := newKey(t, jose.PS256)

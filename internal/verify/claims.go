@@ -102,14 +102,14 @@ type Proof struct {
 // ProvenBy tells whether proof covers all that c demands. An unbound token shown with a DPoP proof is refused too: its
 // sender believes it to be bound (RFC 9449 section 7.1).
 func (c Confirmation) ProvenBy(proof Proof) bool {
+	if c.Bound() && c.JKT == "" && c.X5T == "" {
+		return false // whoever is told of it could not ask for the proof either
+	}
 	if proof.reading {
 		return true
 	}
 	if !c.Bound() {
 		return proof.JKT == ""
-	}
-	if c.JKT == "" && c.X5T == "" {
-		return false
 	}
 	if c.JKT != proof.JKT {
 		return false
@@ -179,7 +179,7 @@ func ascii(text []byte) []byte {
 		text = text[size:]
 		switch {
 		case letter < 0x7f:
-			plain = append(plain, byte(letter))
+			plain = append(plain, byte(letter)) //nolint:gosec // below 0x7f
 		case letter > 0xffff:
 			high, low := utf16.EncodeRune(letter)
 			plain = fmt.Appendf(plain, `\u%04x\u%04x`, high, low)

@@ -16,11 +16,11 @@ var floors = []floor{
 	}},
 	{"deeds", []string{"issue", "enact", "manage", "manage/*", "doctor", "/gate"}},
 	{"helpers", []string{
-		"server/clientauth", "server/request", "server/login", "server/consent", "server/inspect", "server/proof", "server/assertion",
+		"server/clientauth", "server/request", "server/login", "server/consent", "server/inspect", "server/proof", "server/assertion", "server/callback",
 		"gateway/route", "gateway/shield",
 	}},
 	{"faces", []string{
-		"server/grant", "server/authorize", "server/par", "server/device", "server/ciba", "server/introspect",
+		"server/grant", "server/authorize", "server/par", "server/device", "server/ciba", "server/approve", "server/introspect",
 		"server/revoke", "server/userinfo", "server/logout", "server/farewell", "server/register", "server/discovery", "server/account",
 		"server/authzen", "server/signals", "server/source", "server/source/*", "server/samlidp", "server/federation",
 		"gateway/proxy", "gateway/extauthz", "gateway/forwardauth", "gateway/ask",

@@ -34,7 +34,7 @@ type Access interface {
 	UserGrants(ctx context.Context, user string) ([]iam.Grant, error)
 }
 
-// Endpoint is /account and below. All fields but Now are required.
+// Endpoint is /account and below. All fields but Waits and Now are required.
 type Endpoint struct {
 	Keeping  Keeping
 	Access   Access
@@ -51,7 +51,9 @@ type Endpoint struct {
 	Say      func(scope string) map[string]string
 	Pages    func() *page.Pages
 	Face     web.Face
-	Now      func() time.Time // nil: time.Now
+
+	Waits func(ctx context.Context, user string) (bool, error) // whether something waits for the person's decision; nil: nothing can
+	Now   func() time.Time                                     // nil: time.Now
 }
 
 const home = "/account"
@@ -138,6 +140,11 @@ func (e *Endpoint) show(w http.ResponseWriter, r *http.Request, here presence, n
 	}
 	if view.Activity, err = e.activity(r.Context(), here, languages); err != nil {
 		return err
+	}
+	if e.Waits != nil {
+		if view.Waiting, err = e.Waits(r.Context(), here.user.ID); err != nil {
+			return err
+		}
 	}
 	status := http.StatusOK
 	if len(problems) > 0 {

@@ -95,6 +95,12 @@ func (e *Elsewhere) Of(ctx context.Context, user string) ([]Waiting, error) {
 	return all, err
 }
 
+// Any tells whether something waits for a person.
+func (e *Elsewhere) Any(ctx context.Context, user string) (bool, error) {
+	all, err := e.Of(ctx, user)
+	return len(all) > 0, err
+}
+
 // Find gives the one of that id that waits for a person: ErrNotFound also for another person's.
 func (e *Elsewhere) Find(ctx context.Context, user, id string) (Waiting, error) {
 	asked, err := e.Asking.AskedOf(ctx, user, e.now())

@@ -5,7 +5,6 @@ import (
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/iam"
-	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/server/assertion"
 )
 
@@ -34,10 +33,7 @@ func All(needs Needs) []Grant {
 		clientCredentials{needs.Policy},
 	}
 	if needs.Asking != nil {
-		family = append(family,
-			asked{iam.AskedDevice, oauth.DeviceCode, "device_code", iam.HashDevice, needs.Asking, needs.Users, needs.Policy, needs.Now},
-			asked{iam.AskedCIBA, oauth.CIBA, "auth_req_id", iam.HashCIBA, needs.Asking, needs.Users, needs.Policy, needs.Now},
-		)
+		family = append(family, device(needs, needs.Now), backchannel(needs, needs.Now))
 	}
 	if needs.Assertions != nil {
 		family = append(family, jwtBearer{needs.Assertions, needs.Policy, needs.Now})

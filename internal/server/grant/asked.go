@@ -35,7 +35,11 @@ func (g asked) Redeem(ctx context.Context, r Request) (token.Order, error) {
 	if g.kind == iam.AskedCIBA && r.Client.CIBADelivery == "push" {
 		return token.Order{}, oauth.UnauthorizedClient("the tokens of this client are pushed to it")
 	}
-	proof := iam.AskedProof{Hash: g.hash(r.Form.Value(g.param)), Kind: g.kind, Client: r.Client.ID, JKT: r.Proven.JKT}
+	return g.order(ctx, r.Client, r.Form.Value(g.param), r.Proven, r.Form.Values("resource"))
+}
+
+func (g asked) order(ctx context.Context, client iam.Client, value string, proven iam.Binding, resources []string) (token.Order, error) {
+	proof := iam.AskedProof{Hash: g.hash(value), Kind: g.kind, Client: client.ID, JKT: proven.JKT}
 	found, err := g.asking.Poll(ctx, proof, g.now().UTC())
 	switch {
 	case errors.Is(err, iam.ErrRaced):
@@ -53,12 +57,12 @@ func (g asked) Redeem(ctx context.Context, r Request) (token.Order, error) {
 		return token.Order{}, err
 	}
 	order := token.Order{
-		GrantType: g.grantType, Client: r.Client, Subject: found.Grant.User, Grant: found.Grant, Asked: &proof,
+		GrantType: g.grantType, Client: client, Subject: found.Grant.User, Grant: found.Grant, Asked: &proof,
 		Scope: found.Grant.Scope, Details: found.Grant.Details, Claims: found.Grant.Claims,
 		GiveID:      found.Grant.Scope.Has(oauth.ScopeOpenID),
-		GiveRefresh: r.Client.MayUse(oauth.RefreshToken),
+		GiveRefresh: client.MayUse(oauth.RefreshToken),
 	}
-	return aim(order, r.Form.Values("resource"), g.policy())
+	return aim(order, resources, g.policy())
 }
 
 // stands tells a client whose person can't sign in any more that the answer is no, rather than that its code is wrong (V07).
@@ -68,4 +72,26 @@ func (g asked) stands(ctx context.Context, id string) error {
 		return oauth.AccessDenied("the person's account no longer stands").Because(iam.ErrRevoked)
 	}
 	return err
+}
+
+// Decided gives the orders of backchannel requests for clients to which tokens are pushed, which may not ask at the token
+// endpoint: by the same rules.
+type Decided struct{ Needs }
+
+// Redeem says what an approved request of that id gives to the client that asked with the key proven. Its errors are those
+// of the token endpoint.
+func (d Decided) Redeem(ctx context.Context, client iam.Client, id string, proven iam.Binding) (token.Order, error) {
+	now := d.Now
+	if now == nil {
+		now = time.Now
+	}
+	return backchannel(d.Needs, now).order(ctx, client, id, proven, nil)
+}
+
+func backchannel(needs Needs, now func() time.Time) asked {
+	return asked{iam.AskedCIBA, oauth.CIBA, "auth_req_id", iam.HashCIBA, needs.Asking, needs.Users, needs.Policy, now}
+}
+
+func device(needs Needs, now func() time.Time) asked {
+	return asked{iam.AskedDevice, oauth.DeviceCode, "device_code", iam.HashDevice, needs.Asking, needs.Users, needs.Policy, now}
 }

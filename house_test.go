@@ -51,6 +51,7 @@ var edges = []edge{
 	{"server/source", "server/source/*", "the family of upstream identity sources"},
 	{"manage", "manage/*", "the family of the administrator's deeds"},
 	{"manage", "enact", "to apply a recipe is an administrator's deed too; enact knows how"},
+	{"server/consent", "server/request", "what is decided on another device is read again by the table that read it first"},
 	{"cli", "lab", "garde lab"},
 	{"cli", "demo", "garde demo"},
 	{"lab", "lab/browser", "labs are driven as a person would"},

@@ -45,18 +45,22 @@ func openSQLite(t testing.TB, clock *storetest.Clock) *store.Store {
 
 func TestSQLite(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t testing.TB, clock *storetest.Clock) storetest.Keeper {
+	open := func(t testing.TB, clock *storetest.Clock) storetest.Keeper {
 		s := openSQLite(t, clock)
 		return keeper{s.Tenant(iam.DefaultTenant), s.Sealing(iam.DefaultTenant)}
-	})
+	}
+	storetest.Run(t, open)
+	storetest.RunDoors(t, open)
 }
 
 func TestPostgres(t *testing.T) {
 	t.Parallel()
 	// Each proof has a tenant of its own in one database: whatever of another's it saw would break it.
 	engine := openAt(t, pgtest.New(t), nil).Engine
-	storetest.Run(t, func(_ testing.TB, clock *storetest.Clock) storetest.Keeper {
+	open := func(_ testing.TB, clock *storetest.Clock) storetest.Keeper {
 		s, tenant := sqlstore.Store{Engine: engine, Now: clock.Now}, iam.Tenant(rand.Text())
 		return keeper{s.Tenant(tenant), sealed.Values{Engine: engine, Tenant: tenant}}
-	})
+	}
+	storetest.Run(t, open)
+	storetest.RunDoors(t, open)
 }

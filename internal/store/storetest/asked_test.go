@@ -11,18 +11,6 @@ import (
 	"github.com/gardeauth/garde/internal/oauth"
 )
 
-// newAsked is an authorization that c-app is about to ask for; by CIBA it asks ada.
-func (h *house) newAsked(kind iam.AskedKind) iam.Asked {
-	asked := iam.Asked{Kind: kind, ID: uuid.NewString(), Client: "c-app", Query: "scope=openid+a.read", Message: "1234", Address: "192.0.2.7", Agent: "TV\x00",
-		State: iam.AskedWaiting, Interval: 5 * time.Second, Created: h.clock.Now(), Expires: h.clock.Now().Add(10 * time.Minute)}
-	if kind == iam.AskedCIBA {
-		asked.Hash, asked.User, asked.Delivery = iam.HashCIBA(iam.NewSecret(iam.PrefixCIBA)), "u-ada", "poll"
-		return asked
-	}
-	asked.Hash, asked.UserCode = iam.HashDevice(iam.NewSecret(iam.PrefixDevice)), iam.UserHash(iam.Hash(asked.ID))
-	return asked
-}
-
 func (h *house) ask(kind iam.AskedKind) iam.Asked {
 	h.t.Helper()
 	asked := h.newAsked(kind)
@@ -132,8 +120,6 @@ func askings(t *testing.T, open Opener) {
 	t.Run("decisions", func(t *testing.T) { decisions(t, open) })
 	t.Run("what ends an approval", func(t *testing.T) { approvalEnds(t, open) })
 }
-
-func second[T any](_ T, err error) error { return err }
 
 func polls(t *testing.T, open Opener) {
 	t.Run("who polls too soon has to wait five seconds longer from then on", func(t *testing.T) {

@@ -74,6 +74,7 @@ func Handler(deps Deps) http.Handler {
 	a.groups()
 	a.sessions()
 	a.clients()
+	a.registration()
 	a.keys()
 	a.recipes()
 	a.journal()

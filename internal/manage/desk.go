@@ -17,6 +17,8 @@ type House interface {
 	iam.Links
 	iam.Groups
 	iam.ClientKeeping
+	iam.SelfMade
+	iam.Initials
 	iam.Sessions
 	iam.SessionListing
 	iam.Keys
@@ -45,6 +47,8 @@ type Desk struct {
 	Clients  *Clients
 	Keys     *Keys
 	Recipes  *Recipes
+
+	Registrations *Registrations
 }
 
 // New sets the desk up.
@@ -62,6 +66,8 @@ func New(needs Needs) *Desk {
 		Clients:  &Clients{Clients: house, InForce: inForce(needs.Enactor), Now: now},
 		Keys:     &Keys{Store: house, Sealed: needs.Sealed, Journal: house, Ring: needs.Ring, Now: now},
 		Recipes:  &Recipes{Revisions: house, Enactor: needs.Enactor, Now: now},
+
+		Registrations: &Registrations{Made: house, Initials: house, InForce: inForce(needs.Enactor), Now: now},
 	}
 }
 

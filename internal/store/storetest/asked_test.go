@@ -326,19 +326,14 @@ func approvalEnds(t *testing.T, open Opener) {
 	})
 	t.Run("what is collected while the person is disabled stays dead when the person is enabled", func(t *testing.T) {
 		h := newHouse(t, open)
-		user, err := h.User(h.ctx, "u-ada")
-		h.must(err)
-		off := user
-		off.Disabled = true
 		for range often(20, 500) {
 			asked := h.ask(iam.AskedDevice)
 			grant := h.approve(asked, "")
 			var refresh *iam.Refresh
-			h.both(func() (err error) {
+			h.whileDisabled(func() (err error) {
 				refresh, err = h.collect(asked, grant)
 				return err
-			}, func() error { return h.SetUser(h.ctx, off) })
-			h.must(h.SetUser(h.ctx, user))
+			})
 			if _, err := h.rotate(refresh); err == nil {
 				t.Fatal("a refresh token outlived the disabling")
 			}

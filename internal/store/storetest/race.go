@@ -76,17 +76,12 @@ func races(t *testing.T, open Opener) {
 func racesOfMany(t *testing.T, open Opener) {
 	t.Run("what is redeemed while the person is disabled stays dead when the person is enabled", func(t *testing.T) {
 		h := newHouse(t, open)
-		user, err := h.User(h.ctx, "u-ada")
-		h.must(err)
-		off := user
-		off.Disabled = true
 		for range often(20, 500) {
 			code := h.code("")
 			refresh := h.newRefresh(code.Grant.ID)
-			h.both(func() error {
+			h.whileDisabled(func() error {
 				return h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", User: "u-ada", Code: proofOf(code), NewRefresh: refresh})
-			}, func() error { return h.SetUser(h.ctx, off) })
-			h.must(h.SetUser(h.ctx, user))
+			})
 			if _, err := h.rotate(refresh); err == nil {
 				t.Fatal("a refresh token outlived the disabling")
 			}
@@ -146,6 +141,17 @@ func (h *house) both(first, second func() error) {
 	wg.Go(func() { err = second() })
 	wg.Wait()
 	h.must(err)
+}
+
+// whileDisabled does a deed while ada is disabled, and enables her again.
+func (h *house) whileDisabled(deed func() error) {
+	h.t.Helper()
+	user, err := h.User(h.ctx, "u-ada")
+	h.must(err)
+	off := user
+	off.Disabled = true
+	h.both(deed, func() error { return h.SetUser(h.ctx, off) })
+	h.must(h.SetUser(h.ctx, user))
 }
 
 // against refreshes without pause while end ends the family: once end has returned, nothing may succeed.

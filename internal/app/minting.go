@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"golang.org/x/sync/singleflight"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/issue"
 	"github.com/gardeauth/garde/internal/jose"
+	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/assertion"
 	"github.com/gardeauth/garde/internal/server/clientauth"
@@ -111,7 +113,8 @@ func (s *Server) assertions() *assertion.Reader {
 // openRegistration sets up what clients that come by themselves need.
 func (s *Server) openRegistration() {
 	s.rules = &register.Rules{Issuer: s.Node.Issuer, Bundle: s.bundle, Fetcher: s.fetcher, Now: s.Lab.Now}
-	s.known = register.NewDocuments(s.clients, s.House, s.rules)
+	strangers := limit.New(limit.Rate{Burst: 20, Every: 3 * time.Second}, 10_000, s.Lab.Now) // documents, by host
+	s.known = register.NewDocuments(s.clients, s.House, s.rules, strangers)
 	s.usage = &register.Usage{Store: s.House, Rules: s.rules, Lease: s.leaseOf("unused clients"), Log: s.Log}
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/gardeauth/garde/internal/fetch"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
-	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/recipe"
 )
@@ -29,7 +28,7 @@ type Documents struct {
 	clients iam.Clients
 	store   Keeping
 	rules   *Rules
-	hosts   *limit.Limiter // readings of unknown addresses, by host
+	hosts   Limiter
 
 	mu      sync.Mutex
 	known   map[string]reading
@@ -60,26 +59,24 @@ type flight struct {
 
 // The bounds of reading documents.
 const (
-	maxDocument  = 5 << 10 // bytes, as the draft recommends
-	minAge       = 5 * time.Minute
-	usualAge     = time.Hour // of a document that does not say
-	maxAge       = 24 * time.Hour
-	retryAfter   = 10 * time.Second // a failed reading is not tried again before: that bounds what strangers can cause
-	graceAfter   = 24 * time.Hour   // a client that was read well goes on for so long when its host is silent
-	maxKnown     = 4096
-	maxFlights   = 32
-	maxPatient   = 8               // callers that wait for one reading
-	maxWaiting   = 64              // ... and for all: each takes a place of those that the server answers at once
-	settled      = 5 * time.Second // within which this node's storage cache has heard of what was kept
-	perHostBurst = 20
-	perHostEvery = 3 * time.Second
+	maxDocument = 5 << 10 // bytes, as the draft recommends
+	minAge      = 5 * time.Minute
+	usualAge    = time.Hour // of a document that does not say
+	maxAge      = 24 * time.Hour
+	retryAfter  = 10 * time.Second // a failed reading is not tried again before: that bounds what strangers can cause
+	graceAfter  = 24 * time.Hour   // a client that was read well goes on for so long when its host is silent
+	maxKnown    = 4096
+	maxFlights  = 32
+	maxPatient  = 8               // callers that wait for one reading
+	maxWaiting  = 64              // ... and for all: each takes a place of those that the server answers at once
+	settled     = 5 * time.Second // within which this node's storage cache has heard of what was kept
 )
 
-// NewDocuments stands on the clients of storage.
-func NewDocuments(clients iam.Clients, store Keeping, rules *Rules) *Documents {
+// NewDocuments stands on the clients of storage. hosts bounds the readings of addresses that nobody knew yet, by host: 20,
+// then one each 3 s, is enough for any honest one.
+func NewDocuments(clients iam.Clients, store Keeping, rules *Rules, hosts Limiter) *Documents {
 	return &Documents{
-		clients: clients, store: store, rules: rules, known: map[string]reading{}, flights: map[string]*flight{},
-		hosts: limit.New(limit.Rate{Burst: perHostBurst, Every: perHostEvery}, maxKnown, rules.Now),
+		clients: clients, store: store, rules: rules, hosts: hosts, known: map[string]reading{}, flights: map[string]*flight{},
 	}
 }
 

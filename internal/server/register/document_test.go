@@ -41,7 +41,7 @@ func TestAClientBehindADocument(t *testing.T) {
 	if kept, err := h.tenant.Client(t.Context(), id); err != nil || kept.Source != iam.FromDocument {
 		t.Errorf("storage holds %+v, %v", kept, err)
 	}
-	again := register.NewDocuments(h.tenant, h.tenant, h.rules) // another node, or this one after a start
+	again := register.NewDocuments(h.tenant, h.tenant, h.rules, h.hosts()) // another node, or this one after a start
 	if _, err := again.Client(t.Context(), id); err != nil || h.asked("/app") != 2 {
 		t.Errorf("another node: %v, read %d times", err, h.asked("/app"))
 	}
@@ -127,7 +127,7 @@ func TestG16DocumentsThatDescribeNoClient(t *testing.T) {
 		before := h.asked("/app")
 		fetcher, err := fetch.New(fetch.Settings{})
 		h.must(err)
-		safe := register.NewDocuments(h.tenant, h.tenant, &register.Rules{Bundle: h.bundle.Load, Fetcher: fetcher, Now: h.now})
+		safe := register.NewDocuments(h.tenant, h.tenant, &register.Rules{Bundle: h.bundle.Load, Fetcher: fetcher, Now: h.now}, h.hosts())
 		if _, err := safe.Client(t.Context(), at("/app")); !errors.Is(err, iam.ErrNotFound) || h.asked("/app") != before {
 			t.Errorf("reached: %v", err)
 		}

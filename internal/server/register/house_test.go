@@ -20,6 +20,7 @@ import (
 	"github.com/gardeauth/garde/internal/fetch"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
+	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/server/clientauth"
 	"github.com/gardeauth/garde/internal/server/register"
@@ -128,7 +129,7 @@ func newHouse(t *testing.T) *house {
 	fetcher, err := fetch.New(fetch.Settings{AllowHosts: []string{h.outside.Listener.Addr().String()}, Authorities: authority})
 	h.must(err)
 	h.rules = &register.Rules{Bundle: h.bundle.Load, Fetcher: fetcher, Now: h.now}
-	h.known = register.NewDocuments(h.tenant, h.tenant, h.rules)
+	h.known = register.NewDocuments(h.tenant, h.tenant, h.rules, h.hosts())
 	h.usage = &register.Usage{Store: h.tenant, Rules: h.rules, Lease: func(context.Context, time.Time, time.Time) (bool, error) { return true, nil }}
 	h.prover = &clientauth.Prover{
 		Clients: h.known, Now: h.now, Used: h.usage.Used,
@@ -138,6 +139,10 @@ func newHouse(t *testing.T) *house {
 	}
 	h.openServer()
 	return h
+}
+
+func (h *house) hosts() register.Limiter {
+	return limit.New(limit.Rate{Burst: 20, Every: 3 * time.Second}, 1000, h.now)
 }
 
 func (h *house) openServer() {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
-	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/web"
 	"github.com/gardeauth/garde/recipe"
@@ -29,13 +28,18 @@ type Store interface {
 	Initial(ctx context.Context, hash iam.InitialHash, now time.Time) (iam.Initial, error)
 }
 
+// Limiter bounds what strangers can cause; *limit.Limiter is one.
+type Limiter interface {
+	Allow(key string, cost int) (ok bool, retryAfter time.Duration)
+}
+
 // Endpoint is registration and its management. Throttle and Network may be nil; all else is required.
 type Endpoint struct {
 	Issuer   string
 	Rules    *Rules
 	Store    Store
 	Seal     func(id, secret string) (string, error) // of a generated secret that client_secret_jwt needs, by its id
-	Throttle *limit.Limiter                          // registrations without an initial access token, by network
+	Throttle Limiter                                 // registrations without an initial access token, by network
 	Network  func(*http.Request) string
 	Now      func() time.Time // nil: time.Now
 }

@@ -148,8 +148,8 @@ func (r *reading) ciba(at path, client Client) {
 		return
 	case "ping":
 	case "push":
-		if r.policy != "" {
-			r.fault(mode, "tokens are pushed to clients that the recipe names, and to no others", "register ping or poll")
+		if r.unnamed {
+			r.fault(mode, "tokens are pushed to clients that the recipe names, and to no others", "write ping or poll")
 		}
 	default:
 		r.fault(mode, show(client.CIBADelivery)+" is not a way to deliver tokens", "write poll, ping or push")

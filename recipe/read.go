@@ -23,7 +23,8 @@ type reading struct {
 	recipe  Recipe
 	now     time.Time // zero: dates are not compared with today
 	factors []string  // the factors that exist
-	policy  string    // registration policy of the only client; "": clients are declared
+	policy  string    // registration policy of the only client; "": it is declared, or an administrator's
+	unnamed bool      // the only client stands in no recipe
 
 	faults   Faults
 	findings Faults

@@ -66,6 +66,7 @@ func (r *Recipe) CheckClient(c Client, jwks []byte, now time.Time) Faults {
 // judging begins a reading whose only client is the one to be judged.
 func (r *Recipe) judging(c Client, jwks []byte, now time.Time) *reading {
 	judging := newReading("client", now)
+	judging.unnamed = true
 	judging.recipe = Recipe{
 		Garde: Format, Levels: r.Levels, Scopes: r.Scopes, APIs: r.APIs,
 		Clients: map[string]Client{}, Exceptions: map[string]Exception{},

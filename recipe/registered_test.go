@@ -168,6 +168,11 @@ func TestAnEndedExceptionOfAPolicyAllowsNothing(t *testing.T) {
 	if found := r.CheckClient(client, nil, today()); len(found) != 1 || found[0].Path != "auth" {
 		t.Errorf("an administrator's client uses the exception of a policy: %v", found)
 	}
+	client = registers()
+	client.Grants, client.CIBADelivery, client.CIBANotify = []string{"authorization_code", "urn:openid:params:grant-type:ciba"}, "push", "https://app.example/n"
+	if found := r.CheckClient(client, []byte(ecKey), today()); len(found) != 1 || found[0].Path != "backchannel_token_delivery_mode" {
+		t.Errorf("tokens are pushed to a client that no recipe names: %v", found)
+	}
 }
 
 // TestAllFaultsOfAClientComeAtOnce: the reader of a refusal mends them in one go.

@@ -53,7 +53,7 @@ var metadataVerdicts = []rule{
 var doorVerdicts = []rule{
 	{"apis.*.profile", profile},
 	{"apis.*.bound", ladder([]string{"off", "offered", "required"}, "a stolen token may be of use", "a stolen token is of no use")},
-	{"apis.*.authorization_details.*", came(Neutral, "a type alone opens nothing: clients are told apart", Stronger, "grants of this type end")},
+	{"apis.*.authorization_details.*", came(Neutral, "a type alone opens nothing: clients are told apart", Stronger, "nobody can ask for this type any more")},
 	{"apis.*.authorization_details.*.schema", always(Weaker, "details are judged otherwise, and nobody has compared the two")},
 	{"apis.*.authorization_details.*.say.*", text},
 	{"apis.*.authorization_details.*.scopes[]", came(Stronger, "one more scope has to be asked for", Weaker, "one scope less has to be asked for")},
@@ -68,7 +68,7 @@ var doorVerdicts = []rule{
 	{"issuers.*.scopes[]", admits("assertions are worth more", "assertions are worth less")},
 	{"issuers.*.subjects", always(Weaker, "assertions speak for others")},
 
-	{"registration.*", came(Weaker, "clients may register themselves", Stronger, "clients register no more under it")},
+	{"registration.*", came(Weaker, "clients may register themselves", Stronger, "nobody registers under it any more, and its clients are shut out")},
 	{"registration.*.open", ladder([]string{"true", ""}, "anyone may register", "a token or a statement is needed to register")},
 	{"registration.*.software_statements[]", admits("other keys vouch for clients", "these keys vouch for clients no more")},
 	{"registration.*.client_id_hosts[]", admits("documents of other hosts are believed", "documents of fewer hosts are believed")},

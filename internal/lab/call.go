@@ -279,6 +279,16 @@ func (r Reply) Sent(uri string) (params url.Values, ok bool) {
 	return params, err == nil
 }
 
+// Fragment reads the parameters that a redirect carries back in its fragment; ok tells whether there was one to uri.
+func (r Reply) Fragment(uri string) (params url.Values, ok bool) {
+	to, fragment, found := strings.Cut(r.Header.Get("Location"), "#")
+	if r.Status != http.StatusSeeOther || !found || to != uri {
+		return nil, false
+	}
+	params, err := url.ParseQuery(fragment)
+	return params, err == nil
+}
+
 // Upstream is the API behind the Gate; it remembers what reached it.
 type Upstream struct {
 	server *httptest.Server

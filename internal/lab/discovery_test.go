@@ -83,7 +83,7 @@ func TestKeys(t *testing.T) {
 				t.Errorf("J33 a private member %s", private)
 			}
 		}
-		if key["kid"] == nil || key["alg"] == nil || key["use"] != "sig" {
+		if key["kid"] == nil || key["alg"] == nil || key["use"] != "sig" && key["use"] != "enc" {
 			t.Errorf("%v", key)
 		}
 		if n, ok := key["n"].(string); ok && len(n) < 342 {

@@ -179,6 +179,9 @@ func forged(t *testing.T, h *lab.House, header, claims members) string {
 		"iss": h.Issuer, "aud": h.AccountsAPI(), "sub": "somebody", "client_id": lab.WebA, "scope": "accounts.read transfers.write", "jti": iam.NewSecret("j"),
 		"iat": now, "exp": now + 60, "auth_time": now, "acr": lab.Basic,
 	}}
+	if claims["aud"] == pinned {
+		claims = changed(claims, members{"aud": h.GateURL + "/pinned"})
+	}
 	for name, value := range claims { // times are said as how far they are from now
 		if far, ok := value.(time.Duration); ok {
 			claims = changed(claims, members{name: now + int64(far/time.Second)})
@@ -254,6 +257,9 @@ func guarding() map[string]promise {
 		}},
 		"credentials": {"an honest call is believed", honest},
 		"token":       {"an honest call is believed", honest},
+		"proof":       {"an honest proof is believed", not(proved(1))},
+		"bound":       {"a token that whoever stole it could use, where only bound ones are taken", called("GET", "/pinned/it", "", 200, members{"aud": pinned, "scope": "pinned.read"})},
+		"replay":      {"D08 the same proof twice", proved(2)},
 		"caller":      {"T27 a client's own token where a person is asked for", called("GET", "/accounts/balance", "", 200, members{"sub": lab.WebA, "auth_time": nil, "acr": nil})},
 		"scope":       {"a token without the scope", called("GET", "/accounts/balance", "", 200, members{"scope": "transfers.write"})},
 		"level":       {"a token of somebody who proved too little", called("GET", "/accounts/statement", "", 200, members{"acr": nil})},
@@ -261,7 +267,34 @@ func guarding() map[string]promise {
 	}
 }
 
-var standing = lab.Options{Gate: true, Silence: 5 * time.Second, Proxies: []string{"127.0.0.0/8"}}
+// pinned stands for the audience of the API that takes only bound tokens.
+const pinned = "the pinned API"
+
+// proved shows a token with a proof of its key so many times, and tells whether the last was let through.
+func proved(times int) func(*testing.T, *lab.House, []issue.Step) bool {
+	return func(t *testing.T, h *lab.House, _ []issue.Step) bool {
+		key := h.NewKey()
+		token := forged(t, h, nil, members{"aud": pinned, "scope": "pinned.read", "cnf": members{"jkt": key.JKT}})
+		proof, last := key.Show("GET", h.GateURL+"/pinned/it", token), lab.Reply{}
+		for range times {
+			last = h.Raw(lab.Request("GET", "/pinned/it", "", "Authorization", "DPoP "+token, "DPoP", proof))
+		}
+		return last.Status == 200
+	}
+}
+
+// standing has an API more, which takes only tokens that are bound to a key.
+var standing = lab.Options{Gate: true, Silence: 5 * time.Second, Proxies: []string{"127.0.0.0/8"}, Recipe: func(r *recipe.Recipe) {
+	accounts := r.APIs["accounts"]
+	r.APIs["pinned"] = recipe.API{
+		At: strings.Replace(accounts.At, "/accounts", "/pinned", 1), Upstream: accounts.Upstream, Bound: recipe.BoundRequired,
+		Operations: map[string]recipe.Operation{"GET /it": {For: []recipe.Caller{recipe.ForUser, recipe.ForClient}, Scope: "pinned.read"}},
+	}
+	r.Scopes["pinned.read"] = recipe.Scope{Say: recipe.Text{"en": "Read what is pinned"}}
+	job := r.Clients[lab.Job]
+	job.Scopes = append(job.Scopes, "pinned.read")
+	r.Clients[lab.Job] = job
+}}
 
 // tables are the tables of steps with what each step holds, and how a house is built without one.
 func tables() map[string]struct {

@@ -1,6 +1,7 @@
 package lab_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -63,14 +64,31 @@ func TestForgedAccessTokens(t *testing.T) {
 	broken["jti is missing"] = f.with(nil, members{"jti": nil})
 	broken["sub is missing"] = f.with(nil, members{"sub": nil})
 	broken["client_id is missing"] = f.with(nil, members{"client_id": nil})
-	broken["bound to a key, shown as Bearer"] = f.with(nil, members{"cnf": members{"jkt": "x"}})
 	broken["bound in a way that nobody knows"] = f.with(nil, members{"cnf": members{"new": "x"}})
+	broken["bound in a way that nobody knows beside one that all know"] = f.with(nil, members{"cnf": members{"new": "x", "jkt": "x"}})
+	broken["bound to nothing"] = f.with(nil, members{"cnf": members{}})
 	for name, token := range broken {
 		t.Run(name, func(t *testing.T) {
 			for door, says := range judged(t, token) {
 				if says != "refused" {
 					t.Errorf("%s believes it", door)
 				}
+			}
+		})
+	}
+	for name, cnf := range map[string]members{"D12 to a DPoP key": {"jkt": "x"}, "to a certificate": {"x5t#S256": "x"}} {
+		t.Run("bound "+name+", shown as Bearer", func(t *testing.T) {
+			token := f.with(nil, members{"cnf": cnf})
+			// Whoever is asked about it is told the key: to have it proved is the API's to do (RFC 9449 section 6.2, RFC 8705
+			// section 3.2).
+			for door, says := range judged(t, token) {
+				if wanted := map[bool]string{true: "believed", false: "refused"}[door == "introspection"]; says != wanted {
+					t.Errorf("%s: %s", door, says)
+				}
+			}
+			var told struct{ Cnf map[string]any }
+			if h.Introspect(lab.Accounts, token).Into(&told); !maps.Equal(told.Cnf, cnf) {
+				t.Errorf("introspection says cnf %v", told.Cnf)
 			}
 		})
 	}
@@ -271,12 +289,14 @@ func TestUserInfo(t *testing.T) {
 		"two Authorization headers":        {lab.Request("GET", "/userinfo", "", append(bearer(tokens.AccessToken), bearer("x")...)...), 400, "invalid_request"},
 		"Basic":                            {lab.Request("GET", "/userinfo", "", "Authorization", lab.BasicAuth(lab.WebA, h.Secret(lab.WebA))), 400, "invalid_request"},
 		"an empty Bearer":                  {lab.Request("GET", "/userinfo", "", "Authorization", "Bearer "), 400, "invalid_request"},
-		"DPoP for a token that is unbound": {lab.Request("GET", "/userinfo", "", "Authorization", "DPoP "+tokens.AccessToken), 400, "invalid_request"},
-		"X12 an ID token":                  {lab.Request("GET", "/userinfo", "", bearer(tokens.IDToken)...), 401, "invalid_token"},
-		"X12 a refresh token":              {lab.Request("GET", "/userinfo", "", bearer(tokens.RefreshToken)...), 401, "invalid_token"},
-		"X12 without openid":               {lab.Request("GET", "/userinfo", "", bearer(bare.AccessToken)...), 403, "insufficient_scope"},
-		"X12 a client's own token":         {lab.Request("GET", "/userinfo", "", bearer(own)...), 403, "insufficient_scope"},
-		"a session cookie alone":           {lab.Request("GET", "/userinfo", "", "Cookie", alice.Cookie), 401, ""},
+		"DPoP for a token that is unbound": {lab.Request("GET", "/userinfo", "", "Authorization", "DPoP "+tokens.AccessToken), 401, "invalid_dpop_proof"},
+		"D10 DPoP with a proof of a key for a token that is unbound": {lab.Request("GET", "/userinfo", "", "Authorization", "DPoP "+tokens.AccessToken,
+			"DPoP", h.NewKey().Show("GET", h.Issuer+"/userinfo", tokens.AccessToken)), 401, "invalid_token"},
+		"X12 an ID token":          {lab.Request("GET", "/userinfo", "", bearer(tokens.IDToken)...), 401, "invalid_token"},
+		"X12 a refresh token":      {lab.Request("GET", "/userinfo", "", bearer(tokens.RefreshToken)...), 401, "invalid_token"},
+		"X12 without openid":       {lab.Request("GET", "/userinfo", "", bearer(bare.AccessToken)...), 403, "insufficient_scope"},
+		"X12 a client's own token": {lab.Request("GET", "/userinfo", "", bearer(own)...), 403, "insufficient_scope"},
+		"a session cookie alone":   {lab.Request("GET", "/userinfo", "", "Cookie", alice.Cookie), 401, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reply := h.Do(row.request)

@@ -12,65 +12,63 @@ import (
 	"github.com/gardeauth/garde/recipe"
 )
 
-// TestWhatIsNotThereDoesNotAnswer knocks at the doors of what is off or not built: nothing answers there, nothing in the
-// metadata speaks of it, and no client of any kind gets a token by it.
-func TestWhatIsNotThereDoesNotAnswer(t *testing.T) {
+// TestDoorsThatAreClosedByDefault knocks at the doors that the test recipe does not open, and at those that there are not.
+// Where the metadata speaks of a door it stands, and lets in no client that is not registered for it; of any other
+// nothing speaks and nothing answers.
+func TestDoorsThatAreClosedByDefault(t *testing.T) {
 	h := lab.New(t, lab.Options{})
 	alice := h.NewPerson("alice")
 	var about map[string]any
 	h.Get("/.well-known/openid-configuration").Into(&about)
 	const urn = "urn:ietf:params:oauth:grant-type:"
-	for name, off := range map[string]struct{ paths, members, grants []string }{
-		"pushed requests": {
-			[]string{"/par", "/request", "/as/par", "/pushed"},
-			[]string{"pushed_authorization_request_endpoint", "require_pushed_authorization_requests"}, nil,
-		},
+	for name, closed := range map[string]struct {
+		paths  []string
+		member string // of the metadata, which names the one of paths that stands
+		grants []string
+	}{
+		"pushed requests elsewhere": {[]string{"/request", "/as/par", "/pushed"}, "", nil},
 		"the device grant": {
-			[]string{"/device", "/device_authorization", "/device/code"},
-			[]string{"device_authorization_endpoint"}, []string{urn + "device_code"},
+			[]string{"/device_authorization", "/device/code"}, "device_authorization_endpoint", []string{urn + "device_code"},
 		},
 		"G01 dynamic registration": {
-			[]string{"/register", "/registration", "/connect/register", "/clients", "/oidc/register"},
-			[]string{"registration_endpoint"}, nil,
+			[]string{"/register", "/registration", "/connect/register", "/clients", "/oidc/register"}, "registration_endpoint", nil,
 		},
 		"SAML": {
-			[]string{"/saml", "/saml/acs", "/saml/sso", "/saml/metadata", "/samlidp", "/source/saml"},
-			nil, []string{urn + "saml2-bearer"},
+			[]string{"/saml", "/saml/acs", "/saml/sso", "/saml/metadata", "/samlidp", "/source/saml"}, "", []string{urn + "saml2-bearer"},
 		},
-		"X01 X03 token exchange": {
-			[]string{"/exchange", "/token/exchange"}, nil, []string{urn + "token-exchange"},
-		},
-		"backchannel authentication": {
-			[]string{"/ciba", "/bc-authorize"}, []string{"backchannel_authentication_endpoint"}, []string{"urn:openid:params:grant-type:ciba"},
-		},
-		"the password grant": {nil, nil, []string{"password"}},
+		"X01 X03 token exchange":     {[]string{"/exchange", "/token/exchange"}, "", []string{urn + "token-exchange"}},
+		"backchannel authentication": {[]string{"/ciba", "/bc-authorize"}, "backchannel_authentication_endpoint", []string{"urn:openid:params:grant-type:ciba"}},
+		"T21 assertions of others":   {nil, "", []string{urn + "jwt-bearer"}},
+		"the password grant":         {nil, "", []string{"password"}},
+		"the implicit grant":         {nil, "", []string{"implicit"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, path := range off.paths {
+			stands, _ := about[closed.member].(string)
+			for _, path := range closed.paths {
 				for _, reply := range []lab.Reply{
-					h.Get(path), h.Post(path, lab.Ask(lab.WebA)), h.As(lab.WebA, path, lab.Ask(lab.WebA)),
+					h.Get(path), h.Post(path, lab.Ask(lab.WebA)), h.As(lab.WebA, path, lab.Ask(lab.WebA)), h.As(lab.Native, path, lab.Ask(lab.Native)),
 					h.Do(lab.Request("POST", path, `{"redirect_uris":["https://evil.example/cb"]}`, "Content-Type", "application/json")),
 				} {
-					if reply.Status != 404 {
+					if there := stands == h.Issuer+path; there && (reply.Status < 400 || reply.Status >= 500) || !there && reply.Status != 404 {
 						t.Errorf("%s answers %d %s", path, reply.Status, reply.Body)
 					}
 				}
 			}
-			for _, member := range off.members {
-				if said, there := about[member]; there {
-					t.Errorf("the metadata says %s: %v", member, said)
-				}
-			}
-			for _, grant := range off.grants {
-				if slices.Contains(about["grant_types_supported"].([]any), any(grant)) {
-					t.Errorf("the metadata offers %s", grant)
+			for _, grant := range closed.grants {
+				code := "unsupported_grant_type"
+				// The metadata speaks of the assertions of others where the recipe trusts any.
+				if slices.Contains(about["grant_types_supported"].([]any), any(grant)) || grant == string(oauth.JWTBearer) {
+					code = "unauthorized_client"
 				}
 				for _, client := range h.Clients() {
 					refused(t, h.As(client, "/token", lab.Form("grant_type", grant, "device_code", "x", "subject_token", "x", "assertion", "x",
-						"auth_req_id", "x", "username", alice.Username, "password", "x")), 400, "unsupported_grant_type")
+						"auth_req_id", "x", "username", alice.Username, "password", "x")), 400, code)
 				}
 			}
 		})
+	}
+	if about["require_pushed_authorization_requests"] != false || about["client_id_metadata_document_supported"] != nil {
+		t.Errorf("%v", about)
 	}
 }
 
@@ -80,10 +78,17 @@ func TestNothingIsFetchedForAStranger(t *testing.T) {
 	h := lab.New(t, lab.Options{})
 	alice := h.NewPerson("alice")
 	bait := h.Upstream.URL()
+	t.Run("a request_uri that nobody pushed", func(t *testing.T) {
+		ask := lab.Ask(lab.WebA)
+		ask.Set("request_uri", iam.RequestURN+"x")
+		// What stands beside it does not count (P06), so there is nowhere to send the error to.
+		if reply := h.Authorize(alice, ask); reply.Status != 400 || reply.Header.Get("Location") != "" || !strings.Contains(string(reply.Body), "invalid_request_uri") {
+			t.Errorf("%d %v %s", reply.Status, reply.Header, reply.Body)
+		}
+	})
 	for name, change := range map[string]struct{ param, value, code string }{
-		"an external request_uri":        {"request_uri", bait + "/request", "request_uri_not_supported"},
-		"a request_uri that was pushed":  {"request_uri", "urn:ietf:params:oauth:request_uri:x", "request_uri_not_supported"},
-		"an unsigned request object":     {"request", b64([]byte(`{"alg":"none"}`)) + "." + b64([]byte(`{"client_id":"web-a"}`)) + ".", "request_not_supported"},
+		"P14 an external request_uri":    {"request_uri", bait + "/request", "request_uri_not_supported"},
+		"P10 an unsigned request object": {"request", b64([]byte(`{"alg":"none"}`)) + "." + b64([]byte(`{"client_id":"web-a"}`)) + ".", "invalid_request_object"},
 		"G03 metadata of a registration": {"registration", `{"logo_uri":"` + bait + `/logo"}`, "registration_not_supported"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -308,7 +313,12 @@ func TestR21R22ErrorsBeforeSignIn(t *testing.T) {
 			for _, client := range []string{lab.WebA, lab.WebKey, lab.Browser} {
 				ask := lab.Ask(client)
 				ask.Set(change[0], change[1])
-				if sent, ok := h.Authorize(nil, ask).Sent(lab.Redirect(client)); !ok || sent.Get("error") == "" || sent.Get("iss") != h.Issuer {
+				reply := h.Authorize(nil, ask)
+				sent, ok := reply.Sent(lab.Redirect(client))
+				if change[1] == "token" { // errors come back where the answer would have: in the fragment
+					sent, ok = reply.Fragment(lab.Redirect(client))
+				}
+				if !ok || sent.Get("error") == "" || sent.Get("iss") != h.Issuer {
 					t.Errorf("%s: it sent %v", client, sent)
 				}
 				for _, evil := range []string{"https://evil.example/cb", lab.Redirect(client) + ".evil.example", lab.Redirect(client) + "/", lab.Redirect(lab.WebB), ""} {

@@ -40,10 +40,11 @@ func IDClaims(user iam.User, opened oauth.Scope, wanted Wanted) map[string]any {
 	if len(opened) == 0 && len(wanted.IDToken) == 0 {
 		return claims
 	}
+	known := about(user)
 	for _, name := range opened {
-		pick(claims, about(user), oauth.ClaimsOf(name))
+		pick(claims, known, oauth.ClaimsOf(name))
 	}
-	pick(claims, about(user), slices.Collect(maps.Keys(wanted.IDToken)))
+	pick(claims, known, slices.Collect(maps.Keys(wanted.IDToken)))
 	return claims
 }
 

@@ -19,10 +19,10 @@ import (
 // sealedPlaces tells where the values of each place (the beginning of seal.AD's Table) are kept; empty: not in storage.
 // Whoever seals something new adds a line here, and the column to columns of store/sealed.
 var sealedPlaces = map[string]string{
-	"keys":        "signing_keys.sealed",
-	"deliveries ": "deliveries.sealed",
-	"links":       "links.flow",
-	"notary":      "house.value",
+	"keys":           "signing_keys.sealed",
+	"deliveries ":    "deliveries.sealed",
+	"links":          "links.flow",
+	"notary":         "house.value",
 	"client_secrets": "client_secrets.sealed",
 	"asked":          "asked.notify",
 	"cookie":         "", // with the browser: one that a lost key sealed is asked to sign in again

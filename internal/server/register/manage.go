@@ -19,7 +19,7 @@ func (e *Endpoint) Manage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !shown {
-		return web.ErrNoCredentials
+		return nobody()
 	}
 	registered, err := e.Store.Registered(r.Context(), r.PathValue("client"), iam.HashKeeper(token))
 	if errors.Is(err, iam.ErrNotFound) || err == nil && registered.Policy != r.PathValue("policy") {
@@ -43,7 +43,7 @@ func (e *Endpoint) Manage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func badKeeper(cause error) error {
-	return oauth.InvalidToken("the registration access token does not open this client").Because(cause)
+	return challenge("invalid_token", oauth.InvalidToken("the registration access token does not open this client").Because(cause))
 }
 
 // notSent are members of our answers that an update must not bring back (RFC 7592 section 2.2).

@@ -71,7 +71,7 @@ func (e *Endpoint) Register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if initial == (iam.InitialHash{}) && !policy.Open && said.Statement == "" {
-		return web.ErrNoCredentials
+		return nobody()
 	}
 	client, err := e.Rules.judge(r.Context(), name, said)
 	if err != nil {
@@ -133,7 +133,19 @@ func gone(err error) bool {
 }
 
 func badInitial(cause error) error {
-	return oauth.InvalidToken("the initial access token is unknown, spent, expired or for another policy").Because(cause)
+	return challenge("invalid_token", oauth.InvalidToken("the initial access token is unknown, spent, expired or for another policy").Because(cause))
+}
+
+// nobody is the answer to a request without any token.
+func nobody() error { return challenge("", web.ErrNoCredentials) }
+
+// challenge says with a refusal which credentials would be taken (RFC 6750 section 3), whatever face tells it.
+func challenge(code string, err error) error {
+	header := `Bearer realm="garde"`
+	if code != "" {
+		header += `, error="` + code + `"`
+	}
+	return web.WithHeader(err, "WWW-Authenticate", header)
 }
 
 func (e *Endpoint) slow(r *http.Request) error {

@@ -108,7 +108,7 @@ func expiry(text string) (time.Duration, error) {
 	if err != nil || seconds == 0 || len(text) > maxExpiry {
 		return 0, oauth.InvalidRequest("requested_expiry must be a positive number of seconds")
 	}
-	return min(time.Duration(seconds)*time.Second, MaxLife), nil //nolint:gosec // at most 31 bits
+	return min(time.Duration(seconds)*time.Second, MaxLife), nil
 }
 
 // notification reads client_notification_token, which has the grammar of a Bearer credential (RFC 6750 section 2.1). A

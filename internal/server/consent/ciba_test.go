@@ -327,11 +327,10 @@ func TestV07WhoCannotSignInAnyMore(t *testing.T) {
 	t.Run("V07 what waits ends with a sign-out everywhere", func(t *testing.T) {
 		h := open(t)
 		id := h.asks("shop")
-		b := h.person("alice")
+		h.person("alice")
 		h.must(h.tenant.EndUserSessions(t.Context(), "u-alice", ""))
 		h.fetches("shop", id).told(400, "invalid_grant", badGrant)
-		b = h.person("alice")
-		b.get("/account/requests").is(200, "Nothing waits for you")
+		h.person("alice").get("/account/requests").is(200, "Nothing waits for you")
 	})
 }
 

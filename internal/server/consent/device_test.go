@@ -23,7 +23,7 @@ func (h *house) begins(client string, fields ...string) begun {
 		fields = []string{"scope", "openid accounts.read"}
 	}
 	members := h.calls(client, "/device_authorization", fields...).json(http.StatusOK)
-	return begun{members["device_code"].(string), members["user_code"].(string)} //nolint:errcheck // a test
+	return begun{members["device_code"].(string), members["user_code"].(string)}
 }
 
 const deviceGrant = "urn:ietf:params:oauth:grant-type:device_code"

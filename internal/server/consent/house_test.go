@@ -347,7 +347,7 @@ func newReceiver(t testing.TB) *receiver {
 	return r
 }
 
-func (r *receiver) host() string { return r.server.Listener.Addr().(*net.TCPAddr).String() } //nolint:errcheck // a test listens on TCP
+func (r *receiver) host() string { return r.server.Listener.Addr().(*net.TCPAddr).String() }
 
 func (r *receiver) authority() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.server.Certificate().Raw})

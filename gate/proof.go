@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/oauth"
-	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/verify"
 )
 
@@ -19,19 +17,18 @@ const remembered = 1 << 18
 
 // judge makes what judges DPoP proofs.
 func (c *Config) judge() (*binding.Judge, error) {
-	key := c.NonceKey
-	if key == nil {
-		key = make([]byte, 32)
-		_, _ = rand.Read(key) // never fails since Go 1.24
-	}
-	nonces, err := binding.NewNonces(key)
+	judge, err := binding.Alone(remembered, c.Now)
 	if err != nil {
-		return nil, fmt.Errorf("gate: %w", err)
+		return nil, err
+	}
+	if c.NonceKey != nil {
+		if judge.Nonces, err = binding.NewNonces(c.NonceKey); err != nil {
+			return nil, fmt.Errorf("gate: %w", err)
+		}
 	}
 	asked := c.Nonce
-	return &binding.Judge{
-		Once: once.NewNode(remembered, c.Now), Nonces: nonces, Demand: func() bool { return asked }, Now: c.Now,
-	}, nil
+	judge.Demand = func() bool { return asked }
+	return judge, nil
 }
 
 // proven finds out which keys the sender has proved: that of the certificate, and in the scheme DPoP that of a proof for

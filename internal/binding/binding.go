@@ -5,6 +5,7 @@ package binding
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -54,6 +55,15 @@ type Judge struct {
 	Now    func() time.Time // nil: time.Now
 
 	keys keys
+}
+
+// Alone makes a judge with a memory of its own, for so many proofs in about 80 bytes each, and with nonces that nobody else
+// knows. A nil now means time.Now. Until Demand is set, no nonce is asked for.
+func Alone(remember int, now func() time.Time) (*Judge, error) {
+	key := make([]byte, minKey)
+	_, _ = rand.Read(key) // never fails since Go 1.24
+	nonces, err := NewNonces(key)
+	return &Judge{Once: once.NewNode(remember, now), Nonces: nonces, Now: now}, err
 }
 
 // Shown is a request as far as a proof speaks of it.

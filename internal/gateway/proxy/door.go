@@ -15,7 +15,6 @@ import (
 	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/gateway/route"
 	"github.com/gardeauth/garde/internal/gateway/shield"
-	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
@@ -241,15 +240,15 @@ func (c *Call) failure(cause error) error {
 
 // resource is the metadata of a protected resource (RFC 9728 section 2).
 type resource struct {
-	Resource string     `json:"resource"`
-	Servers  []string   `json:"authorization_servers"`
-	Scopes   []string   `json:"scopes_supported,omitempty"`
-	Methods  []string   `json:"bearer_methods_supported"`
-	Name     string     `json:"resource_name,omitempty"`
-	Details  []string   `json:"authorization_details_types_supported,omitempty"`
-	Algs     []jose.Alg `json:"dpop_signing_alg_values_supported,omitempty"`
-	OnlyDPoP bool       `json:"dpop_bound_access_tokens_required,omitempty"`
-	TLSBound bool       `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	Resource string   `json:"resource"`
+	Servers  []string `json:"authorization_servers"`
+	Scopes   []string `json:"scopes_supported,omitempty"`
+	Methods  []string `json:"bearer_methods_supported"`
+	Name     string   `json:"resource_name,omitempty"`
+	Details  []string `json:"authorization_details_types_supported,omitempty"`
+	Algs     []string `json:"dpop_signing_alg_values_supported,omitempty"`
+	OnlyDPoP bool     `json:"dpop_bound_access_tokens_required,omitempty"`
+	TLSBound bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 }
 
 // describe says of an API what a client must know before it asks for a token.
@@ -259,7 +258,7 @@ func (g *Gate) describe(api *route.API) resource {
 		Details: api.Details,
 	}
 	if api.Bound != recipe.BoundOff {
-		about.Algs, about.OnlyDPoP, about.TLSBound = binding.Algs(), g.onlyDPoP(api), g.config.CertificatesAsked
+		about.Algs, about.OnlyDPoP, about.TLSBound = strings.Fields(binding.Challenge()), g.onlyDPoP(api), g.config.CertificatesAsked
 	}
 	return about
 }

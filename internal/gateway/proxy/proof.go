@@ -1,33 +1,14 @@
 package proxy
 
 import (
-	"crypto/rand"
-
 	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/oauth"
-	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/recipe"
 )
 
 // RememberedProofs is how many proofs a Gate holds against replay: some 15,000 a second, in a hundred megabytes at worst.
 const RememberedProofs = 1 << 20
-
-// newJudge makes what judges DPoP proofs at all APIs.
-func (g *Gate) newJudge() (*binding.Judge, error) {
-	judge := &binding.Judge{Once: g.config.Once, Nonces: g.config.Nonces, Demand: g.demandsNonces, Now: g.config.Now}
-	if judge.Once == nil {
-		judge.Once = once.NewNode(RememberedProofs, g.config.Now)
-	}
-	if judge.Nonces != nil {
-		return judge, nil
-	}
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails since Go 1.24
-	var err error
-	judge.Nonces, err = binding.NewNonces(key)
-	return judge, err
-}
 
 func (g *Gate) demandsNonces() bool {
 	house := g.now.Load()

@@ -18,9 +18,7 @@ import (
 	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/gateway/route"
 	"github.com/gardeauth/garde/internal/gateway/shield"
-	"github.com/gardeauth/garde/internal/level"
 	"github.com/gardeauth/garde/internal/oauth"
-	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
 	"github.com/gardeauth/garde/recipe"
@@ -54,10 +52,8 @@ type Config struct {
 	// Introspect serves the APIs with opaque tokens. Without it a recipe that has one is not adopted.
 	Introspect Introspector
 
-	// Once remembers the proofs that were shown; nil: this node's memory, of RememberedProofs. Nonces are what a recipe may
-	// ask proofs for; nil: some that no other Gate knows. Certificates finds those of clients; nobody else is believed about
+	// Nonces are what a recipe may ask proofs for; nil: some that no other Gate knows. Certificates finds those of clients; nobody else is believed about
 	// one. CertificatesAsked says that clients can show one here.
-	Once              once.Checker
 	Nonces            *binding.Nonces
 	Certificates      web.Certificates
 	CertificatesAsked bool
@@ -92,7 +88,6 @@ type Gate struct {
 type house struct {
 	table   *route.Table
 	doors   map[*route.API]*door
-	ladder  level.Ladder
 	nonces  bool            // proofs must have one
 	origins map[string]bool // web origins of the recipe's clients
 }
@@ -125,8 +120,11 @@ func New(c Config) (*Gate, error) {
 		return nil, err
 	}
 	g := &Gate{config: c, cache: cache, verdicts: known, transports: map[time.Duration]*http.Transport{}}
-	if g.judge, err = g.newJudge(); err != nil {
+	if g.judge, err = binding.Alone(RememberedProofs, c.Now); err != nil {
 		return nil, err
+	}
+	if g.judge.Demand = g.demandsNonces; c.Nonces != nil {
+		g.judge.Nonces = c.Nonces
 	}
 	g.face = web.Face{As: refusals{}, Log: c.Log}
 	g.handler = g.face.Handle(g.serve)
@@ -147,9 +145,6 @@ func (g *Gate) Adopt(r *recipe.Recipe) error {
 		for _, origin := range client.Origins {
 			next.origins[origin] = true
 		}
-	}
-	for _, each := range r.Levels {
-		next.ladder = append(next.ladder, level.Level{Name: each.Name, ACR: each.ACR})
 	}
 	var wanted []time.Duration
 	for _, api := range table.APIs() {

@@ -218,7 +218,7 @@ func hasScope(c *Call) error {
 // highEnough and freshEnough apply to whoever is let in, so a client's own token, which has no level, never passes where a
 // level is asked for.
 func highEnough(c *Call) error {
-	if c.Operation.ACR == "" || c.house.ladder.Satisfied(c.Operation.ACR, c.Claims.ACR) {
+	if c.Operation.ACR == "" || c.house.table.Satisfied(c.Operation.ACR, c.Claims.ACR) {
 		return nil
 	}
 	return c.stepUp("this operation needs a stronger sign-in: ask for a token with the acr_values of this answer")

@@ -19,6 +19,7 @@ func Compile(r *recipe.Recipe) (*Table, error) {
 	for _, each := range r.Levels {
 		c.ladder = append(c.ladder, level.Level{Name: each.Name, ACR: each.ACR})
 	}
+	c.table.ladder = c.ladder
 	for _, name := range slices.Sorted(maps.Keys(r.APIs)) {
 		if api := r.APIs[name]; api.Upstream != "" {
 			c.add(name, api)

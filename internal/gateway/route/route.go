@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gardeauth/garde/internal/level"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/web"
 	"github.com/gardeauth/garde/recipe"
@@ -62,8 +63,9 @@ type Match struct {
 
 // Table finds the operation of a request. It is safe for concurrent use. Its zero value knows no host.
 type Table struct {
-	hosts map[string]*site
-	apis  []*API
+	hosts  map[string]*site
+	apis   []*API
+	ladder level.Ladder
 }
 
 // site is what stands at one host.
@@ -89,6 +91,9 @@ type verb struct {
 
 // APIs gives all APIs of the table, sorted by name.
 func (t *Table) APIs() []*API { return t.apis }
+
+// Satisfied tells whether who has reached the level got has reached wanted; both are acr values.
+func (t *Table) Satisfied(wanted, got string) bool { return t.ladder.Satisfied(wanted, got) }
 
 // Match reads the request line and gives what it means. The Host must be one of the recipe's, else 421; the target must
 // have one reading, else 400 or 414; path and operation must be known, else 404; and the method listed, else 405 with

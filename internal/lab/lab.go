@@ -45,6 +45,7 @@ type Options struct {
 	Silence time.Duration        // of the revocation feed; 0: the Gate's default
 	Proxies []string             // networks whose forwarding headers the Gate believes
 	TLS     bool                 // https everywhere, under an authority of the house's own
+	MTLS    bool                 // with TLS: a listener of each node, and the Gate, ask for certificates of clients
 	Reach   []string             // with TLS: loopback addresses that the Server may fetch from
 	Recipe  func(*recipe.Recipe) // changes the test recipe before the house first reads it; files by Files
 	Files   map[string][]byte    // what such a recipe names
@@ -68,6 +69,8 @@ type House struct {
 	Log      *Log
 
 	Authority *Authority // of a house with TLS
+	Callers   *Authority // of a house with MTLS: who vouches for the names of clients
+	MTLSURL   string     // of a house with MTLS: where clients with certificates ask
 
 	t       testing.TB
 	dir     string
@@ -75,6 +78,7 @@ type House struct {
 	lab     app.Lab
 	base    *recipe.Recipe
 	files   map[string][]byte
+	asked   map[string]string // address of a node to that where it asks for certificates
 	keys    map[string]*key
 	secrets map[string]string
 	client  *http.Client
@@ -99,7 +103,7 @@ func New(t testing.TB, options Options) *House {
 	}
 	h := &House{
 		t: t, dir: t.TempDir(), options: options, Clock: &Clock{}, Log: &Log{}, keys: map[string]*key{},
-		secrets: map[string]string{}, files: map[string][]byte{},
+		secrets: map[string]string{}, files: map[string][]byte{}, asked: map[string]string{},
 		client: &http.Client{
 			Transport:     &http.Transport{MaxIdleConnsPerHost: 256, MaxConnsPerHost: 256},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -108,12 +112,12 @@ func New(t testing.TB, options Options) *House {
 	}
 	t.Cleanup(h.client.CloseIdleConnections)
 	h.Upstream = newUpstream(t)
-	opened := h.listen(options.Nodes + 1)
+	opened := h.listen(2*options.Nodes + 1)
 	h.lab = options.Without.lab()
 	h.lab.Now, h.lab.Listen = h.Clock.Now, opened.listen
 	h.Issuer, h.GateURL = h.scheme()+"://"+opened.addresses[0], h.scheme()+"://"+opened.addresses[options.Nodes]
 	if options.TLS {
-		h.certify()
+		h.certify(opened.addresses[options.Nodes+1:])
 	}
 	h.write()
 	storage := "sqlite:" + filepath.Join(h.dir, "garde.db")
@@ -121,6 +125,7 @@ func New(t testing.TB, options Options) *House {
 		storage = pgtest.New(t)
 	}
 	for i := range options.Nodes {
+		h.asked[opened.addresses[i]] = opened.addresses[options.Nodes+1+i]
 		node := &Node{House: h, address: opened.addresses[i], node: h.settings(opened.addresses[i], storage)}
 		if options.Settings != nil {
 			options.Settings(node.node)
@@ -203,6 +208,9 @@ func (h *House) settings(address, storage string) *config.Node {
 		Issuer: h.Issuer, Listen: address, Storage: storage, Master: "file:master.key", Dir: h.dir,
 		Recipe: filepath.Join(h.dir, "recipe.yaml"),
 		Mail:   config.Mail{Folder: filepath.Join(h.dir, "mail")}, TLS: h.certificates(),
+	}
+	if h.options.MTLS {
+		node.MTLS = config.MTLS{Listen: h.asked[address], URL: h.MTLSURL, Authorities: h.path("callers.pem")}
 	}
 	if h.Authority != nil {
 		node.Fetch = config.Fetch{Authorities: h.path("authority.pem"), AllowHosts: h.options.Reach}
@@ -301,7 +309,9 @@ type Storage interface {
 
 func (h *House) startGate(address string) {
 	node := h.settings("", "")
-	node.Gate = config.Gate{Listen: address, Client: "gate", Secret: "file:gate.secret", Silence: h.options.Silence, TLS: h.certificates()}
+	node.Gate = config.Gate{Listen: address, Client: "gate", Secret: "file:gate.secret", Silence: h.options.Silence, TLS: h.certificates(),
+		Certificates: h.options.MTLS}
+	node.MTLS = config.MTLS{}
 	node.Proxies = h.options.Proxies
 	gateway, err := app.NewGateway(context.Background(), node, h.Log.Logger(), h.lab)
 	h.must(err)

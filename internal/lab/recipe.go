@@ -182,6 +182,11 @@ func (n *Node) Change(change func(*recipe.Recipe)) int64 {
 			files[client.JWKS] = h.files[client.JWKS]
 		}
 	}
+	for _, api := range next.APIs {
+		for _, detail := range api.Details {
+			files[detail.Schema] = h.files[detail.Schema]
+		}
+	}
 	now := h.Clock.Now()
 	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: text(h.t, &next)}}, files, now)
 	h.must(err)

@@ -104,8 +104,9 @@ func (a *Authority) Pool() *x509.CertPool {
 	return pool
 }
 
-// files writes the house's certificate into its folder, for every listener.
-func (h *House) certify() {
+// certify writes the house's certificate into its folder, for every listener, and at which addresses certificates of clients
+// are asked for.
+func (h *House) certify(asking []string) {
 	h.Authority = NewAuthority(h.t, "the lab's authority")
 	pair := h.Authority.Server()
 	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
@@ -113,6 +114,11 @@ func (h *House) certify() {
 	h.files["authority.pem"] = h.Authority.PEM
 	h.files["tls.pem"] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
 	h.files["tls-key.pem"] = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
+	if h.options.MTLS {
+		h.Callers = NewAuthority(h.t, "who vouches for the lab's clients")
+		h.files["callers.pem"] = h.Callers.PEM
+		h.MTLSURL = "https://" + asking[0]
+	}
 	h.transport(h.client).TLSClientConfig = &tls.Config{RootCAs: h.Authority.Pool(), MinVersion: tls.VersionTLS12}
 }
 

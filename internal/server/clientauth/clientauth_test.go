@@ -454,6 +454,8 @@ func TestCertificatesBesideOtherProofs(t *testing.T) {
 		"D20 another's certificate":                   {form("client_id", "off"), nil, "invalid_client"},
 		"nobody's name":                               {form("client_id", "nobody"), nil, "invalid_client"},
 		"T06 no client_id":                            {form("scope", "x"), nil, "invalid_request"},
+		"T07 a secret in two places":                  {form("client_secret", secret, "client_id", "basic"), []string{"basic", secret}, "invalid_request"},
+		"T07 a secret beside an assertion":            {asserted(maced("HS256", sha256.New, secret, claims("basic", nil))), []string{"basic", secret}, "invalid_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := d.ask(t, try.form, try.basic...)

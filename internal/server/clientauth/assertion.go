@@ -53,7 +53,7 @@ func readAssertion(form web.Form) (Shown, bool, error) {
 	if form.Value("client_assertion_type") != assertionType {
 		return Shown{}, false, oauth.InvalidRequest("client_assertion_type must be %s", assertionType)
 	}
-	shown := Shown{Client: form.Value("client_id"), Proof: form.Value("client_assertion")}
+	shown := Shown{Client: form.Value("client_id"), By: inAssertion, Proof: form.Value("client_assertion")}
 	if shown.Client != "" {
 		return shown, true, nil
 	}

@@ -43,7 +43,7 @@ func (secretBasic) Read(r *http.Request, _ web.Form) (Shown, bool, error) {
 	if errID != nil || errSecret != nil {
 		return Shown{}, false, oauth.InvalidRequest("the Basic credentials are not form-encoded (RFC 6749 section 2.3.1)")
 	}
-	return Shown{Client: client, Proof: proof}, true, nil
+	return Shown{Client: client, By: inHeader, Proof: proof}, true, nil
 }
 
 func (m secretBasic) Verify(_ context.Context, client iam.Client, shown Shown) error {

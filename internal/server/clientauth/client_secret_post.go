@@ -19,7 +19,7 @@ type secretPost struct {
 func (secretPost) Name() oauth.AuthMethod { return oauth.AuthPost }
 
 func (secretPost) Read(_ *http.Request, form web.Form) (Shown, bool, error) {
-	return Shown{Client: form.Value("client_id"), Proof: form.Value("client_secret")}, form.Has("client_secret"), nil
+	return Shown{Client: form.Value("client_id"), By: inBody, Proof: form.Value("client_secret")}, form.Has("client_secret"), nil
 }
 
 func (m secretPost) Verify(_ context.Context, client iam.Client, shown Shown) error {

@@ -31,11 +31,21 @@ type Method interface {
 // Shown is what a request claims and shows.
 type Shown struct {
 	Client string
+	By     string              // where the proof stands: the same one in two places is two proofs
 	Proof  string              // secret or assertion; empty for none and for certificates
 	Chain  []*x509.Certificate // of the connection, the sender's own first; only methods of mutual TLS read it
 }
 
-func (s Shown) same(other Shown) bool { return s.Client == other.Client && s.Proof == other.Proof }
+// Where a proof can stand. A client that is only named has none.
+const (
+	inHeader    = "the Authorization header"
+	inBody      = "client_secret"
+	inAssertion = "client_assertion"
+)
+
+func (s Shown) same(other Shown) bool {
+	return s.Client == other.Client && s.By == other.By && s.Proof == other.Proof
+}
 
 // Prover authenticates clients. All fields but Throttle, Report and Now are required.
 type Prover struct {

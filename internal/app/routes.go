@@ -112,7 +112,7 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	doors.Handle(at.Token, scripts.Wrap(plain.Handle(token.Token)))
 	doors.Handle(at.PAR, scripts.Wrap(plain.Handle(pushed.Push)))
 	s.registration(doors, scripts)
-	doors.Handle(at.UserInfo, scripts.Wrap(s.proofs.Fresh(bearer.Handle(info.UserInfo))))
+	doors.Handle(at.UserInfo, scripts.Wrap(web.Interactive(s.proofs.Fresh(bearer.Handle(info.UserInfo)))))
 	doors.Handle(at.Introspect, plain.Handle(introspection.Introspect))
 	doors.Handle(at.Revoke, scripts.Wrap(plain.Handle(revocation.Revoke)))
 	doors.Handle(at.JWKS, everyone.Wrap(plain.Handle(about.JWKS)))

@@ -77,6 +77,15 @@ func TestProofsAtTheDoorsOfTheServer(t *testing.T) {
 		granted(t, atUserInfo("dpop", proof))
 		refused(t, atUserInfo("DPoP", proof), 401, "invalid_dpop_proof")
 	})
+	t.Run("the interaction of a client is echoed, also in a refusal", func(t *testing.T) {
+		const id = "c770aef3-6784-41f7-8e0e-ff5f97bddb3a"
+		for _, value := range []string{"Bearer x", "DPoP " + access} {
+			reply := h.Get("/userinfo", "Authorization", value, "DPoP", key.Show("GET", h.Issuer+"/userinfo", access), "X-Fapi-Interaction-Id", id)
+			if reply.Header.Get("X-Fapi-Interaction-Id") != id {
+				t.Errorf("%s: %v", value, reply.Header)
+			}
+		}
+	})
 	t.Run("D10 D11 D12 at userinfo", func(t *testing.T) {
 		place := h.Issuer + "/userinfo"
 		refused(t, atUserInfo("DPoP", key.Show("GET", place, "")), 401, "invalid_dpop_proof")

@@ -8,15 +8,13 @@ import (
 	"github.com/gardeauth/garde/internal/web"
 )
 
-// fapiHeader names one call in the logs of all who took part in it (FAPI 1.0 Baseline section 6.2.1).
+// fapiHeader is what web.Interaction repeats.
 const fapiHeader = "X-Fapi-Interaction-Id"
 
 // echo says what an answer says whatever becomes of the call: the interaction that the client names, and, where proofs need
 // one, a nonce for the next.
 func (c *Call) echo(w http.ResponseWriter) {
-	if named := c.In.Header[fapiHeader]; len(named) == 1 && token68(named[0]) && len(named[0]) <= 64 {
-		w.Header()[fapiHeader] = named
-	}
+	web.Interaction(w, c.In)
 	if c.house.nonces {
 		w.Header().Set(binding.NonceHeader, c.gate.judge.Nonce())
 	}

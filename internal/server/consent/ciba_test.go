@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -564,39 +563,5 @@ func TestPush(t *testing.T) {
 				t.Errorf("%v", got)
 			}
 		})
-	}
-}
-
-func TestV10OfManyFetchesOneGetsTheTokens(t *testing.T) {
-	h := open(t)
-	id := h.asks("shop")
-	b := h.person("alice")
-	at := b.first()
-	var group sync.WaitGroup
-	var mu sync.Mutex
-	decided, count := map[int]int{}, map[int]int{}
-	for range 8 {
-		group.Go(func() {
-			got := b.answers(at, "allow")
-			mu.Lock()
-			defer mu.Unlock()
-			decided[got.status]++
-		})
-	}
-	group.Wait()
-	if decided[303] != 1 || decided[400] != 7 {
-		t.Errorf("decided %v", decided)
-	}
-	for range 12 {
-		group.Go(func() {
-			got := h.fetches("shop", id)
-			mu.Lock()
-			defer mu.Unlock()
-			count[got.status]++
-		})
-	}
-	group.Wait()
-	if count[200] != 1 || count[400] != 11 {
-		t.Errorf("V10 %v", count)
 	}
 }

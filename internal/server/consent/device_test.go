@@ -347,28 +347,6 @@ func TestV09OnlyTheButtonOfThePageDecides(t *testing.T) {
 	}
 }
 
-func TestV10OfManyPollsOneGetsTheTokens(t *testing.T) {
-	h := open(t)
-	given := h.begins("tv")
-	b := h.browser()
-	b.decides(b.confirms(given.user, "alice"), "allow").to("/device/done")
-	var group sync.WaitGroup
-	var mu sync.Mutex
-	count := map[int]int{}
-	for range 12 {
-		group.Go(func() {
-			got := h.polls("tv", given)
-			mu.Lock()
-			defer mu.Unlock()
-			count[got.status]++
-		})
-	}
-	group.Wait()
-	if count[200] != 1 || count[400] != 11 {
-		t.Errorf("V10 %v", count)
-	}
-}
-
 func TestV13TheKeyThatAskedMustPoll(t *testing.T) {
 	h := open(t)
 	key, err := prover.New(jose.ES256)

@@ -11,6 +11,7 @@ import (
 // The exceptions: each is weak, and each has somebody who can't do without it yet.
 const (
 	AllowNoPKCE            = "no_pkce"            // a confidential client sends a nonce in place of a code challenge
+	AllowNoNonce           = "no_nonce"           // beside no_pkce: not even a nonce, as a plan of conformance asks
 	AllowRequestURI        = "request_uri"        // request objects are fetched from registered addresses
 	AllowSecretPost        = "client_secret_post" // a secret in the body, where logs and proxies may keep it
 	AllowSecretJWT         = "client_secret_jwt"  // an assertion under a secret that both sides hold
@@ -32,6 +33,7 @@ func AllowResponseType(responseType string) string {
 // exceptionSays tells what each exception allows.
 var exceptionSays = map[string]string{
 	AllowNoPKCE:            "a confidential client may leave PKCE out where it sends a nonce",
+	AllowNoNonce:           "a client with no_pkce may leave the nonce out too, so that nothing protects its codes from being injected: for tests of conformance",
 	AllowRequestURI:        "request objects are fetched from the addresses under request_uris",
 	AllowSecretPost:        "the secret may stand in the body of a request",
 	AllowSecretJWT:         "assertions may be signed with a secret, which the server keeps sealed",
@@ -81,6 +83,9 @@ func checkExceptions(r *reading) {
 				r.fault(at.key("allow").index(i), "stands twice", "name each exception once")
 			default:
 				r.fits(at.key("allow").index(i), exception, allowed)
+				if allowed == AllowNoNonce && !slices.Contains(exception.Allow, AllowNoPKCE) {
+					r.fault(at.key("allow").index(i), "allows nothing without "+AllowNoPKCE, "write "+AllowNoPKCE+" beside it, or leave it out")
+				}
 			}
 		}
 		if strings.TrimSpace(exception.Why) == "" || !plainText(exception.Why) {
@@ -132,7 +137,7 @@ func unfit(client Client, allowed string) (text, hint string) {
 		return "nothing but a code ever comes back to a " + kind + " client", "leave it out"
 	case front && !slices.Contains(client.ResponseTypes, responseType):
 		return "the client does not use the response type " + responseType, "write it under response_types, or leave the exception out"
-	case allowed == AllowNoPKCE && client.Public():
+	case (allowed == AllowNoPKCE || allowed == AllowNoNonce) && client.Public():
 		return "a " + kind + " client has nothing but PKCE to protect its codes (RFC 7636)", "leave it out"
 	case allowed == AllowErrorRedirect:
 		return "errors go back to every client that stands in the recipe", "leave it out: it is for registration policies"

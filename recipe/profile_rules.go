@@ -125,7 +125,7 @@ var fapiRules = []Rule{
 	},
 	{
 		Name: "PKCE", Section: fapiSecurity + "5.3.2.2", Say: "every request has a code challenge, S256",
-		Excludes: []string{AllowNoPKCE},
+		Excludes: []string{AllowNoPKCE, AllowNoNonce},
 	},
 	{
 		Name: "https redirects", Section: fapiSecurity + "5.3.2.2", Say: "authorization responses travel encrypted", refuses: plainRedirect,
@@ -212,7 +212,7 @@ var ipsieRules = []Rule{
 	},
 	{
 		Name: "PKCE", Section: ipsieSections + "3.3.1", Say: "every request has a code challenge, S256",
-		Excludes: []string{AllowNoPKCE},
+		Excludes: []string{AllowNoPKCE, AllowNoNonce},
 	},
 	{
 		Name: "https redirects", Section: ipsieSections + "3.3.1", Say: "authorization responses travel encrypted", refuses: plainRedirect,

@@ -138,7 +138,7 @@ type Registration struct {
 	Profile    Profile      `yaml:"profile,omitempty" json:"profile,omitempty" doc:"rules that all its clients meet: oauth21, fapi2-security, fapi2-message-signing or ipsie-sl1"`
 	Most       int          `yaml:"most,omitempty" json:"most,omitempty" doc:"how many clients may stand under it (default 1000)"`
 	Unused     Duration     `yaml:"unused,omitempty" json:"unused,omitzero" doc:"a client that nobody used for so long is removed (default 90d)"`
-	Trusted    bool         `yaml:"trusted,omitempty" json:"trusted,omitempty" doc:"its clients are not shown as unverified"`
+	Trusted    bool         `yaml:"trusted,omitempty" json:"trusted,omitempty" doc:"its clients are not shown as unverified; with open, nobody slows them down either, as tests of conformance need it"`
 }
 
 // Caller is a kind of caller that an operation admits.

@@ -62,7 +62,7 @@ func (e *Endpoint) Register(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return web.MethodNotAllowed(http.MethodPost)
 	}
-	initial, err := e.admit(r, name)
+	initial, err := e.admit(r, name, policy)
 	if err != nil {
 		return err
 	}
@@ -107,10 +107,13 @@ func (e *Endpoint) keep(w http.ResponseWriter, r *http.Request, client iam.Clien
 }
 
 // admit judges the initial access token, where one is shown (RFC 7591 section 3), and slows down those who show none.
-func (e *Endpoint) admit(r *http.Request, policy string) (iam.InitialHash, error) {
+func (e *Endpoint) admit(r *http.Request, name string, policy recipe.Registration) (iam.InitialHash, error) {
 	token, shown, err := bearer(r)
 	if err != nil {
 		return iam.InitialHash{}, err
+	}
+	if !shown && policy.Open && policy.Trusted { // a test of conformance registers for each of its modules
+		return iam.InitialHash{}, nil
 	}
 	if !shown {
 		return iam.InitialHash{}, e.slow(r)
@@ -122,7 +125,7 @@ func (e *Endpoint) admit(r *http.Request, policy string) (iam.InitialHash, error
 		return iam.InitialHash{}, badInitial(err)
 	case err != nil:
 		return iam.InitialHash{}, err
-	case initial.Policy != policy:
+	case initial.Policy != name:
 		return iam.InitialHash{}, badInitial(errors.New("it is for the policy " + initial.Policy))
 	}
 	return hash, nil

@@ -127,6 +127,11 @@ clients:
     scopes: [openid]
     grants: [authorization_code, implicit]
     response_types: [code, id_token]
+  bare:
+    type: web
+    auth: client_secret_basic
+    redirect_uris: ["https://front.example/cb"]
+    scopes: [openid]
   nonce:
     type: web
     auth: client_secret_basic
@@ -147,6 +152,7 @@ exceptions:
     until: 2199-12-31
   late: {client: late, allow: [response_type.id_token], why: it runs out, until: SOON}
   nonce: {client: nonce, allow: [no_pkce], why: a test, until: 2199-12-31}
+  bare: {client: bare, allow: [no_pkce, no_nonce], why: a test, until: 2199-12-31}
   byref: {client: byref, allow: [request_uri], why: a test, until: 2199-12-31}
 `
 

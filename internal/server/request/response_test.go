@@ -137,6 +137,9 @@ func TestC07NoPKCEByExceptionOnly(t *testing.T) {
 	if err := ask("nonce"); err != nil {
 		t.Errorf("by exception, with a nonce: %v", err)
 	}
+	if err := ask("bare", "nonce", "-"); err != nil {
+		t.Errorf("by two exceptions, without a nonce: %v", err)
+	}
 	for name, err := range map[string]error{
 		"without a nonce": ask("nonce", "nonce", "-"), "another client": ask("front"),
 		"a method without a challenge": ask("nonce", "code_challenge_method", "S256"),

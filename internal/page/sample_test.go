@@ -106,6 +106,7 @@ func samples() map[string]page.View {
 		"asked-request": page.Asked{Common: c, Action: "/account/requests", ID: "r1", Client: client, Username: "ada", Scopes: sampleScopes()[:3], Message: "Till 7, 12.50", When: noon, Details: []page.Detail{
 			{Type: "odd_one", Rest: []page.Member{{Name: "months", Value: "3"}}},
 		}},
+		"asked-plain":   page.Asked{Common: c, ID: "r1", Client: client, Username: "ada", Scopes: sampleScopes()[:1], When: noon},
 		"requests":      page.Requests{Common: c, Action: "/account/requests", Account: "/account", Notice: page.NoteRequestAllowed, Requests: []page.Asked{{ID: "r1", Client: client, Message: "Till 7", When: noon}, {ID: "r2", Client: unverified, When: noon}}},
 		"requests-none": page.Requests{Common: c, Account: "/account"},
 		"consent-new":   page.Consent{Common: c, Flow: "f1", Client: unverified, Username: "ada", Scopes: sampleScopes()[:2]},

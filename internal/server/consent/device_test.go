@@ -116,6 +116,7 @@ func TestV12WhatTheDeviceEndpointRefuses(t *testing.T) {
 	}{
 		"unknown client":      {"nobody", []string{"client_id", "nobody", "scope", "openid"}, 401, "invalid_client", "the client is unknown or did not prove itself as registered"},
 		"no such grant":       {"codeless", []string{"scope", "openid"}, 400, "unauthorized_client", "the client is not registered for this grant"},
+		"who signs":           {"signing", []string{"scope", "openid"}, 400, "unauthorized_client", "this client's requests must be signed, and none can be here"},
 		"no scope":            {"tv", nil, 400, "invalid_scope", "scope is missing"},
 		"unknown scope":       {"tv", []string{"scope", "openid fly"}, 400, "invalid_scope", "no such scope: fly"},
 		"more than it may":    {"tv", []string{"scope", "openid garde.approve"}, 400, "invalid_scope", "more than the client may have"},

@@ -182,6 +182,7 @@ func (h *house) clients() {
 		"stranger": func(c *iam.Client) { native(c); c.Unverified = true },
 		"own":      func(c *iam.Client) { native(c); c.Consent = recipe.ConsentImplied },
 		"wallet":   func(c *iam.Client) { native(c); c.Scope = append(c.Scope, oauth.ScopeApprove) },
+		"signing":  func(c *iam.Client) { native(c); c.SignedRequest = true },
 		"codeless": func(c *iam.Client) { native(c); c.Grants = []oauth.GrantType{oauth.AuthorizationCode} },
 		"shop":     func(c *iam.Client) { c.Name = recipe.Text{"en": "Corner Shop"} },
 		"other":    func(*iam.Client) {},

@@ -63,7 +63,7 @@ type answer struct {
 }
 
 // unread are parameters that would change the meaning of a request, and have none here.
-var unread = []string{"claims", "max_age", "dpop_jkt", "id_token_hint", "login_hint", "prompt"}
+var unread = []string{"claims", "max_age", "dpop_jkt", "id_token_hint", "prompt"}
 
 // Authorize answers a device authorization request (RFC 8628 section 3.1).
 func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
@@ -77,6 +77,9 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !client.MayUse(oauth.DeviceCode) {
 		return oauth.UnauthorizedClient("the client is not registered for this grant")
+	}
+	if client.Demands().SignedRequest { // RFC 8628 knows no request objects
+		return oauth.UnauthorizedClient("this client's requests must be signed, and none can be here")
 	}
 	for _, name := range unread {
 		if form.Has(name) {

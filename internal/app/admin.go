@@ -16,7 +16,7 @@ import (
 // desk holds the administrator's deeds.
 func (s *Server) desk() *manage.Desk {
 	return manage.New(manage.Needs{
-		House: s.House, Enactor: s.Force, Sealed: s.Store.Sealing(iam.DefaultTenant), Ring: s.Keys, Hasher: s.hasher, Issuer: s.Node.Issuer, Now: s.Lab.Now,
+		House: s.House, Enactor: s.Force, Sealed: s.Store.Sealing(iam.DefaultTenant), Seal: s.sealSecret, Ring: s.Keys, Hasher: s.hasher, Issuer: s.Node.Issuer, Now: s.Lab.Now,
 	})
 }
 

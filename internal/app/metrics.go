@@ -15,6 +15,7 @@ type metrics struct {
 	registry      *prometheus.Registry
 	requests      *prometheus.HistogramVec
 	clientRefused prometheus.Counter
+	ending        prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -28,7 +29,10 @@ func newMetrics() *metrics {
 			Name: "garde_known_client_refused_total", Help: "Requests that named a known client and did not prove it.",
 		}),
 	}
-	m.registry.MustRegister(m.requests, m.clientRefused, collectors.NewGoCollector(),
+	m.ending = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "garde_exceptions_ending", Help: "Exceptions of the recipe that end within 30 days, or have ended: garde doctor names them.",
+	})
+	m.registry.MustRegister(m.requests, m.clientRefused, m.ending, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

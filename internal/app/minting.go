@@ -13,7 +13,6 @@ import (
 	"github.com/gardeauth/garde/internal/issue"
 	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/limit"
-	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/assertion"
 	"github.com/gardeauth/garde/internal/server/clientauth"
 	"github.com/gardeauth/garde/internal/server/farewell"
@@ -118,18 +117,13 @@ func (s *Server) openRegistration() {
 	s.usage = &register.Usage{Store: s.House, Rules: s.rules, Lease: s.leaseOf("unused clients"), Log: s.Log}
 }
 
-func secretPlace(id string) seal.AD {
-	return seal.AD{Tenant: string(iam.DefaultTenant), Table: "client_secrets", Row: id}
-}
-
 // sealSecret keeps a generated secret itself, for the one method that can't do with its hash.
 func (s *Server) sealSecret(id, secret string) (string, error) {
-	return s.Seal.Seal(secretPlace(id), []byte(secret))
+	return s.Seal.ClientSecret(string(iam.DefaultTenant), id, secret)
 }
 
 func (s *Server) unsealSecret(secret iam.ClientSecret) (string, error) {
-	plain, err := s.Seal.Open(secretPlace(secret.ID), secret.Sealed)
-	return string(plain), err
+	return s.Seal.OpenClientSecret(string(iam.DefaultTenant), secret.ID, secret.Sealed)
 }
 
 // openFarewell has clients told of sessions that end.

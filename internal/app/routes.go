@@ -111,7 +111,7 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	at := discovery.Standard
 	doors.Handle(at.Token, scripts.Wrap(plain.Handle(token.Token)))
 	doors.Handle(at.PAR, scripts.Wrap(plain.Handle(pushed.Push)))
-	s.registration(doors, scripts)
+	s.registration(doors, everyone)
 	doors.Handle(at.UserInfo, scripts.Wrap(web.Interactive(s.proofs.Fresh(bearer.Handle(info.UserInfo)))))
 	doors.Handle(at.Introspect, plain.Handle(introspection.Introspect))
 	doors.Handle(at.Revoke, scripts.Wrap(plain.Handle(revocation.Revoke)))
@@ -122,10 +122,10 @@ func (s *Server) protocol(doors *http.ServeMux) {
 
 // registration are the doors of clients that register themselves.
 func (s *Server) registration(doors *http.ServeMux, scripts web.CORS) {
-	face := web.Face{As: web.OAuth{}, Log: s.Log}
+	face := web.Face{As: web.Bearer{}, Log: s.Log}
 	endpoint := &register.Endpoint{
 		Issuer: s.Node.Issuer, Rules: s.rules, Store: s.House, Seal: s.sealSecret,
-		Throttle: limit.New(limit.Rate{Burst: 20, Every: 30 * time.Second}, 50_000, s.Lab.Now), Network: s.network, Now: s.Lab.Now,
+		Throttle: limit.New(limit.Rate{Burst: 60, Every: 5 * time.Second}, 50_000, s.Lab.Now), Network: s.network, Now: s.Lab.Now,
 	}
 	for path, door := range map[string]web.Handler{
 		register.Place: endpoint.Register, register.Place + "/{policy}": endpoint.Register, register.Place + "/{policy}/{client}": endpoint.Manage,

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gardeauth/garde/internal/config"
+	"github.com/gardeauth/garde/internal/doctor"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/keys"
@@ -117,8 +118,11 @@ func every(pause time.Duration, do func(context.Context)) func(context.Context) 
 	}
 }
 
-// beat tells the other nodes, and garde apply, how far this one is.
+// beat tells the other nodes, and garde apply, how far this one is, and who watches the metrics what ends soon.
 func (s *Server) beat(ctx context.Context) {
+	if bundle := s.bundle(); bundle != nil {
+		s.metrics.ending.Set(float64(len(bundle.Recipe.EndingExceptions(s.now(), doctor.ExceptionsSoon))))
+	}
 	name, _ := os.Hostname() // a node without a name is told by its id
 	node := iam.Node{
 		ID: s.ID, Name: name, Role: "server", Revision: s.revision(), Ready: s.problem(nil) == "",

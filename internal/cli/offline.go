@@ -17,6 +17,7 @@ import (
 	"github.com/gardeauth/garde/internal/notary"
 	"github.com/gardeauth/garde/internal/password"
 	"github.com/gardeauth/garde/internal/seal"
+	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/store"
 )
 
@@ -39,7 +40,7 @@ func offline(ctx context.Context, node *config.Node) (http.Handler, func() error
 
 func offlineHandler(ctx context.Context, node *config.Node, opened *store.Store, sealer seal.Sealer) (http.Handler, error) {
 	house := opened.Tenant(iam.DefaultTenant)
-	enactor := &enact.Enactor{Revisions: house, Issuer: node.Issuer}
+	enactor := &enact.Enactor{Revisions: house, Issuer: node.Issuer, Parts: []enact.Part{readDetails}}
 	if err := enactor.Adopt(ctx); err != nil {
 		return nil, err
 	}
@@ -47,6 +48,9 @@ func offlineHandler(ctx context.Context, node *config.Node, opened *store.Store,
 	return admin.Handler(admin.Deps{
 		Desk: manage.New(manage.Needs{
 			House: house, Enactor: enactor, Sealed: opened.Sealing(iam.DefaultTenant), Ring: ring, Hasher: password.NewHasher(0, 0), Issuer: node.Issuer,
+			Seal: func(id, secret string) (string, error) {
+				return sealer.ClientSecret(string(iam.DefaultTenant), id, secret)
+			},
 		}),
 		Notary:     &notary.Notary{Tree: house, Sealer: sealer, Tenant: iam.DefaultTenant, Origin: origin(node)},
 		Issuer:     node.Issuer,
@@ -56,6 +60,12 @@ func offlineHandler(ctx context.Context, node *config.Node, opened *store.Store,
 			return house.Confirm(ctx, manage.Confirmed(time.Now(), by))
 		},
 	}), nil
+}
+
+// readDetails refuses a recipe whose types of rich authorization requests no node could compile.
+func readDetails(next *enact.Force) (func(), error) {
+	_, err := request.NewDetails(next.Bundle)
+	return nil, err
 }
 
 func openSealer(node *config.Node) (seal.Sealer, error) {

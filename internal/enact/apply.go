@@ -73,6 +73,10 @@ func (e *Enactor) Apply(ctx context.Context, proposal Proposal, now time.Time) (
 	}); len(refused) > 0 {
 		return iam.Revision{}, plan, &Weakened{refused}
 	}
+	// What this node can't obey is not applied: every other would stand before the same.
+	if _, _, err := e.prepare(proposal.Bundle, plan.Expect+1); err != nil {
+		return iam.Revision{}, plan, fmt.Errorf("the recipe can't be obeyed: %w", err)
+	}
 	revision := iam.Revision{
 		Digest: proposal.Bundle.Digest(), Applied: now.UTC(), By: proposal.By, Note: proposal.Note,
 	}

@@ -145,27 +145,37 @@ func (e *Enactor) adopt(ctx context.Context) error {
 	if bundle.Digest() != newest.Digest {
 		return fmt.Errorf("revision %d is not what was applied: its digest differs", newest.Number)
 	}
-	passwords, err := passwordsOf(bundle)
+	next, swaps, err := e.prepare(bundle, newest.Number)
 	if err != nil {
 		return fmt.Errorf("prepare revision %d: %w", newest.Number, err)
-	}
-	next := &Force{
-		Number: newest.Number, Digest: newest.Digest, Bundle: bundle,
-		Policy: assurance.Compile(bundle.Recipe, newest.Number, e.Issuer), Passwords: passwords,
-	}
-	var swaps []func()
-	for _, part := range e.Parts {
-		swap, err := part(next)
-		if err != nil {
-			return fmt.Errorf("prepare revision %d: %w", newest.Number, err)
-		}
-		if swap != nil {
-			swaps = append(swaps, swap)
-		}
 	}
 	for _, swap := range swaps {
 		swap()
 	}
 	e.current.Store(next)
 	return nil
+}
+
+// prepare makes a bundle ready to be obeyed, in every part and without any effect.
+func (e *Enactor) prepare(bundle *recipe.Bundle, number int64) (*Force, []func(), error) {
+	passwords, err := passwordsOf(bundle)
+	if err != nil {
+		return nil, nil, err
+	}
+	policy, err := assurance.Assemble(bundle, number, e.Issuer)
+	if err != nil {
+		return nil, nil, err
+	}
+	next := &Force{Number: number, Digest: bundle.Digest(), Bundle: bundle, Policy: policy, Passwords: passwords}
+	var swaps []func()
+	for _, part := range e.Parts {
+		swap, err := part(next)
+		if err != nil {
+			return nil, nil, err
+		}
+		if swap != nil {
+			swaps = append(swaps, swap)
+		}
+	}
+	return next, swaps, nil
 }

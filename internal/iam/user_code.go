@@ -21,7 +21,7 @@ func NewUserCode() string {
 	var code strings.Builder
 	for code.Len() < userLength {
 		var raw [1]byte
-		rand.Read(raw[:]) // never returns an error since Go 1.24
+		rand.Read(raw[:])                                        // never returns an error since Go 1.24
 		if int(raw[0]) < 256/len(userLetters)*len(userLetters) { // else some letters would come more often
 			code.WriteByte(userLetters[int(raw[0])%len(userLetters)])
 		}

@@ -32,6 +32,7 @@ type Needs struct {
 	House   House
 	Enactor *enact.Enactor
 	Sealed  iam.Sealing
+	Seal    func(id, secret string) (string, error) // of client secrets that must be kept themselves; nil: none is made
 	Ring    *keys.Ring
 	Hasher  *password.Hasher
 	Issuer  string
@@ -63,7 +64,7 @@ func New(needs Needs) *Desk {
 		Users:    users,
 		Groups:   &Groups{Groups: house, People: users, Now: now},
 		Sessions: &Sessions{Sessions: house, People: users, Now: now},
-		Clients:  &Clients{Clients: house, InForce: inForce(needs.Enactor), Now: now},
+		Clients:  &Clients{Clients: house, InForce: inForce(needs.Enactor), Now: now, Seal: needs.Seal},
 		Keys:     &Keys{Store: house, Sealed: needs.Sealed, Journal: house, Ring: needs.Ring, Now: now},
 		Recipes:  &Recipes{Revisions: house, Enactor: needs.Enactor, Now: now},
 

@@ -40,19 +40,29 @@ func State(key iam.Key, now time.Time) string {
 	switch {
 	case !key.Removed.IsZero() && !now.Before(key.Removed):
 		return "removed"
+	case !jose.Alg(key.Alg).Valid() && !jose.KeyAlg(key.Alg).Valid():
+		return "kept" // the salt of pairwise subjects: it neither signs nor opens, and never goes
 	case !key.Retires.IsZero() && !now.Before(key.Retires):
+		if jose.KeyAlg(key.Alg).Valid() {
+			return "opens old"
+		}
 		return "verifies"
 	case now.Before(key.Activates):
 		return "waits"
+	case jose.KeyAlg(key.Alg).Valid():
+		return "opens"
 	}
 	return "signs"
 }
 
 // Rotate makes a new key of alg, which signs after one cache lifetime, or at once.
 func (k *Keys) Rotate(ctx context.Context, by, alg string, atOnce bool) (iam.Key, error) {
-	if !jose.Alg(alg).Valid() {
+	if !jose.Alg(alg).Valid() && !jose.KeyAlg(alg).Valid() {
 		names := []string{}
 		for _, known := range jose.Algs() {
+			names = append(names, string(known))
+		}
+		for _, known := range jose.KeyAlgs() {
 			names = append(names, string(known))
 		}
 		return iam.Key{}, refuse(Invalid, "alg", "the algorithms are "+strings.Join(names, ", "), "there is no algorithm %s", show(alg))

@@ -248,3 +248,14 @@ func encrypt(key cipher.AEAD, plaintext, ad []byte) []byte {
 func decrypt(key cipher.AEAD, sealed, ad []byte) ([]byte, error) {
 	return key.Open(nil, nil, sealed, ad)
 }
+
+// ClientSecret seals a client's secret of that id, for the one method of authentication that can't do with its hash.
+func (s Sealer) ClientSecret(tenant, id, secret string) (string, error) {
+	return s.Seal(AD{Tenant: tenant, Table: "client_secrets", Row: id}, []byte(secret))
+}
+
+// OpenClientSecret gives what ClientSecret sealed.
+func (s Sealer) OpenClientSecret(tenant, id, sealed string) (string, error) {
+	plain, err := s.Open(AD{Tenant: tenant, Table: "client_secrets", Row: id}, sealed)
+	return string(plain), err
+}

@@ -129,7 +129,11 @@ func (e *Endpoint) order(at position, now time.Time) (token.Order, error) {
 		return order, nil
 	}
 	resources := asked.Resource
-	target, err := e.Policy().Target(order.Scope, resources)
+	details, err := token.ReadDetails(order.Details)
+	if err != nil {
+		return order, err
+	}
+	target, err := e.Policy().Target(order.Scope, resources, details.Types()...)
 	order.Audience, order.Kind, order.Scope = target.Audience, target.Kind, target.Scope
 	return order, err
 }

@@ -52,7 +52,7 @@ func kindOf(kind string, raw json.RawMessage) string {
 	}
 	return map[string]string{
 		"user.signed_in": "signed_in", "user.signin_failed": "sign_in_failed", "user.signed_out": "signed_out",
-		"consent.given": "consent_given", "access.revoked session": "session_ended", "access.revoked consent": "consent_revoked",
+		"consent.given": "consent_given", "access.asked": "asked", "access.revoked session": "session_ended", "access.revoked consent": "consent_revoked",
 		"user.changed password": "password_changed", "user.changed password reset": "password_reset",
 		"user.changed verified": "mail_verified", "user.changed enrolled": "enrolled",
 	}[join(kind, detail.What)]

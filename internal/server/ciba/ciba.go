@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/server/callback"
@@ -122,7 +123,10 @@ func (e *Endpoint) ask(r *http.Request, wanted *request.Request, wish wish, user
 			return answer{}, err
 		}
 	}
-	switch err := e.Asking.Ask(ctx, asked); {
+	event := journal.New(now, Asked{Delivery: asked.Delivery})
+	event.Actor, event.Client, event.User, event.Trace = "client:"+client.ID, client.ID, user.ID, web.Trace(ctx)
+	event.Personal = map[string]string{"address": asked.Address}
+	switch err := e.Asking.Ask(ctx, asked, event); {
 	case errors.Is(err, iam.ErrRevoked): // disabled or removed while it asked
 		return answer{}, oauth.UnknownUser().Because(err)
 	case err != nil:
@@ -137,6 +141,14 @@ func (e *Endpoint) ask(r *http.Request, wanted *request.Request, wish wish, user
 	}
 	return given, err
 }
+
+// Asked is the journal's word for a person who was asked: who is asked often, and by whom, must be seen.
+type Asked struct {
+	Delivery string `json:"delivery"` // poll, ping or push
+}
+
+// Kind is access.asked.
+func (Asked) Kind() journal.Kind { return "access.asked" }
 
 func moment(now func() time.Time) time.Time {
 	if now != nil {

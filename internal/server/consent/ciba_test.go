@@ -76,7 +76,7 @@ func TestTheWayOfABackchannelRequest(t *testing.T) {
 	id, _ := members["auth_req_id"].(string)
 	h.fetches("shop", id).told(400, pending, undecided)
 	b := h.person("alice")
-	b.get("/account").is(200, "An application waits for your decision")
+	b.get("/account").is(200, "An application waits for your decision", "Access asked for by")
 	at := b.first().is(200, "Till 7: 12.50 €", "Corner Shop", "See your balances", "Go on only if you started this yourself")
 	done := b.answers(at, "allow").to("/account/requests?done=request_allowed&proof=")
 	b.follow(done).is(200, "Access allowed", "Nothing waits for you")

@@ -46,9 +46,10 @@ type Config struct {
 }
 
 // Proofs finds out what the sender of a request with a token has proved: the key of a DPoP proof for this token, which must
-// be there if dpop says so, and the certificate of the connection.
+// be there if dpop says so, and the certificate of the connection. Whoever then finds the token good calls spend, which
+// refuses a proof that was shown before: else anyone could fill what remembers proofs.
 type Proofs interface {
-	Present(r *http.Request, token string, dpop bool) (verify.Proof, error)
+	Present(r *http.Request, token string, dpop bool) (proof verify.Proof, spend func() error, err error)
 }
 
 // New makes an inspector, or says what is missing.
@@ -167,12 +168,19 @@ func (i *Inspector) Bearer(r *http.Request) (verify.Claims, error) {
 	if len(headers) > 1 || !dpop && !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return verify.Claims{}, oauth.InvalidRequest("one Authorization header of the scheme Bearer or DPoP is needed")
 	}
-	proof := verify.Proof{}
-	if i.proofs != nil {
-		var err error
-		if proof, err = i.proofs.Present(r, token, dpop); err != nil {
-			return verify.Claims{}, err
-		}
+	if i.proofs == nil {
+		return i.Presented(r.Context(), token, verify.Proof{})
 	}
-	return i.Presented(r.Context(), token, proof)
+	proof, spend, err := i.proofs.Present(r, token, dpop)
+	if err != nil {
+		return verify.Claims{}, err
+	}
+	claims, err := i.Presented(r.Context(), token, proof)
+	if err == nil {
+		err = spend()
+	}
+	if err != nil {
+		return verify.Claims{}, err
+	}
+	return claims, nil
 }

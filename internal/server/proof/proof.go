@@ -47,48 +47,68 @@ func (d *Desk) Prove(w http.ResponseWriter, r *http.Request) (iam.Binding, error
 	if nonce := d.judge.Nonce(); nonce != "" {
 		w.Header().Set(binding.NonceHeader, nonce)
 	}
-	proven, err := d.prove(r, "")
-	return iam.Binding{JKT: proven.JKT, X5T: proven.X5T}, err
+	proof, proven, err := d.prove(r, "")
+	if err == nil {
+		err = d.spend(r, proof)
+	}
+	if err != nil {
+		return iam.Binding{}, err
+	}
+	return iam.Binding{JKT: proven.JKT, X5T: proven.X5T}, nil
 }
 
 // Present implements inspect.Proofs: it finds out what the sender of an access token has proved. With dpop there must be a
 // proof for this very token; without, a header DPoP means nothing, because a Bearer token is bound to no such key. Its
-// refusals have the status of an API, and bring a nonce where one is asked for.
-func (d *Desk) Present(r *http.Request, token string, dpop bool) (verify.Proof, error) {
-	proven, err := d.present(r, token, dpop)
+// refusals, and those of spend, have the status of an API, and bring a nonce where one is asked for.
+func (d *Desk) Present(r *http.Request, token string, dpop bool) (proven verify.Proof, spend func() error, err error) {
+	proof, proven, err := d.present(r, token, dpop)
+	if err != nil {
+		return verify.Proof{}, nil, d.unauthorized(err)
+	}
+	return proven, func() error { return d.unauthorized(d.spend(r, proof)) }, nil
+}
+
+func (d *Desk) unauthorized(err error) error {
 	if err == nil {
-		return proven, nil
+		return nil
 	}
 	err = binding.Unauthorized(err)
 	if nonce := d.judge.Nonce(); nonce != "" {
 		err = web.WithHeader(err, binding.NonceHeader, nonce)
 	}
-	return verify.Proof{}, err
+	return err
 }
 
-func (d *Desk) present(r *http.Request, token string, dpop bool) (verify.Proof, error) {
+func (d *Desk) present(r *http.Request, token string, dpop bool) (binding.Proof, verify.Proof, error) {
 	if dpop && !binding.Shows(r.Header) {
-		return verify.Proof{}, oauth.InvalidProof("the scheme DPoP needs a proof in the header DPoP")
+		return binding.Proof{}, verify.Proof{}, oauth.InvalidProof("the scheme DPoP needs a proof in the header DPoP")
 	}
 	if dpop {
 		return d.prove(r, token)
 	}
 	x5t, err := d.thumbprint(r)
-	return verify.Proof{X5T: x5t}, err
+	return binding.Proof{}, verify.Proof{X5T: x5t}, err
 }
 
-func (d *Desk) prove(r *http.Request, token string) (verify.Proof, error) {
-	proof, err := d.judge.Check(r.Context(), binding.Shown{
+func (d *Desk) prove(r *http.Request, token string) (binding.Proof, verify.Proof, error) {
+	proof, err := d.judge.Read(binding.Shown{
 		Header: r.Header, Method: r.Method, Places: d.places(r), Token: token,
 	})
 	if err != nil {
-		return verify.Proof{}, err
+		return binding.Proof{}, verify.Proof{}, err
 	}
 	x5t, err := d.thumbprint(r)
 	if err != nil {
-		return verify.Proof{}, err
+		return binding.Proof{}, verify.Proof{}, err
 	}
-	return verify.Proof{JKT: proof.JKT, X5T: x5t}, nil
+	return proof, verify.Proof{JKT: proof.JKT, X5T: x5t}, nil
+}
+
+func (d *Desk) spend(r *http.Request, proof binding.Proof) error {
+	if proof == (binding.Proof{}) {
+		return nil
+	}
+	return d.judge.Spend(r.Context(), proof)
 }
 
 // places are the addresses of this request. The path is that of the request line, which led to the door; the rest is

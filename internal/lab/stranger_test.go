@@ -1,0 +1,30 @@
+package lab_test
+
+import (
+	"testing"
+
+	"github.com/gardeauth/garde/internal/lab"
+)
+
+// TestD08StrangersFillNoMemoryOfProofs: a proof is worth remembering only with a good token. Else anyone could fill the memory
+// with proofs for tokens that never were, and every holder of a good one would be told to come later.
+func TestD08StrangersFillNoMemoryOfProofs(t *testing.T) {
+	h := lab.New(t, lab.Options{})
+	key := newHolder(t, h)
+	proof, err := key.Proof("GET", h.Issuer+"/userinfo", "never-was", nil)
+	must(t, err)
+	for range 2 {
+		reply := h.Get("/userinfo", "Authorization", "DPoP never-was", "DPoP", proof)
+		if reply.Status != 401 || reply.Code() != "invalid_token" {
+			t.Errorf("D08 %d %s %v", reply.Status, reply.Body, reply.Header["Www-Authenticate"])
+		}
+	}
+	good := key.post(lab.WebA, "/token", h.Code(h.NewPerson("alice"), lab.Plant{}).Form()).Text("access_token")
+	proof, err = key.Proof("GET", h.Issuer+"/userinfo", good, nil)
+	must(t, err)
+	for i, status := range []int{200, 401} {
+		if reply := h.Get("/userinfo", "Authorization", "DPoP "+good, "DPoP", proof); reply.Status != status {
+			t.Errorf("D08 the proof of a good token, time %d: %d %s", i+1, reply.Status, reply.Body)
+		}
+	}
+}

@@ -137,6 +137,16 @@ func TestV12WhatTheDeviceEndpointRefuses(t *testing.T) {
 	t.Run("unknown parameters are ignored", func(*testing.T) {
 		h.calls("tv", "/device_authorization", "scope", "openid", "colour", "blue").json(http.StatusOK)
 	})
+	t.Run("V12 too many codes", func(t *testing.T) {
+		var last seen
+		for range 62 {
+			last = h.calls("radio", "/device_authorization", "scope", "openid")
+		}
+		if last.told(429, "temporarily_unavailable", "too many codes were asked for"); last.header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+		h.calls("tv", "/device_authorization", "scope", "openid").json(http.StatusOK)
+	})
 	t.Run("a disabled client", func(t *testing.T) {
 		h.must(h.tenant.SetClientDisabled(t.Context(), "radio", true))
 		h.calls("radio", "/device_authorization", "scope", "openid").told(401, "invalid_client", "the client is unknown or did not prove itself as registered")

@@ -278,6 +278,7 @@ func (h *house) doors() {
 	asking := &device.Endpoint{
 		Issuer: h.server.URL, Clients: clients, Parser: parser, Asking: h.tenant, Key: codeKey, Network: network, Proofs: desk, Now: now,
 		Complete: func(client iam.Client) bool { return client.ID == "own" },
+		Throttle: limit.New(limit.Rate{Burst: 60, Every: time.Second}, 1000, now),
 	}
 	calling := &ciba.Endpoint{
 		Issuer: h.server.URL, Clients: clients, Parser: parser, Asking: h.tenant, Users: h.tenant, Notices: notices, Limits: h.limits,

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/session"
@@ -49,6 +50,9 @@ type Endpoint struct {
 	// Complete tells which clients are given an address that has the code in it, for a QR code: whoever sends such an
 	// address to others spares them the typing that makes them think. Nil: none.
 	Complete func(iam.Client) bool
+	// Throttle bounds the codes of one client in one network: whoever has its id can ask for them, and each is kept for
+	// ten minutes. Nil: nobody is counted.
+	Throttle *limit.Limiter
 	Now      func() time.Time // nil: time.Now
 }
 
@@ -96,11 +100,24 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	if err := e.slow(r, client); err != nil {
+		return err
+	}
 	given, err := e.ask(r, client, iam.Asked{Query: wanted.Query(), JKT: proven.JKT})
 	if err != nil {
 		return err
 	}
 	return web.JSON(w, http.StatusOK, true, given)
+}
+
+func (e *Endpoint) slow(r *http.Request, client iam.Client) error {
+	if e.Throttle == nil {
+		return nil
+	}
+	if ok, wait := e.Throttle.Allow(client.ID+" "+e.Network(r), 1); !ok {
+		return web.RetryAfter(oauth.TooManyRequests("too many codes were asked for"), wait)
+	}
+	return nil
 }
 
 // most is how many user codes are tried until one is free: that two of them meet is a chance of one in a million.

@@ -85,8 +85,8 @@ func (t tee) WithGroup(name string) slog.Handler {
 	return tee{t.Handler.WithGroup(name), t.refusals}
 }
 
-// secretShape is what a secret of ours, or a signed token, looks like. The logger takes it out wherever it stands.
-var secretShape = regexp.MustCompile(`\b(?:ac|rt|at|se|fl|ln|cs)_[A-Za-z0-9_-]{20,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
+// secretShape is what a secret of ours, or a signed or encrypted token, looks like. The logger takes it out wherever it stands.
+var secretShape = regexp.MustCompile(`\b(?:ac|rt|at|se|fl|ln|cs|pr|dc|ar|ra|ia)_[A-Za-z0-9_-]{20,}|\beyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*){2,4}`)
 
 func redact(text string) string { return secretShape.ReplaceAllString(text, "[secret]") }
 

@@ -25,9 +25,18 @@ func TestJ37TheLoggerTakesSecretsOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secrets := map[string]string{"a signed token": signed}
+	opener, err := jose.GenerateOpener("k", jose.ECDHES)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := opener.Public().Encrypt(jose.ECDHES, jose.A256GCM, "JWT", "JWT", []byte(signed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := map[string]string{"a signed token": signed, "an encrypted token": sealed}
 	for _, prefix := range []string{
 		iam.PrefixCode, iam.PrefixRefresh, iam.PrefixAccess, iam.PrefixSession, iam.PrefixFlow, iam.PrefixLink, iam.PrefixClient,
+		iam.PrefixPushed, iam.PrefixDevice, iam.PrefixCIBA, iam.PrefixKeeper, iam.PrefixInitial,
 	} {
 		secrets[prefix] = iam.NewSecret(prefix)
 	}

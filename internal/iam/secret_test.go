@@ -12,6 +12,7 @@ import (
 
 var prefixes = []string{
 	iam.PrefixCode, iam.PrefixRefresh, iam.PrefixAccess, iam.PrefixSession, iam.PrefixFlow, iam.PrefixLink, iam.PrefixClient,
+	iam.PrefixPushed, iam.PrefixDevice, iam.PrefixCIBA, iam.PrefixKeeper, iam.PrefixInitial,
 }
 
 // hashers are the only makers of the hash types, by the prefix of what they hash.
@@ -22,6 +23,11 @@ var hashers = map[string]func(string) iam.Digest{
 	iam.PrefixSession: func(v string) iam.Digest { return iam.Digest(iam.HashSession(v)) },
 	iam.PrefixFlow:    func(v string) iam.Digest { return iam.Digest(iam.HashFlow(v)) },
 	iam.PrefixLink:    func(v string) iam.Digest { return iam.Digest(iam.HashLink(v)) },
+	iam.PrefixPushed:  func(v string) iam.Digest { return iam.Digest(iam.HashPushed(iam.RequestURN + v)) },
+	iam.PrefixDevice:  func(v string) iam.Digest { return iam.Digest(iam.HashDevice(v)) },
+	iam.PrefixCIBA:    func(v string) iam.Digest { return iam.Digest(iam.HashCIBA(v)) },
+	iam.PrefixKeeper:  func(v string) iam.Digest { return iam.Digest(iam.HashKeeper(v)) },
+	iam.PrefixInitial: func(v string) iam.Digest { return iam.Digest(iam.HashInitial(v)) },
 }
 
 func TestC20OneKindOfValueIsNeverAnother(t *testing.T) {

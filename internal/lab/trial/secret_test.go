@@ -83,7 +83,7 @@ type nopCloser struct{ *bytes.Reader }
 func (nopCloser) Close() error { return nil }
 
 // shapes of secrets of ours: nothing of the kind stands anywhere, known or not.
-var shapes = regexp.MustCompile(`\b(?:ac|rt|at|se|fl|ln|cs)_[A-Za-z0-9_-]{30,}|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{20,}`)
+var shapes = regexp.MustCompile(`\b(?:ac|rt|at|se|fl|ln|cs|pr|dc|ar|ra|ia)_[A-Za-z0-9_-]{30,}|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{20,}`)
 
 // TestJ37A08NoSecretIsWrittenInClear runs every flow with the log at its most talkative and searches everything that was written.
 func TestJ37A08NoSecretIsWrittenInClear(t *testing.T) {

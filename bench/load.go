@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ const connections = 64
 // caller is one connection.
 type caller struct {
 	address string
+	tls     *tls.Config // nil: without TLS
 	conn    net.Conn
 	reader  *bufio.Reader
 	out     []byte // reused for requests
@@ -42,7 +44,11 @@ type deed func(c *caller, number int) error
 var crlf = []byte("\r\n")
 
 func (c *caller) dial() (err error) {
-	c.conn, err = net.Dial("tcp", c.address)
+	if c.tls != nil {
+		c.conn, err = tls.Dial("tcp", c.address, c.tls)
+	} else {
+		c.conn, err = net.Dial("tcp", c.address)
+	}
 	if err == nil {
 		c.reader = bufio.NewReaderSize(c.conn, 8<<10)
 	}
@@ -170,23 +176,25 @@ type rate struct {
 	done      int64
 }
 
-// load runs deeds from all connections for a time.
-func load(address string, lasting time.Duration, do deed) (rate, error) {
+// load runs deeds of a side from all connections for a time. Connections open, and shake hands, before it begins.
+func load(s side, lasting time.Duration) (rate, error) {
 	var done atomic.Int64
 	var group sync.WaitGroup
+	callers := make([]*caller, connections)
+	for number := range callers {
+		callers[number] = &caller{address: s.address, tls: s.tls}
+		if err := callers[number].dial(); err != nil {
+			return rate{}, err
+		}
+		defer callers[number].conn.Close()
+	}
 	failed := make(chan error, connections)
 	began := time.Now()
 	until := began.Add(lasting)
-	for number := range connections {
+	for number, c := range callers {
 		group.Go(func() {
-			c := &caller{address: address}
-			if err := c.dial(); err != nil {
-				failed <- err
-				return
-			}
-			defer c.conn.Close()
 			for time.Now().Before(until) {
-				if err := do(c, number); err != nil {
+				if err := s.do(c, number); err != nil {
 					failed <- err
 					return
 				}

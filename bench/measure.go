@@ -22,6 +22,14 @@ func (b *bench) ratio(ctx context.Context, name string, limit float64, ours side
 	}
 	defer process.stop() //nolint:errcheck // it tells nothing
 	theirs.address, theirs.process = address, process
+	return b.beside(ctx, name, limit, ours, theirs)
+}
+
+// beside measures one row of two sides that both run.
+func (b *bench) beside(ctx context.Context, name string, limit float64, ours, theirs side) error {
+	if !b.wants(name) {
+		return nil
+	}
 	var own, bare []float64
 	for round := -1; round < b.rounds; round++ { // the first warms up
 		for _, each := range []struct {
@@ -65,7 +73,7 @@ func (b *bench) measure(name string, s side) (rate, error) {
 		}
 	}
 	before := s.process.processor()
-	got, err := load(s.address, b.stretch, s.do)
+	got, err := load(s, b.stretch)
 	if err == nil && b.verbose {
 		each := float64((s.process.processor() - before).Microseconds()) / float64(max(1, got.done))
 		fmt.Fprintf(os.Stderr, "  %-36s %-22s %8.0f/s  %6.1f µs of its processor each\n", name, s.process.name(), got.perSecond, each)
@@ -152,6 +160,10 @@ func (b *bench) onSQLite(ctx context.Context) error {
 		func() error {
 			return b.ratio(ctx, "introspection of an opaque token", 0.5, ours(introspection(house.opaque)), "lookup", side{do: introspection(plainTokens())})
 		},
+		func() error {
+			return b.ratio(ctx, "introspection as a signed JWT", 0.5, ours(signedIntrospection(house.opaque)), "sign", signs)
+		},
+		func() error { return b.bound(ctx, house, server) },
 		func() error {
 			return b.ratio(ctx, "refresh with rotation", 0.25, ours(refreshing(house.refresh)), "sign", signs)
 		},

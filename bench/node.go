@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gardeauth/garde/internal/app"
+	"github.com/gardeauth/garde/internal/binding/prover"
 	"github.com/gardeauth/garde/internal/config"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
@@ -33,10 +35,14 @@ type house struct {
 	config   string // path of node.yaml
 	server   string // address
 	gate     string
+	mutual   string // address for clients with certificates
+	trust    pairs
+	client   *prover.Key  // of the client that pushes its requests
 	signer   *jose.Signer // of the node: the rows of the Gate sign tokens without asking it
 	sessions []string     // cookies, one for each connection
 	refresh  []string     // tokens, each of a family of its own
 	opaque   []string
+	apps     []string // clients that registered themselves
 }
 
 const nodeFile = `issuer: http://%[1]s
@@ -45,6 +51,7 @@ metrics: %[5]s
 storage: %[2]q
 master_key: file:master.key
 recipe: recipe.yaml
+mtls: {listen: "%[6]s", url: "https://%[6]s", tls: {cert: server.crt, key: server.key}, authorities: authority.crt}
 gate: {listen: "%[3]s", client: gate, secret: "file:client.secret", metrics: "%[4]s"}
 `
 
@@ -76,7 +83,23 @@ clients:
     secrets: ["file:client.secret"]
     redirect_uris: ["` + redirect + `"]
     scopes: [openid, accounts.read]
+  aggregator:
+    type: web
+    auth: private_key_jwt
+    jwks: aggregator.jwks.json
+    redirect_uris: ["` + redirect + `"]
+    scopes: [openid, accounts.read]
+    dpop_bound_access_tokens: true
+    require_pushed_authorization_requests: true
+  mutual:
+    type: service
+    auth: tls_client_auth
+    tls_client_auth_subject_dn: CN=mutual
+    tls_client_certificate_bound_access_tokens: true
+    scopes: [accounts.read]
   app: {type: native, redirect_uris: ["` + redirect + `"], scopes: [accounts.read, offline_access]}
+registration:
+  partners: {types: [web], scopes: [openid, accounts.read], most: 1000000}
 lifetimes: {access: 1h}
 `
 
@@ -85,16 +108,23 @@ func newHouse(dir, storage, upstream string) (*house, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(4)
+	ports, err := freePorts(5)
 	if err != nil {
 		return nil, err
 	}
-	h := &house{config: filepath.Join(dir, "node.yaml"), server: ports[0], gate: ports[1]}
+	h := &house{config: filepath.Join(dir, "node.yaml"), server: ports[0], gate: ports[1], mutual: ports[4]}
+	if h.client, err = prover.New(jose.ES256); err != nil {
+		return nil, err
+	}
+	if h.trust, err = newPairs(dir); err != nil {
+		return nil, err
+	}
 	for name, text := range map[string]string{
-		"node.yaml":     fmt.Sprintf(nodeFile, h.server, storage, h.gate, ports[2], ports[3]),
-		"recipe.yaml":   fmt.Sprintf(recipeFile, h.gate, upstream),
-		"master.key":    seal.GenerateMaster().Reveal() + "\n",
-		"client.secret": clientSecret + "\n",
+		"node.yaml":            fmt.Sprintf(nodeFile, h.server, storage, h.gate, ports[2], ports[3], h.mutual),
+		"aggregator.jwks.json": `{"keys":[` + string(h.client.JWK) + `]}`,
+		"recipe.yaml":          fmt.Sprintf(recipeFile, h.gate, upstream),
+		"master.key":           seal.GenerateMaster().Reveal() + "\n",
+		"client.secret":        clientSecret + "\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			return nil, err
@@ -165,7 +195,9 @@ func (h *house) plantPerson(ctx context.Context, server *app.Server, number int)
 	if err := server.House.StartSession(ctx, session, iam.SessionHash{}); err != nil {
 		return err
 	}
-	for client, scope := range map[string][]string{"web": {"openid", "accounts.read"}, "app": {"accounts.read", "offline_access"}} {
+	for client, scope := range map[string][]string{
+		"web": {"openid", "accounts.read"}, "aggregator": {"openid", "accounts.read"}, "app": {"accounts.read", "offline_access"},
+	} {
 		if err := server.House.GiveConsent(ctx, iam.Consent{User: user.ID, Client: client, Scope: scope, Given: now}); err != nil {
 			return err
 		}
@@ -213,10 +245,12 @@ func inParallel[T any](each []T, do func(T) error) error {
 }
 
 // point is the node's public key as an uncompressed point, for the bare verifier.
-func (h *house) point() (string, error) {
-	key, ok := h.signer.Key.Public().(interface{ Bytes() ([]byte, error) })
+func (h *house) point() (string, error) { return pointOf(h.signer.Key.Public()) }
+
+func pointOf(public crypto.PublicKey) (string, error) {
+	key, ok := public.(interface{ Bytes() ([]byte, error) })
 	if !ok {
-		return "", errors.New("the node's key is of another kind")
+		return "", errors.New("a key of another kind")
 	}
 	raw, err := key.Bytes()
 	return base64.RawURLEncoding.EncodeToString(raw), err

@@ -39,6 +39,11 @@ func reference(name string, args []string) error {
 		return err
 	}
 	fmt.Println(listener.Addr())
+	if name == "sign" && len(args) == 2 {
+		if listener, err = mutualListener(listener, args[0], args[1]); err != nil {
+			return err
+		}
+	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin) // it ends with its parent, however that ends
@@ -54,6 +59,8 @@ func bare(name string, args []string) (http.Handler, error) {
 	switch {
 	case name == "sign":
 		return bareSigner()
+	case name == "pushed" && len(args) == 1:
+		return barePushed(args[0])
 	case name == "lookup":
 		return bareLookup()
 	case name == "upstream":
@@ -174,29 +181,36 @@ func bareVerifier(to, point string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(point)
-	if err != nil {
-		return nil, err
-	}
-	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), raw)
+	key, err := readPoint(point)
 	if err != nil {
 		return nil, err
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-		end := strings.LastIndexByte(token, '.')
-		signature, err := base64.RawURLEncoding.DecodeString(token[end+1:])
-		if err != nil || len(signature) != 64 {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		digest := sha256.Sum256([]byte(token[:end]))
-		if !ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
+		if !signedBy(key, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		next.ServeHTTP(w, r)
 	}), nil
+}
+
+func readPoint(point string) (*ecdsa.PublicKey, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(point)
+	if err != nil {
+		return nil, err
+	}
+	return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), raw)
+}
+
+// signedBy is one ES256 verification of a token, and reads nothing of it.
+func signedBy(key *ecdsa.PublicKey, token string) bool {
+	end := max(strings.LastIndexByte(token, '.'), 0)
+	signature, err := base64.RawURLEncoding.DecodeString(token[min(end+1, len(token)):])
+	if err != nil || len(signature) != 64 {
+		return false
+	}
+	digest := sha256.Sum256([]byte(token[:end]))
+	return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
 }
 
 // firstLine reads the address that a reference prints.

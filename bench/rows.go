@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 // side is one of the two that a ratio compares.
 type side struct {
 	address string
+	tls     *tls.Config // nil: without TLS
 	do      deed
 	process *process
 	between func(lasting time.Duration) error // before each stretch, outside of the measurement
@@ -40,12 +42,22 @@ var nightly, notes, web = basic("nightly"), basic("notes-svc"), basic("web")
 
 // introspection asks about one of the tokens that there are, another each time.
 func introspection(tokens []string) deed {
+	return introspecting(tokens, "", `{"active":true`)
+}
+
+// signedIntrospection asks for the answer as a JWT (RFC 9701 section 4).
+func signedIntrospection(tokens []string) deed {
+	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256",`)) // how it begins
+	return introspecting(tokens, "Accept: application/token-introspection+jwt\r\n", header)
+}
+
+func introspecting(tokens []string, accept, begins string) deed {
 	var next atomic.Int64
 	return func(c *caller, _ int) error {
 		token := tokens[int(next.Add(1))%len(tokens)]
-		got, err := c.post(introspectPath, "token="+token, notes)
-		if err = wanted(got, err, 200); err == nil && !bytes.HasPrefix(got.body, []byte(`{"active":true`)) {
-			err = fmt.Errorf("not active: %s", got.body)
+		got, err := c.post(introspectPath, "token="+token, notes, accept)
+		if err = wanted(got, err, 200); err == nil && !bytes.HasPrefix(got.body, []byte(begins)) {
+			err = fmt.Errorf("not what was asked for: %s", got.body)
 		}
 		return err
 	}

@@ -158,7 +158,10 @@ func keeps(old, next iam.Client) error {
 	if old.Kind != next.Kind {
 		return oauth.InvalidClientMetadata("application_type: a client keeps its type, which was %s; register another", old.Kind)
 	}
-	if old.Pairwise() && next.Pairwise() && old.Sector != next.Sector {
+	if old.Pairwise() && !next.Pairwise() { // and back again, in another sector
+		return oauth.InvalidClientMetadata("subject_type: a client that knows people by names of its sector goes on to; register another")
+	}
+	if old.Pairwise() && old.Sector != next.Sector {
 		return oauth.InvalidClientMetadata("sector_identifier_uri: a client keeps its sector, which was %s; register another", old.Sector)
 	}
 	return nil

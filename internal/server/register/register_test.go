@@ -314,6 +314,17 @@ func TestX14SectorsAreProved(t *testing.T) {
 			`{"client_id":"`+one.text("client_id")+`","redirect_uris":["https://b.example/cb"],"subject_type":"pairwise"}`)
 		h.refused(got, 400, "invalid_client_metadata")
 	})
+	t.Run("X14 the sector stays, by whatever detour", func(t *testing.T) {
+		one := h.register("open", `{"redirect_uris":["https://a.example/cb"],"subject_type":"pairwise"}`)
+		token := one.text("registration_access_token")
+		for _, body := range []string{`"redirect_uris":["https://b.example/cb"]`, `"redirect_uris":["https://b.example/cb"],"subject_type":"pairwise"`} {
+			got := h.call(http.MethodPut, one.text("registration_client_uri"), token, update(one.text("client_id"), body))
+			h.refused(got, 400, "invalid_client_metadata")
+			if got.status == 200 {
+				token = got.text("registration_access_token")
+			}
+		}
+	})
 	t.Run("G03 no other address is ever fetched", func(t *testing.T) {
 		h.register("open", `{"redirect_uris":["https://app.example/cb"],"logo_uri":"`+h.outside.URL+`/logo","policy_uri":"`+h.outside.URL+`/policy","tos_uri":"`+h.outside.URL+
 			`/tos","client_uri":"`+h.outside.URL+`/home","initiate_login_uri":"`+h.outside.URL+`/login","backchannel_logout_uri":"`+h.outside.URL+`/out"}`)

@@ -151,3 +151,12 @@ func (h *House) With(certificate *tls.Certificate) *http.Client {
 		Transport: transport, Timeout: h.client.Timeout, CheckRedirect: h.client.CheckRedirect,
 	}
 }
+
+// Listening speaks TLS on a listener of somebody else, under the house's authority.
+func (h *House) Listening(listener net.Listener) net.Listener {
+	h.t.Helper()
+	return tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{h.Authority.Server()}, MinVersion: tls.VersionTLS12})
+}
+
+// Cleanup does something when the house's test ends, before the house does.
+func (h *House) Cleanup(do func()) { h.t.Cleanup(do) }

@@ -35,6 +35,9 @@ type party struct {
 	bound   string         // dpop, mtls or "": what its tokens are bound to
 	profile recipe.Profile // of FAPI, or none
 	secret  string
+	uri     string // where it is answered; "": see redirect
+	keeper  string // registration_access_token of one that registered itself
+	manage  string // registration_client_uri
 	signer  *jose.Signer
 	cert    *tls.Certificate
 	key     *lab.Key
@@ -43,7 +46,12 @@ type party struct {
 	web     *http.Client
 }
 
-func (p *party) redirect() string { return "https://rp.example/" + p.id }
+func (p *party) redirect() string {
+	if p.uri != "" {
+		return p.uri
+	}
+	return "https://rp.example/" + p.id
+}
 
 // declared is the party as a recipe names it.
 func (p *party) declared() recipe.Client {

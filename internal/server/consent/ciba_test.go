@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/gardeauth/garde/internal/binding/prover"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
+	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/token"
 )
 
@@ -123,6 +125,7 @@ func TestV12WhatTheBackchannelRefuses(t *testing.T) {
 		"a message that turns round":     {"shop", ok("binding_message", "pay \u202e05.21"), 400, "invalid_binding_message", message},
 		"a message with a line break":    {"shop", ok("binding_message", "a\nb"), 400, "invalid_binding_message", message},
 		"a message of nothing":           {"shop", ok("binding_message", "   "), 400, "invalid_binding_message", "binding_message says nothing"},
+		"nothing to tell it by":          {"bank", ok(), 400, "invalid_binding_message", "the client's profile demands a binding_message where nothing else tells requests apart"},
 		"user_code":                      {"shop", ok("user_code", "1234"), 400, "invalid_request", "the parameter user_code is not supported"},
 		"claims":                         {"shop", ok("claims", "{}"), 400, "invalid_request", "the parameter claims has no meaning here"},
 		"expiry of zero":                 {"shop", ok("requested_expiry", "0"), 400, "invalid_request", "requested_expiry must be a positive number of seconds"},
@@ -564,4 +567,33 @@ func TestPush(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestWhatIsAllowedIsWhatWasShownAndIsInTheToken(t *testing.T) {
+	h := open(t)
+	const asked = `[{"type":"payment","amount":"12.50","creditor":"Shop <b>7</b>","iban":"DE02"}]`
+	given := h.begins("tv", "scope", "openid accounts.read", "authorization_details", asked)
+	b := h.browser()
+	b.header.Set("Accept-Language", "fr")
+	at := b.confirms(given.user, "alice").is(200, "Payer", "12.50", "Shop <b>7</b>", "iban", "DE02", "Voir vos soldes").lacks("<b>7")
+	b.decides(at, "allow").to("/device/done")
+	id := h.asks("shop", "authorization_details", asked)
+	b.answers(b.first().is(200, "Payer", "DE02"), "allow").to("/account/requests")
+	for _, got := range []seen{h.polls("tv", given), h.fetches("shop", id)} {
+		text, err := json.Marshal(got.json(200)["authorization_details"])
+		h.must(err)
+		var want, is any
+		h.must(json.Unmarshal([]byte(asked), &want))
+		h.must(json.Unmarshal(text, &is))
+		if !reflect.DeepEqual(want, is) {
+			t.Errorf("the token is for %s", text)
+		}
+	}
+	t.Run("the recipe gives the type up while the page waits", func(*testing.T) {
+		given := h.begins("tv", "scope", "openid accounts.read", "authorization_details", asked)
+		at := b.confirms(given.user, "alice")
+		h.details = &request.Details{}
+		b.decides(at, "allow").is(400, "expired_request")
+		b.types(given.user).is(422)
+	})
 }

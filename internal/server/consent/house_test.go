@@ -68,9 +68,14 @@ apis:
     upstream: http://127.0.0.1:7101
     operations:
       GET /balance: {for: [user], scope: accounts.read}
+    authorization_details:
+      payment: {schema: payment.json, say: {en: "Pay {amount} to {creditor}", fr: "Payer {amount} à {creditor}"}, scopes: [accounts.read]}
 clients:
-  cli: {type: native, grants: ["urn:ietf:params:oauth:grant-type:device_code"], scopes: [openid, accounts.read, garde.approve]}
+  cli: {type: native, grants: ["urn:ietf:params:oauth:grant-type:device_code"], scopes: [openid, accounts.read, garde.approve], authorization_details_types: [payment]}
 `
+
+const schema = `{"type":"object","additionalProperties":false,"required":["type","amount","creditor"],
+	"properties":{"type":{"const":"payment"},"amount":{"type":"string"},"creditor":{"type":"string"},"iban":{"type":"string"}}}`
 
 // clock is the time of a house; it goes on by itself and can be moved.
 type clock struct {
@@ -106,6 +111,7 @@ type house struct {
 	queue    *deliver.Queue
 	callback *receiver
 	limits   *ciba.Limits
+	details  *request.Details
 	signer   *jose.Signer // key of the client "signed"
 	secret   string       // of every client that has one
 }
@@ -133,7 +139,9 @@ func openOn(t testing.TB, dsn string) *house {
 	master, err := seal.ParseMaster(seal.GenerateMaster())
 	h.must(err)
 	h.sealer = seal.Sealer{Current: master}
-	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(rules)}}, nil, time.Now())
+	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(rules)}}, map[string][]byte{"payment.json": []byte(schema)}, time.Now())
+	h.must(err)
+	h.details, err = request.NewDetails(bundle)
 	h.must(err)
 	h.force = &enact.Enactor{Revisions: h.tenant, Issuer: h.server.URL}
 	_, _, err = h.force.Apply(ctx, enact.Proposal{Bundle: bundle, By: "test"}, time.Now())
@@ -189,12 +197,14 @@ func (h *house) clients() {
 		"ping":     func(c *iam.Client) { c.CIBADelivery, c.CIBANotify = "ping", h.callback.server.URL },
 		"push":     func(c *iam.Client) { c.CIBADelivery, c.CIBANotify = "push", h.callback.server.URL },
 		"signed":   func(c *iam.Client) { c.JWKS, c.CIBAAlg = string(jwks), "ES256" },
+		"bank":     func(c *iam.Client) { c.Profile = recipe.FAPI2Security },
 		"hints":    func(c *iam.Client) { c.JWKS = string(jwks) },
 	} {
 		client := iam.Client{
 			ID: id, Source: iam.FromAdmin, Kind: recipe.Web, Auth: oauth.AuthBasic, Scope: oauth.Scope{"openid", "email", "offline_access", "accounts.read"},
 			Grants: []oauth.GrantType{oauth.CIBA, oauth.RefreshToken},
 		}
+		client.Details = []string{"payment"}
 		change(&client)
 		h.must(h.tenant.PutClient(h.t.Context(), client))
 		if client.Auth == oauth.AuthBasic {
@@ -248,7 +258,7 @@ func (h *house) doors() {
 	})}
 	parser := &request.Parser{
 		Issuer: h.server.URL, Clients: h.tenant, Policy: policy, Keys: ownKeys{h.keys}, Steps: request.Standard, ClientKeys: clientKeys,
-		Once: once.NewNode(1000, now), Now: now,
+		Once: once.NewNode(1000, now), Details: func() *request.Details { return h.details }, Now: now,
 	}
 	mint := &issue.Desk{
 		Issuer: h.server.URL, Deeds: h.tenant, Users: h.tenant, Consents: h.tenant, Keys: h.keys, Policy: policy, Steps: issue.Standard, Now: now,
@@ -273,7 +283,7 @@ func (h *house) doors() {
 	teller.Queue = h.queue
 	elsewhere := &consent.Elsewhere{
 		Asking: h.tenant, Clients: h.tenant, Parser: parser, Life: func() time.Duration { return policy().Lives.Refresh }, Say: say,
-		Told: teller.Told, Now: now,
+		Details: h.details.Shown, Told: teller.Told, Now: now,
 	}
 	asking := &device.Endpoint{
 		Issuer: h.server.URL, Clients: clients, Parser: parser, Asking: h.tenant, Key: codeKey, Network: network, Proofs: desk, Now: now,

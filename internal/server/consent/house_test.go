@@ -197,8 +197,10 @@ func (h *house) clients() {
 		"ping":     func(c *iam.Client) { c.CIBADelivery, c.CIBANotify = "ping", h.callback.server.URL },
 		"push":     func(c *iam.Client) { c.CIBADelivery, c.CIBANotify = "push", h.callback.server.URL },
 		"signed":   func(c *iam.Client) { c.JWKS, c.CIBAAlg = string(jwks), "ES256" },
-		"bank":     func(c *iam.Client) { c.Profile = recipe.FAPI2Security },
-		"hints":    func(c *iam.Client) { c.JWKS = string(jwks) },
+		"bank": func(c *iam.Client) {
+			c.Profile, c.Auth, c.JWKS = recipe.FAPI2Security, oauth.AuthPrivateKey, string(jwks)
+		},
+		"hints": func(c *iam.Client) { c.JWKS = string(jwks) },
 	} {
 		client := iam.Client{
 			ID: id, Source: iam.FromAdmin, Kind: recipe.Web, Auth: oauth.AuthBasic, Scope: oauth.Scope{"openid", "email", "offline_access", "accounts.read"},
@@ -406,6 +408,15 @@ func (h *house) calls(client, path string, fields ...string) seen {
 	return h.callsWith(nil, client, path, fields...)
 }
 
+func (h *house) assertion(client string) string {
+	h.t.Helper()
+	text, err := h.signer.Sign("client-authentication+jwt", map[string]any{
+		"iss": client, "sub": client, "aud": h.server.URL, "jti": iam.NewSecret("j"), "iat": h.clock.now().Unix(), "exp": h.clock.now().Add(time.Minute).Unix(),
+	})
+	h.must(err)
+	return text
+}
+
 func (h *house) callsWith(key *prover.Key, client, path string, fields ...string) seen {
 	h.t.Helper()
 	form := url.Values{}
@@ -415,6 +426,10 @@ func (h *house) callsWith(key *prover.Key, client, path string, fields ...string
 	known, err := h.tenant.Client(h.t.Context(), client)
 	if err == nil && known.Auth == oauth.AuthNone {
 		form.Set("client_id", client)
+	}
+	if err == nil && known.Auth == oauth.AuthPrivateKey {
+		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		form.Set("client_assertion", h.assertion(client))
 	}
 	r, err := http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.server.URL+path, strings.NewReader(form.Encode()))
 	h.must(err)

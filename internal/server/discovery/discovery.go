@@ -129,17 +129,19 @@ func (e *Endpoint) grants(policy *assurance.Policy) []oauth.GrantType {
 
 func (e *Endpoint) requests(policy *assurance.Policy) members {
 	said := members{
-		"pushed_authorization_request_endpoint":          e.Issuer + e.Places.PAR,
-		"require_pushed_authorization_requests":          false,
-		"request_parameter_supported":                    true,
-		"request_uri_parameter_supported":                allowed(policy)("request_uri"),
-		"require_request_uri_registration":               true,
-		"request_object_signing_alg_values_supported":    e.AuthAlgs,
-		"request_object_encryption_alg_values_supported": e.Keys.OpenerAlgs(),
-		"request_object_encryption_enc_values_supported": jose.ContentAlgs(),
-		"claims_parameter_supported":                     true,
-		"prompt_values_supported":                        e.Prompts(),
-		"display_values_supported":                       []string{"page", "popup", "touch"},
+		"pushed_authorization_request_endpoint":       e.Issuer + e.Places.PAR,
+		"require_pushed_authorization_requests":       false,
+		"request_parameter_supported":                 true,
+		"request_uri_parameter_supported":             allowed(policy)("request_uri"),
+		"require_request_uri_registration":            true,
+		"request_object_signing_alg_values_supported": e.AuthAlgs,
+		"claims_parameter_supported":                  true,
+		"prompt_values_supported":                     e.Prompts(),
+		"display_values_supported":                    []string{"page", "popup", "touch"},
+	}
+	if algs := e.Keys.OpenerAlgs(); len(algs) > 0 { // the first keys of a new house are being made: nobody can encrypt to it yet
+		said["request_object_encryption_alg_values_supported"] = algs
+		said["request_object_encryption_enc_values_supported"] = jose.ContentAlgs()
 	}
 	var types []string
 	if policy.Recipe != nil {

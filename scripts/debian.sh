@@ -14,6 +14,8 @@ postgres_is_there() {
 	for found in /usr/lib/postgresql/*/bin/initdb; do [ -x "$found" ] && return; done
 	return 1
 }
+nginx_is_there() { command -v nginx || [ -x /usr/sbin/nginx ]; } # the PATH of a user may lack sbin
+haproxy_is_there() { command -v haproxy || [ -x /usr/sbin/haproxy ]; }
 chromium_is_there() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
 
 need chromium chromium_is_there
@@ -23,6 +25,8 @@ need util-linux command -v flock
 need gcc command -v gcc
 need nodejs command -v node
 need npm command -v npm
+need nginx-light nginx_is_there
+need haproxy haproxy_is_there
 [ -n "$missing" ] || exit 0
 
 echo "installing Debian packages:$missing"

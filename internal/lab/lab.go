@@ -4,6 +4,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -51,6 +52,9 @@ type Options struct {
 	Files   map[string][]byte    // what such a recipe names
 	Without Without
 
+	// Front and GateFront are the public URLs of Server and Gate where the test puts a proxy before them.
+	Front, GateFront string
+
 	Settings func(*config.Node) // changes what each Server is told before it starts
 }
 
@@ -71,6 +75,8 @@ type House struct {
 	Authority *Authority // of a house with TLS
 	Callers   *Authority // of a house with MTLS: who vouches for the names of clients
 	MTLSURL   string     // of a house with MTLS: where clients with certificates ask
+
+	GateAddress string // where the Gate listens, whatever its public URL is
 
 	t       testing.TB
 	dir     string
@@ -115,7 +121,9 @@ func New(t testing.TB, options Options) *House {
 	opened := h.listen(2*options.Nodes + 1)
 	h.lab = options.Without.lab()
 	h.lab.Now, h.lab.Listen = h.Clock.Now, opened.listen
-	h.Issuer, h.GateURL = h.scheme()+"://"+opened.addresses[0], h.scheme()+"://"+opened.addresses[options.Nodes]
+	h.Issuer = cmp.Or(options.Front, h.scheme()+"://"+opened.addresses[0])
+	h.GateAddress = opened.addresses[options.Nodes]
+	h.GateURL = cmp.Or(options.GateFront, h.scheme()+"://"+h.GateAddress)
 	if options.TLS {
 		h.certify(opened.addresses[options.Nodes+1:])
 	}
@@ -136,7 +144,7 @@ func New(t testing.TB, options Options) *House {
 	}
 	h.Node = h.Nodes[0]
 	if options.Gate {
-		h.startGate(opened.addresses[options.Nodes])
+		h.startGate(h.GateAddress)
 	}
 	return h
 }
@@ -254,6 +262,9 @@ func (n *Node) start() {
 		return knock.Close() == nil
 	})
 }
+
+// Address is where the node listens, whatever its public URL is.
+func (n *Node) Address() string { return n.address }
 
 // Break takes the storage away from under the node: nothing can be kept or read any more.
 func (n *Node) Break() {

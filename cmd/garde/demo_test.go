@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -47,12 +48,12 @@ var build = sync.OnceValues(func() (string, error) {
 	return program, nil
 })
 
-// freePorts finds a port with two free neighbours.
+// freePorts finds a port with three free neighbours.
 func freePorts(t *testing.T) int {
 	t.Helper()
-	for port := 20000 + os.Getpid()%9000; port < 60000; port += 3 {
+	for port := 20000 + os.Getpid()%9000; port < 60000; port += 4 {
 		free := true
-		for next := port; next < port+3 && free; next++ {
+		for next := port; next < port+4 && free; next++ {
 			listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(next)))
 			if free = err == nil; free {
 				_ = listener.Close()
@@ -62,7 +63,7 @@ func freePorts(t *testing.T) int {
 			return port
 		}
 	}
-	t.Fatal("no three free ports")
+	t.Fatal("no four free ports")
 	return 0
 }
 
@@ -148,7 +149,7 @@ func (h *house) password(user string) string {
 
 func (h *house) at(offset int) string {
 	host := "localhost"
-	if offset == 2 {
+	if offset >= 2 {
 		host = "127.0.0.1"
 	}
 	return "http://" + net.JoinHostPort(host, strconv.Itoa(h.port+offset))
@@ -253,4 +254,81 @@ func TestTheGateSaysWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestWhatAThiefHasOfATokenThatIsBound(t *testing.T) {
+	data, port := t.TempDir(), freePorts(t)
+	h := demo(t, data, port)
+	secret := h.password("alice")
+	for name, settings := range map[string]browser.Settings{
+		"budget": {}, "budget-dark": {Dark: true}, "budget-phone": {Phone: true}, "budget-french-without-script": {NoScript: true, Locale: "fr"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			page := browser.New(t, settings)
+			page.Open(h.at(2))
+			page.Follow("#budget")
+			page.Screenshot(shot(name + "-1-home"))
+			page.Click("connect")
+			if at := page.Location(); strings.Contains(at, "scope") || strings.Contains(at, "authorization_details") {
+				t.Errorf("P01 the browser was told what was asked for: %s", at)
+			}
+			signIn(page, "alice", secret)
+			if page.Has("#consent-allow") {
+				page.Screenshot(shot(name + "-2-consent"))
+				if words := page.Text("main"); !strings.Contains(words, time.Now().AddDate(0, 0, 90).UTC().Format(time.DateOnly)) {
+					t.Errorf("the person does not read until when: %s", words)
+				}
+				page.Click("consent-allow")
+			}
+			if balance := page.Text("#balance"); !strings.ContainsAny(balance, "0123456789") {
+				t.Errorf("the balance reads %q", balance)
+			}
+			if page.Text("#thumbprint") != page.Text("#key") {
+				t.Error("D17 the token is not for Budget's key")
+			}
+			page.Screenshot(shot(name + "-3-overview"))
+			page.Click("theft")
+			page.Screenshot(shot(name + "-4-theft"))
+			for key, status := range map[string]string{"owner": "200", "bearer": "401", "naked": "401", "key": "401", "replay": "401", "again": "200"} {
+				if got := page.Text("#trial-" + key + " .status"); !strings.HasPrefix(got, status) {
+					t.Errorf("%s: %q, want %s", key, got, status)
+				}
+			}
+			for _, complaint := range page.Complaints() {
+				t.Errorf("the browser complains: %s", complaint)
+			}
+		})
+	}
+	steal := func(more ...string) (string, error) {
+		out, err := exec.Command(h.program, append([]string{"demo", "steal", "--at", "localhost:" + strconv.Itoa(port), "--data", data}, more...)...).CombinedOutput()
+		return string(out), err
+	}
+	page := browser.New(t, browser.Settings{})
+	page.Open(h.at(3) + "/connect")
+	signIn(page, "alice", secret)
+	page.Click("consent-allow") // what is allowed in detail is asked for each time
+	page.Text("#balance")
+	t.Run("D12 D10 D08 the command says the same", func(t *testing.T) {
+		out, err := steal()
+		if err != nil || strings.Count(out, "401 Unauthorized") != 4 || strings.Count(out, "200 OK") != 2 || strings.Contains(out, "\x1b") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		t.Logf("\n%s", out)
+		var calls []struct {
+			Call   string
+			Status int
+			Right  bool
+		}
+		out, err = steal("--json")
+		if err != nil || json.Unmarshal([]byte(out), &calls) != nil || len(calls) != 6 || calls[4].Call != "replay" || calls[4].Status != 401 || !calls[4].Right {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+	t.Run("a visit that is disconnected leaves nothing to steal", func(t *testing.T) {
+		page.Click("disconnect")
+		page.Text("#disconnected")
+		if out, err := steal(); err == nil || !strings.Contains(out, "no token to steal") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
 }

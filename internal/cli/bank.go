@@ -24,7 +24,7 @@ import (
 
 // bank says where the demonstration stands.
 type bank struct {
-	Listen string    // host:port of the Server, on loopback; the Gate and the bank take the next two ports
+	Listen string    // host:port of the Server, on loopback; the Gate, the bank and Budget take the next three ports
 	Data   string    // folder of everything it keeps
 	Out    io.Writer // gets the guide
 	Colour bool
@@ -44,7 +44,7 @@ func (options bank) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	webKey, nightly, err := demo.Keys(options.Data)
+	keys, err := demo.Furnish(options.Data)
 	if err != nil {
 		return err
 	}
@@ -75,12 +75,19 @@ func (options bank) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	budget, err := demo.Listen(site.BudgetListen, "")
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx) })
 	group.Go(func() error { return gateway.run(ctx) })
 	group.Go(func() error { return (&demo.AccountsAPI{}).Run(ctx, accounts) })
 	group.Go(func() error {
-		return (&demo.Bank{Site: site, Dir: options.Data, Web: webKey, Nightly: nightly, Program: os.Args[0], Log: options.Log}).Run(ctx, bank)
+		return (&demo.Bank{Site: site, Dir: options.Data, Web: keys.Web, Nightly: keys.Nightly, Program: os.Args[0], Log: options.Log}).Run(ctx, bank)
+	})
+	group.Go(func() error {
+		return (&demo.Budget{Site: site, Dir: options.Data, Keys: keys, Log: options.Log}).Run(ctx, budget)
 	})
 	group.Go(func() error {
 		awaitGate(ctx, gateway.Gateway)

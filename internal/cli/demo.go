@@ -13,7 +13,7 @@ func (p *program) demoCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "demo", Short: "Run a Server, a Gate and a small bank on this machine", Args: words(0, 0, ""),
 		Long: "Runs Garde with embedded storage and a small bank, and says where to go, who can sign in and what to try.\n" +
-			"The Gate and the bank listen on the next two ports. A second run finds its data again.",
+			"The Gate, the bank and Budget, another company's site, listen on the next three ports. A second run finds its data again.",
 		RunE: func(command *cobra.Command, _ []string) error {
 			if _, err := demo.At(options.Listen); err != nil {
 				return wrong(command, "%v", err)
@@ -24,8 +24,28 @@ func (p *program) demoCommand() *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&options.Listen, "listen", demo.DefaultListen, "where the Server listens; its issuer is http://HOST:PORT")
-	command.Flags().StringVar(&options.Data, "data", "garde-demo", "folder for the data")
-	command.AddCommand(p.demoCLICommand())
+	command.Flags().StringVar(&options.Data, "data", demo.DefaultData, "folder for the data")
+	command.AddCommand(p.demoCLICommand(), p.demoStealCommand())
+	return command
+}
+
+func (p *program) demoStealCommand() *cobra.Command {
+	var at, data string
+	command := &cobra.Command{
+		Use: "steal", Short: "Show what the token of a site that binds it is worth to a thief", Args: words(0, 0, ""),
+		Long: "Takes the access token of Budget, the other company's site of the running demonstration, and tries it as a thief would:\n" +
+			"as a bearer token, without a proof, with a proof by another key, with a proof that was used before. Then Budget uses it.\n" +
+			"Connect an account at Budget first. Fails if the thief gets anything, or Budget does not.",
+		RunE: func(command *cobra.Command, _ []string) error {
+			site, err := demo.At(at)
+			if err != nil {
+				return wrong(command, "%v", err)
+			}
+			return demo.Theft{Site: site, Dir: data, Out: p.stdout, JSON: p.asJSON, Colour: p.coloured()}.Steal(command.Context())
+		},
+	}
+	command.Flags().StringVar(&at, "at", demo.DefaultListen, "HOST:PORT that garde demo listens on")
+	command.Flags().StringVar(&data, "data", demo.DefaultData, "folder of its data")
 	return command
 }
 

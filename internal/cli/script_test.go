@@ -44,7 +44,7 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// freePorts finds three neighbours.
+// freePorts finds four neighbours.
 func freePorts() (int, error) {
 	for range 50 {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -54,7 +54,7 @@ func freePorts() (int, error) {
 		port := listener.Addr().(*net.TCPAddr).Port
 		listener.Close()
 		free := port < 65000
-		for next := port + 1; next <= port+2 && free; next++ {
+		for next := port + 1; next <= port+3 && free; next++ {
 			neighbour, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(next))
 			if err != nil {
 				free = false
@@ -66,7 +66,7 @@ func freePorts() (int, error) {
 			return port, nil
 		}
 	}
-	return 0, errors.New("no three free ports")
+	return 0, errors.New("no four free ports")
 }
 
 // code CODE PROGRAM ARGS... runs a program and wants exactly that exit code.

@@ -43,6 +43,22 @@ type caller struct {
 	Subject string `json:"subject,omitempty"`
 	Client  string `json:"client"`
 	Scope   string `json:"scope"`
+
+	Details []information `json:"authorization_details,omitempty"` // none: all that the scope says
+}
+
+// information is what a person allowed an aggregator: to see balances, until a day.
+type information struct {
+	Type  string `json:"type"`
+	Until string `json:"until"`
+}
+
+// may tells whether the caller may do a part of what its scope says on a day. A detail that this API does not know allows
+// nothing.
+func (c caller) may(part, day string) bool {
+	return len(c.Details) == 0 || part == "balances" && slices.ContainsFunc(c.Details, func(d information) bool {
+		return d.Type == "account_information" && day <= d.Until
+	})
 }
 
 // ServeHTTP answers the operations of the recipe.
@@ -65,17 +81,17 @@ func (a *AccountsAPI) prepare() {
 	a.ledger = &ledger{now: a.Now}
 	a.mux = http.NewServeMux()
 	a.mux.HandleFunc("GET /rates", a.rates)
-	a.mux.HandleFunc("GET /balance", a.person(a.balance))
-	a.mux.HandleFunc("GET /accounts/{id}", a.person(a.account))
-	a.mux.HandleFunc("POST /transfers", a.person(a.transfer))
+	a.mux.HandleFunc("GET /balance", a.person("balances", a.balance))
+	a.mux.HandleFunc("GET /accounts/{id}", a.person("entries", a.account))
+	a.mux.HandleFunc("POST /transfers", a.person("transfers", a.transfer))
 	a.mux.HandleFunc("GET /statement", a.statement)
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusNotFound, "the bank has no such operation")
 	})
 }
 
-// person admits callers for whom the Gate names a person that is not the client itself.
-func (a *AccountsAPI) person(next func(http.ResponseWriter, *http.Request, caller)) http.HandlerFunc {
+// person admits callers for whom the Gate names a person that is not the client itself, and who allowed this part.
+func (a *AccountsAPI) person(part string, next func(http.ResponseWriter, *http.Request, caller)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		who, err := identify(r.Header)
 		if err == nil && (who.Subject == "" || who.Subject == who.Client) {
@@ -85,20 +101,32 @@ func (a *AccountsAPI) person(next func(http.ResponseWriter, *http.Request, calle
 			problem(w, http.StatusUnauthorized, err.Error())
 			return
 		}
+		if !who.may(part, a.Now().UTC().Format(time.DateOnly)) {
+			problem(w, http.StatusForbidden, "the person did not allow this, or no longer")
+			return
+		}
 		next(w, r, who)
 	}
 }
 
+// detailsHeader is where the Gate says what the person allowed in detail (RFC 9396).
+const detailsHeader = "Garde-Authorization-Details"
+
 // identify reads the Gate's headers. One that stands there twice did not come from the Gate alone.
 func identify(h http.Header) (caller, error) {
-	for _, name := range []string{"Garde-Subject", "Garde-Client", "Garde-Scope"} {
+	for _, name := range []string{"Garde-Subject", "Garde-Client", "Garde-Scope", detailsHeader} {
 		if len(h.Values(name)) > 1 {
 			return caller{}, fmt.Errorf("the header %s stands there twice", name)
 		}
 	}
-	who := caller{h.Get("Garde-Subject"), h.Get("Garde-Client"), h.Get("Garde-Scope")}
+	who := caller{Subject: h.Get("Garde-Subject"), Client: h.Get("Garde-Client"), Scope: h.Get("Garde-Scope")}
 	if who.Client == "" {
 		return caller{}, errors.New("the Gate named no client: is the request past it?")
+	}
+	if text := h.Get(detailsHeader); text != "" {
+		if err := json.Unmarshal([]byte(text), &who.Details); err != nil || len(who.Details) == 0 {
+			return caller{}, errors.New("what the person allowed can't be read")
+		}
 	}
 	return who, nil
 }

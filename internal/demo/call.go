@@ -23,6 +23,7 @@ type reply struct {
 	Answer       string // the body as text, indented when it is JSON
 	Failed       error  // nothing came back
 	raw          []byte
+	header       http.Header
 }
 
 // OK tells whether the Gate let it through and the API did it.
@@ -36,12 +37,7 @@ func (r reply) Wants() string {
 	if r.Status != http.StatusForbidden || !strings.Contains(r.Challenge, `error="insufficient_scope"`) {
 		return ""
 	}
-	_, rest, ok := strings.Cut(r.Challenge, `scope="`)
-	if !ok {
-		return ""
-	}
-	scope, _, _ := strings.Cut(rest, `"`)
-	return scope
+	return quoted(r.Challenge, "scope")
 }
 
 func bearer(token string) http.Header {
@@ -75,6 +71,7 @@ func call(ctx context.Context, client *http.Client, gate, method, path string, h
 	}
 	back.Status, back.Kind = response.StatusCode, response.Header.Get("Content-Type")
 	back.Challenge = strings.Join(response.Header.Values("WWW-Authenticate"), "\n")
+	back.header = response.Header
 	back.Trace = response.Header.Get("Garde-Trace")
 	back.Answer = shown(back.raw)
 	return back

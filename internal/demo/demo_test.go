@@ -20,12 +20,12 @@ import (
 
 func TestTheSite(t *testing.T) {
 	site, err := demo.At("localhost:7777")
-	want := demo.Site{Issuer: "http://localhost:7777", Gate: "http://localhost:7778", Bank: "http://127.0.0.1:7779",
-		IssuerListen: "localhost:7777", GateListen: "localhost:7778", BankListen: "127.0.0.1:7779"}
+	want := demo.Site{Issuer: "http://localhost:7777", Gate: "http://localhost:7778", Bank: "http://127.0.0.1:7779", Budget: "http://127.0.0.1:7780",
+		IssuerListen: "localhost:7777", GateListen: "localhost:7778", BankListen: "127.0.0.1:7779", BudgetListen: "127.0.0.1:7780"}
 	if err != nil || site != want {
 		t.Errorf("%+v, %v", site, err)
 	}
-	for _, listen := range []string{"", "localhost", "localhost:0", "localhost:65534", "localhost:http", "0.0.0.0:7777", ":7777", "example.com:7777", "192.168.1.4:7777"} {
+	for _, listen := range []string{"", "localhost", "localhost:0", "localhost:65533", "localhost:http", "0.0.0.0:7777", ":7777", "example.com:7777", "192.168.1.4:7777"} {
 		if _, err := demo.At(listen); err == nil {
 			t.Errorf("%q was taken", listen)
 		}
@@ -42,7 +42,7 @@ func TestTheRecipeIsTakenByItsReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if _, _, err := demo.Keys(dir); err != nil {
+	if _, err := demo.Furnish(dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "recipe.yaml"), text, 0o600); err != nil {
@@ -53,7 +53,7 @@ func TestTheRecipeIsTakenByItsReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	read := bundle.Recipe
-	asked := map[string]string{demo.WebClient: demo.MoveScope, demo.CLIClient: demo.SignInScope, demo.ServiceClient: "statements.read"}
+	asked := map[string]string{demo.WebClient: demo.MoveScope, demo.CLIClient: demo.SignInScope, demo.ServiceClient: "statements.read", demo.BudgetClient: demo.BudgetScope}
 	for name, client := range read.Clients {
 		for _, uri := range append(client.RedirectURIs, client.LogoutURIs...) {
 			if err := recipe.CheckRedirect(uri, client.Type); err != nil {
@@ -80,15 +80,21 @@ func TestTheRecipeIsTakenByItsReader(t *testing.T) {
 
 func TestTheKeysAreForTheirOwnerAlone(t *testing.T) {
 	dir := t.TempDir()
-	web, _, err := demo.Keys(dir)
+	first, err := demo.Furnish(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, _, err := demo.Keys(dir)
-	if err != nil || !bytes.Equal(web.JWKS(), again.JWKS()) {
+	again, err := demo.Furnish(dir)
+	if err != nil || !bytes.Equal(first.Web.JWKS(), again.Web.JWKS()) || !bytes.Equal(first.Bound.JWKS(), again.Bound.JWKS()) {
 		t.Errorf("another key at the second start: %v", err)
 	}
-	for _, name := range []string{"bank-web", "bank-nightly"} {
+	if bytes.Equal(first.Budget.JWKS(), first.Bound.JWKS()) {
+		t.Error("what is signed in by is what tokens are bound to")
+	}
+	if info, err := os.Stat(filepath.Join(dir, "budget-bound.key.pem")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key of the tokens: %v", err)
+	}
+	for _, name := range []string{"bank-web", "bank-nightly", "budget"} {
 		if info, err := os.Stat(filepath.Join(dir, name+".key.pem")); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -100,12 +106,12 @@ func TestTheKeysAreForTheirOwnerAlone(t *testing.T) {
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := demo.Keys(dir); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if _, err := demo.Furnish(dir); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("a key that others may read: %v", err)
 	}
 	os.Chmod(path, 0o600)
 	os.WriteFile(path, []byte("nonsense"), 0o600)
-	if _, _, err := demo.Keys(dir); err == nil {
+	if _, err := demo.Furnish(dir); err == nil {
 		t.Error("nonsense is a key")
 	}
 }
@@ -161,7 +167,8 @@ func TestTheGuide(t *testing.T) {
 	if err := demo.Guide(&coloured, demo.Tour{Site: site, People: people, Dir: "/data", Colour: true}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"http://localhost:9000", "http://127.0.0.1:9002", people[0].Password, "garde demo cli --at localhost:9000", "curl -i http://localhost:9001/balance"} {
+	for _, want := range []string{"http://localhost:9000", "http://127.0.0.1:9002", people[0].Password, "garde demo cli --at localhost:9000", "curl -i http://localhost:9001/balance", "http://127.0.0.1:9003",
+		"garde demo steal --at localhost:9000 --data /data"} {
 		if !strings.Contains(plain.String(), want) {
 			t.Errorf("no %q in the guide", want)
 		}
@@ -216,6 +223,13 @@ func TestEveryWordIsThereInBothLanguages(t *testing.T) {
 		for _, part := range []string{"", ".text", ".why"} {
 			if words["en"]["try."+key+part] == "" {
 				t.Errorf("try.%s%s has no words", key, part)
+			}
+		}
+	}
+	for _, key := range []string{"owner", "bearer", "naked", "key", "replay", "again"} {
+		for _, part := range []string{"", ".text", ".why"} {
+			if words["en"]["theft."+key+part] == "" {
+				t.Errorf("theft.%s%s has no words", key, part)
 			}
 		}
 	}

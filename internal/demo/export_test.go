@@ -10,4 +10,5 @@ var (
 const (
 	MoveScope   = moveScope
 	SignInScope = signInScope
+	BudgetScope = budgetScope
 )

@@ -114,11 +114,11 @@ func newGarde(t testing.TB) *garde {
 	g.site = demo.Site{Issuer: g.server.URL, Gate: g.gate.URL, Bank: "http://" + address,
 		IssuerListen: strings.TrimPrefix(g.server.URL, "http://"), BankListen: address}
 	dir := t.TempDir()
-	web, nightly, err := demo.Keys(dir)
+	keys, err := demo.Furnish(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.bankApp = &demo.Bank{Site: g.site, Dir: dir, Web: web, Nightly: nightly}
+	g.bankApp = &demo.Bank{Site: g.site, Dir: dir, Web: keys.Web, Nightly: keys.Nightly}
 	bank.Config.Handler = g.bankApp
 	bank.Start()
 	g.bank = bank

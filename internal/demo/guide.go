@@ -26,6 +26,7 @@ func Guide(w io.Writer, t Tour) error {
 	fmt.Fprintf(&b, "\n  %s  a small bank, protected by Garde\n", p.bold("Rive"))
 	section(&b, p, "Where to go", [][2]string{
 		{"the bank", p.link(t.Site.Bank)},
+		{"Budget", p.link(t.Site.Budget) + p.dim("  another company, which you may show your balances")},
 		{"the Server", p.link(t.Site.Issuer)},
 		{"the Gate", p.link(t.Site.Gate)},
 		{"discovery", p.link(t.Site.Issuer + "/.well-known/openid-configuration")},
@@ -46,14 +47,19 @@ func Guide(w io.Writer, t Tour) error {
 		{"1", "sign in, and see the balance that came through the Gate"},
 		{"2", "move money: the Gate says what is missing, and you can allow it"},
 		{"3", "open " + p.link(t.Site.Bank+"/try") + ": ten calls, most of them wrong"},
+		{"4", "connect " + p.link(t.Site.Budget) + " to your accounts, then let somebody steal its token"},
 	})
-	command := command(t.Program, t.Site)
+	command, steal := command(t.Program, "cli", t.Site), command(t.Program, "steal", t.Site)
+	if t.Dir != DefaultData {
+		steal += " --data " + t.Dir
+	}
 	gate := t.Site.Gate
 	section(&b, p, "What to try in a second terminal", [][2]string{
 		{"sign in, see the same", p.code(command)},
 		{"anyone may ask this", p.code("curl -i " + gate + "/rates")},
 		{"no token", p.code("curl -i " + gate + "/balance")},
 		{"a wrong token", p.code("curl -i -H 'Authorization: Bearer nonsense' " + gate + "/balance")},
+		{"Budget's token, stolen", p.code(steal)},
 		{"a missing scope", p.code(`curl -i -H "Authorization: Bearer $(` + command + ` token)" -d '{}' ` + gate + "/transfers")},
 		{"an expired token", p.code("T=$("+command+" token); sleep 130") + p.dim("  # tokens live two minutes")},
 		{"", p.code(`curl -i -H "Authorization: Bearer $T" ` + gate + "/balance")},
@@ -63,9 +69,9 @@ func Guide(w io.Writer, t Tour) error {
 	return err
 }
 
-// command is the line that starts the command-line client for a site.
-func command(program string, site Site) string {
-	line := cmp.Or(program, "garde") + " demo cli"
+// command is the line that starts a command of the demonstration for a site.
+func command(program, verb string, site Site) string {
+	line := cmp.Or(program, "garde") + " demo " + verb
 	if site.IssuerListen != DefaultListen {
 		line += " --at " + site.IssuerListen
 	}
@@ -90,6 +96,8 @@ type painter bool
 func (p painter) bold(s string) string { return p.paint("1", s) }
 func (p painter) dim(s string) string  { return p.paint("2", s) }
 func (p painter) link(s string) string { return p.paint("4", s) }
+func (p painter) good(s string) string { return p.paint("32", s) }
+func (p painter) bad(s string) string  { return p.paint("31", s) }
 func (p painter) code(s string) string { return p.paint("36", s) }
 
 func (p painter) paint(code, s string) string {

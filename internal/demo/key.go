@@ -31,6 +31,15 @@ type Key struct {
 // OpenKey reads the key name from dir, or makes it at the first start: name.key.pem for the owner alone, and
 // name.jwks.json, which the recipe names. A private key that others may read is refused.
 func OpenKey(dir, name string) (*Key, error) {
+	key, err := openKey(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	return key, writePrivate(filepath.Join(dir, name+".jwks.json"), key.JWKS())
+}
+
+// openKey is OpenKey for a key that nobody has to be told of.
+func openKey(dir, name string) (*Key, error) {
 	path := filepath.Join(dir, name+".key.pem")
 	info, err := os.Stat(path)
 	switch {
@@ -43,11 +52,7 @@ func OpenKey(dir, name string) (*Key, error) {
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, fmt.Errorf("%s can be read by others: run chmod 600 on it, or remove it and start again", path)
 	}
-	key, err := readKey(path)
-	if err != nil {
-		return nil, err
-	}
-	return key, writePrivate(filepath.Join(dir, name+".jwks.json"), key.JWKS())
+	return readKey(path)
 }
 
 func makeKey(path string) error {
@@ -79,9 +84,26 @@ func readKey(path string) (*Key, error) {
 	if !ok || private.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("%s is not a P-256 key: remove it and start again", path)
 	}
-	point, err := private.PublicKey.Bytes()
+	key, err := keyOf(private)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return key, nil
+}
+
+// newKey makes a key that is kept nowhere.
+func newKey() (*Key, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	return keyOf(private)
+}
+
+func keyOf(private *ecdsa.PrivateKey) (*Key, error) {
+	point, err := private.PublicKey.Bytes()
+	if err != nil {
+		return nil, err
 	}
 	key := &Key{private: private, x: b64(point[1:33]), y: b64(point[33:])}
 	// RFC 7638 section 3.2: the required members only, in lexicographic order.
@@ -98,22 +120,31 @@ func (k *Key) JWKS() []byte {
 // assertion proves the client to the issuer, and to nobody else: the audience is the issuer alone, whatever address the
 // token endpoint has, so that a hostile server can't have one made that works elsewhere.
 func (k *Key) assertion(client, issuer string, now time.Time) (string, error) {
-	header, err := json.Marshal(map[string]string{"alg": "ES256", "kid": k.id, "typ": "JWT"})
-	if err != nil {
-		return "", fmt.Errorf("make a client assertion: %w", err)
-	}
-	claims, err := json.Marshal(map[string]any{
+	text, err := k.sign(map[string]any{"alg": "ES256", "kid": k.id, "typ": "JWT"}, map[string]any{
 		"iss": client, "sub": client, "aud": issuer, "jti": rand.Text(),
 		"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
 	})
 	if err != nil {
 		return "", fmt.Errorf("make a client assertion: %w", err)
 	}
-	input := b64(header) + "." + b64(claims)
+	return text, nil
+}
+
+// sign writes a JWT, signed by ES256.
+func (k *Key) sign(header, claims map[string]any) (string, error) {
+	head, err := json.Marshal(header)
+	if err != nil {
+		return "", err
+	}
+	body, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	input := b64(head) + "." + b64(body)
 	digest := sha256.Sum256([]byte(input))
 	r, s, err := ecdsa.Sign(rand.Reader, k.private, digest[:])
 	if err != nil {
-		return "", fmt.Errorf("sign a client assertion: %w", err)
+		return "", err
 	}
 	var signature [64]byte // RFC 7518 section 3.4: r and s, each of full width
 	r.FillBytes(signature[:32])

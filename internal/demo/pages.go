@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-//go:embed pages words files/style.css
+//go:embed pages words files/style.css files/*.svg
 var assets embed.FS
 
 // pages are the bank's templates and its words in each language. They never change once read.
@@ -76,15 +76,17 @@ func (p *pages) text(lang, key string, pairs ...string) string {
 
 // frame is what every page has.
 type frame struct {
+	House         string // whose page it is
+	Enter, Inside string // where a visit begins, and where a visitor is at home
 	Lang, Other   string // the page's language, and the one that it offers
 	Path          string // this page, for the language switch
 	Title         string
 	Person        string // who is signed in, if anybody
 	SignedIn      bool
 	CSRF          string
-	Issuer, Gate  string
-	Bank, Command string
-	Page          any
+	Command       string
+	Site
+	Page any
 }
 
 // show writes a page with the headers that every page of the bank carries.
@@ -139,7 +141,7 @@ func headers(h http.Header, issuer string) {
 
 // language is the person's choice, else what the browser prefers of the two, else English.
 func language(r *http.Request) string {
-	if cookie, err := r.Cookie("bank_lang"); err == nil && (cookie.Value == "en" || cookie.Value == "fr") {
+	if cookie, err := r.Cookie(languageCookie); err == nil && (cookie.Value == "en" || cookie.Value == "fr") {
 		return cookie.Value
 	}
 	accept := r.Header.Get("Accept-Language")

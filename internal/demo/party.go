@@ -51,11 +51,13 @@ type party struct {
 	issuer   string
 	resource string
 	key      *Key // nil for a client that can keep none
+	proof    *Key // what its tokens are bound to (DPoP); nil for bearer tokens
 	http     *http.Client
 	now      func() time.Time
 
-	mu    sync.Mutex
-	known *server
+	mu     sync.Mutex
+	known  *server
+	nonces nonces
 }
 
 // server is what discovery told.
@@ -72,6 +74,8 @@ type metadata struct {
 	Revocation string   `json:"revocation_endpoint"`
 	UserInfo   string   `json:"userinfo_endpoint"`
 	Keys       string   `json:"jwks_uri"`
+	Pushed     string   `json:"pushed_authorization_request_endpoint"`
+	Proofs     []string `json:"dpop_signing_alg_values_supported"`
 }
 
 // attempt is one sign-in under way, bound to the browser that began it.
@@ -136,9 +140,12 @@ func (p *party) discover(ctx context.Context) (*server, error) {
 	if !slices.Contains(found.meta.Challenges, "S256") {
 		return nil, &forged{"the server does not say that it knows PKCE with S256"}
 	}
+	if p.proof != nil && (found.meta.Pushed == "" || !slices.Contains(found.meta.Proofs, "ES256")) {
+		return nil, &forged{"the server does not say that it knows PAR, and DPoP with ES256"}
+	}
 	// A document that sends codes or proofs elsewhere is not believed.
 	for _, address := range []string{found.endpoint.AuthURL, found.endpoint.TokenURL, found.meta.Keys,
-		found.meta.Logout, found.meta.Revocation, found.meta.UserInfo} {
+		found.meta.Logout, found.meta.Revocation, found.meta.UserInfo, found.meta.Pushed} {
 		if address != "" && origin(address) != origin(p.issuer) {
 			return nil, &forged{"the server names an endpoint on another host"}
 		}
@@ -161,7 +168,31 @@ func (p *party) begin(ctx context.Context, redirect, scope string, more ...oauth
 	options := append([]oauth2.AuthCodeOption{
 		oidc.Nonce(a.Nonce), oauth2.S256ChallengeOption(a.Verifier), oauth2.SetAuthURLParam("resource", p.resource),
 	}, more...)
-	return a, config.AuthCodeURL(a.State, options...), nil
+	address := config.AuthCodeURL(a.State, options...)
+	if p.proof != nil {
+		address, err = p.push(ctx, known, address)
+	}
+	return a, address, err
+}
+
+// push tells the server beforehand what it will be asked for, and gives an address that says nothing of it (RFC 9126).
+// The proof beside it binds the code to the key as well (RFC 9449 section 10.1).
+func (p *party) push(ctx context.Context, known *server, address string) (string, error) {
+	asked, err := url.Parse(address)
+	if err != nil {
+		return "", fmt.Errorf("push the request: %w", err)
+	}
+	body, err := p.post(ctx, known.meta.Pushed, asked.Query())
+	if err != nil {
+		return "", err
+	}
+	var told struct {
+		URI string `json:"request_uri"`
+	}
+	if err := json.Unmarshal(body, &told); err != nil || told.URI == "" {
+		return "", errors.New("the answer to the pushed request names no request_uri")
+	}
+	return known.endpoint.AuthURL + "?" + url.Values{"client_id": {p.id}, "request_uri": {told.URI}}.Encode(), nil
 }
 
 // finish judges the answer that came through the browser and fetches the tokens. Whatever fails before the code is
@@ -282,7 +313,12 @@ func (p *party) token(ctx context.Context, form url.Values) (grant, error) {
 	if err := json.Unmarshal(body, &told); err != nil {
 		return grant{}, errors.New("the token endpoint's answer is no JSON")
 	}
-	if told.Access == "" || !strings.EqualFold(told.Kind, "Bearer") || told.Life <= 0 || told.Life > 86400 {
+	// A token of another kind than was asked for is not taken: one that is bound to nothing least of all.
+	kind := "Bearer"
+	if p.proof != nil {
+		kind = "DPoP"
+	}
+	if told.Access == "" || !strings.EqualFold(told.Kind, kind) || told.Life <= 0 || told.Life > 86400 {
 		return grant{}, errors.New("the token endpoint's answer is incomplete")
 	}
 	return grant{
@@ -291,8 +327,16 @@ func (p *party) token(ctx context.Context, form url.Values) (grant, error) {
 	}, nil
 }
 
-// post sends a form, proved by the client's key where it has one.
+// post sends a form, proved by the client's keys where it has some. Who is asked for a nonce asks again with it, once.
 func (p *party) post(ctx context.Context, address string, form url.Values) ([]byte, error) {
+	body, err := p.postOnce(ctx, address, form)
+	if no := (*denied)(nil); p.proof != nil && errors.As(err, &no) && no.Code == "use_dpop_nonce" {
+		return p.postOnce(ctx, address, form)
+	}
+	return body, err
+}
+
+func (p *party) postOnce(ctx context.Context, address string, form url.Values) ([]byte, error) {
 	form.Set("client_id", p.id)
 	if p.key != nil {
 		proof, err := p.key.assertion(p.id, p.issuer, p.now())
@@ -308,6 +352,13 @@ func (p *party) post(ctx context.Context, address string, form url.Values) ([]by
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Accept", "application/json")
+	if p.proof != nil {
+		proof, err := p.prove(http.MethodPost, address, "")
+		if err != nil {
+			return nil, err
+		}
+		request.Header.Set("DPoP", proof)
+	}
 	response, err := p.http.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("ask the server: %w", err)
@@ -317,7 +368,8 @@ func (p *party) post(ctx context.Context, address string, form url.Values) ([]by
 	if err != nil {
 		return nil, fmt.Errorf("ask the server: %w", err)
 	}
-	if response.StatusCode == http.StatusOK {
+	p.nonces.learn(address, response.Header)
+	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusCreated {
 		return body, nil
 	}
 	no := denied{Status: response.StatusCode, Code: "an error without a code"}

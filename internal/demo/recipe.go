@@ -17,28 +17,47 @@ import (
 //go:embed files/recipe.yaml
 var recipeText string
 
+//go:embed files/account_information.schema.json
+var informationSchema []byte
+
 // Recipe is the text of the bank's recipe for a site whose accounts API listens at upstream, a base URL. The files that
-// it names (bank-web.jwks.json, bank-nightly.jwks.json) stand beside it once Keys has run on the folder.
+// it names (the public keys of clients, a JSON Schema) stand beside it once Furnish has run on the folder.
 func Recipe(site Site, upstream string) ([]byte, error) {
 	parsed, err := template.New("recipe").Option("missingkey=error").Parse(recipeText)
 	if err != nil {
 		return nil, fmt.Errorf("write the bank's recipe: %w", err)
 	}
 	var text bytes.Buffer
-	if err := parsed.Execute(&text, map[string]string{"Gate": site.Gate, "Bank": site.Bank, "Upstream": upstream}); err != nil {
+	if err := parsed.Execute(&text, map[string]string{"Gate": site.Gate, "Bank": site.Bank, "Budget": site.Budget, "Upstream": upstream}); err != nil {
 		return nil, fmt.Errorf("write the bank's recipe: %w", err)
 	}
 	return text.Bytes(), nil
 }
 
-// Keys opens the keys of the bank's confidential clients in dir, or makes them at the first start. It must have run
-// before the recipe is read.
-func Keys(dir string) (web, nightly *Key, err error) {
-	if web, err = OpenKey(dir, WebClient); err != nil {
-		return nil, nil, err
+// Keys are those of the demonstration's confidential clients.
+type Keys struct {
+	Web     *Key // proves WebClient
+	Nightly *Key // proves ServiceClient
+	Budget  *Key // proves BudgetClient
+	Bound   *Key // what the tokens of BudgetClient are bound to
+}
+
+// Furnish opens the keys in dir, or makes them at the first start, and writes what the recipe names beside itself. It must
+// have run before the recipe is read.
+func Furnish(dir string) (Keys, error) {
+	var keys Keys
+	for name, key := range map[string]**Key{WebClient: &keys.Web, ServiceClient: &keys.Nightly, BudgetClient: &keys.Budget} {
+		opened, err := OpenKey(dir, name)
+		if err != nil {
+			return Keys{}, err
+		}
+		*key = opened
 	}
-	nightly, err = OpenKey(dir, ServiceClient)
-	return web, nightly, err
+	var err error
+	if keys.Bound, err = openKey(dir, boundKey); err != nil {
+		return Keys{}, err
+	}
+	return keys, writePrivate(filepath.Join(dir, "account_information.schema.json"), informationSchema)
 }
 
 // Person is somebody who can sign in to the demonstration.

@@ -13,11 +13,12 @@ const (
 	maxVisits   = 2_000
 	visitIdle   = time.Hour
 	attemptLife = 10 * time.Minute
-	visitCookie = "bank_session"
-	beginCookie = "bank_signin"
 )
 
-// visit is a browser that is signed in to the bank. Tokens stay here, on the server: the browser has the cookie alone.
+// languageCookie is the person's choice of language, for both sites.
+const languageCookie = "demo_lang"
+
+// visit is a browser that is signed in to a site. Tokens stay here, on the server: the browser has the cookie alone.
 type visit struct {
 	id, csrf string
 	name     string
@@ -34,10 +35,14 @@ type visit struct {
 // Server's own session makes a matter of one click.
 type desk struct {
 	now      func() time.Time
+	house    string // whose cookies: all ports of a host share theirs
 	mu       sync.Mutex
 	visits   map[string]*visit
 	attempts map[string]attempt
 }
+
+func (d *desk) visitCookie() string { return d.house + "_session" }
+func (d *desk) beginCookie() string { return d.house + "_signin" }
 
 // begin binds an attempt to a browser and gives the cookie's value.
 func (d *desk) begin(a attempt) string {
@@ -51,7 +56,7 @@ func (d *desk) begin(a attempt) string {
 
 // take gives an attempt back once and never again, whatever comes of it.
 func (d *desk) take(r *http.Request) (attempt, bool) {
-	cookie, err := r.Cookie(beginCookie)
+	cookie, err := r.Cookie(d.beginCookie())
 	if err != nil {
 		return attempt{}, false
 	}
@@ -66,7 +71,7 @@ func (d *desk) take(r *http.Request) (attempt, bool) {
 func (d *desk) open(r *http.Request, g grant, name string) *visit {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if cookie, err := r.Cookie(visitCookie); err == nil {
+	if cookie, err := r.Cookie(d.visitCookie()); err == nil {
 		delete(d.visits, cookie.Value)
 	}
 	d.sweep()
@@ -77,7 +82,7 @@ func (d *desk) open(r *http.Request, g grant, name string) *visit {
 
 // visit finds the browser's visit, or nil.
 func (d *desk) visit(r *http.Request) *visit {
-	cookie, err := r.Cookie(visitCookie)
+	cookie, err := r.Cookie(d.visitCookie())
 	if err != nil {
 		return nil
 	}
@@ -120,8 +125,8 @@ func (v *visit) meant(r *http.Request) bool {
 	return subtle.ConstantTimeCompare([]byte(r.PostForm.Get("csrf")), []byte(v.csrf)) == 1
 }
 
-// cookie makes a cookie of the bank. It has no Secure and no __Host- because the demonstration speaks http, on loopback
-// alone; a real bank has both.
+// cookie makes a cookie of a site. It has no Secure and no __Host- because the demonstration speaks http, on loopback
+// alone; a real site has both.
 func cookie(name, value string, life time.Duration) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // no Secure: plain http, on loopback alone
 		Name: name, Value: value, Path: "/", MaxAge: int(life / time.Second), HttpOnly: true, SameSite: http.SameSiteLaxMode,
@@ -130,4 +135,12 @@ func cookie(name, value string, life time.Duration) *http.Cookie {
 
 func noCookie(name string) *http.Cookie {
 	return cookie(name, "", -time.Second)
+}
+
+func (v *visit) subject() string { return v.held().Subject }
+
+func (v *visit) held() grant {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.grant
 }

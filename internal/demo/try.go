@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ const keepsakeLife = 12 * time.Hour
 
 // trial is one call of the Gate, right or wrong, and what it should come to.
 type trial struct {
+	Family string // of its words; empty: try
 	Key    string // names its words
 	Method string
 	Path   string
@@ -29,6 +31,9 @@ type trial struct {
 	body  []byte
 	Reply reply
 }
+
+// Words is the name of the words about it.
+func (t trial) Words() string { return cmp.Or(t.Family, "try") + "." + t.Key }
 
 // Right tells whether the Gate did what it should.
 func (t trial) Right() bool {
@@ -121,7 +126,7 @@ func (b *Bank) old(ctx context.Context, p *pages, lang, expired string, trials *
 		var err error
 		if expired, left, err = b.expired(ctx); err != nil {
 			t.Needs = "try.noserver"
-			b.Log.WarnContext(ctx, "there is no token to let expire", "error", err)
+			b.log.WarnContext(ctx, "there is no token to let expire", "error", err)
 		}
 	}
 	if left > 0 {
@@ -137,7 +142,7 @@ func (b *Bank) night(ctx context.Context, trials *[]trial) {
 	g, err := b.nightly.itself(ctx, "statements.read")
 	if err != nil {
 		t.Needs = "try.noserver"
-		b.Log.WarnContext(ctx, "the nightly client got no token", "error", err)
+		b.log.WarnContext(ctx, "the nightly client got no token", "error", err)
 	}
 	t.Header, t.send = []string{"Authorization: Bearer " + short(g.Access)}, bearer(g.Access)
 	*trials = append(*trials, t)

@@ -1,0 +1,92 @@
+package demo
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// proof shows that whoever sends a request has the key (RFC 9449 section 4.2). It speaks of one method at one address,
+// and of one token where one goes with it.
+func (k *Key) proof(method, address, token, nonce string, now time.Time) (string, error) {
+	claims := map[string]any{"jti": rand.Text(), "htm": method, "htu": address, "iat": now.Unix()}
+	if token != "" {
+		sum := sha256.Sum256([]byte(token))
+		claims["ath"] = b64(sum[:])
+	}
+	if nonce != "" {
+		claims["nonce"] = nonce
+	}
+	text, err := k.sign(map[string]any{
+		"typ": "dpop+jwt", "alg": "ES256", "jwk": map[string]string{"kty": "EC", "crv": "P-256", "x": k.x, "y": k.y},
+	}, claims)
+	if err != nil {
+		return "", fmt.Errorf("make a proof: %w", err)
+	}
+	return text, nil
+}
+
+// nonces are the newest that each host gave (RFC 9449 section 8.2). The zero value is ready.
+type nonces struct {
+	mu     sync.Mutex
+	newest map[string]string // by origin
+}
+
+func (n *nonces) learn(address string, answer http.Header) {
+	nonce := answer.Get("DPoP-Nonce")
+	if nonce == "" {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.newest == nil {
+		n.newest = map[string]string{}
+	}
+	n.newest[origin(address)] = nonce
+}
+
+func (n *nonces) of(address string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.newest[origin(address)]
+}
+
+// prove makes a proof for one request of the party.
+func (p *party) prove(method, address, token string) (string, error) {
+	return p.proof.proof(method, address, token, p.nonces.of(address), p.now())
+}
+
+// call sends one request to the Gate with the token, as the kind of token wants it.
+func (p *party) call(ctx context.Context, method, path, token string, body []byte) reply {
+	if p.proof == nil {
+		return call(ctx, p.http, p.resource, method, path, bearer(token), body)
+	}
+	back, _ := p.shown(ctx, method, path, token, body)
+	return back
+}
+
+// shown is call with a proof, which it gives back too. Who is asked for a nonce asks again with it, once.
+func (p *party) shown(ctx context.Context, method, path, token string, body []byte) (back reply, proof string) {
+	for range 2 {
+		var err error
+		if proof, err = p.prove(method, p.resource+path, token); err != nil {
+			return reply{Method: method, Path: path, Failed: err}, ""
+		}
+		back = call(ctx, p.http, p.resource, method, path, bound(token, proof), body)
+		p.nonces.learn(p.resource, back.header)
+		if back.Status != http.StatusUnauthorized || !strings.Contains(back.Challenge, `error="use_dpop_nonce"`) {
+			break
+		}
+	}
+	return back, proof
+}
+
+func bound(token, proof string) http.Header {
+	// The spelling of net/http: what else stands in a map of headers would be sent as it is.
+	return http.Header{"Authorization": {"DPoP " + token}, "Dpop": {proof}}
+}

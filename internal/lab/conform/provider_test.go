@@ -40,7 +40,7 @@ func newProvider(t testing.TB, options lab.Options) *provider {
 	options.TLS, options.Reach = true, []string{away.listener.Addr().String()}
 	options.Recipe = func(r *recipe.Recipe) {
 		r.Registration = map[string]recipe.Registration{"certification": {
-			Open: true, Trusted: true, Scopes: everything[:len(everything)-1], Grants: []string{"authorization_code", "refresh_token", "client_credentials"},
+			Open: true, Trusted: true, Scopes: everything[:len(everything)-1], Grants: []string{"authorization_code", "refresh_token", "client_credentials", "implicit"},
 			Types: []recipe.ClientType{recipe.Web, recipe.Native, recipe.Browser},
 		}}
 		r.Exceptions["certification"] = recipe.Exception{

@@ -215,13 +215,16 @@ func (e *Endpoint) bound(*assurance.Policy) members {
 	if e.Alias == "" {
 		return said
 	}
-	aliases := members{}
-	for name, place := range map[string]string{
-		"token_endpoint": e.Places.Token, "userinfo_endpoint": e.Places.UserInfo, "introspection_endpoint": e.Places.Introspect,
-		"revocation_endpoint": e.Places.Revoke, "pushed_authorization_request_endpoint": e.Places.PAR,
-		"device_authorization_endpoint": e.Places.Device, "backchannel_authentication_endpoint": e.Places.Backchannel,
-	} {
-		aliases[name] = e.Alias + place
+	aliases := members{
+		"token_endpoint": e.Alias + e.Places.Token, "userinfo_endpoint": e.Alias + e.Places.UserInfo,
+		"introspection_endpoint": e.Alias + e.Places.Introspect, "revocation_endpoint": e.Alias + e.Places.Revoke,
+		"pushed_authorization_request_endpoint": e.Alias + e.Places.PAR,
+	}
+	if slices.Contains(e.Grants, oauth.DeviceCode) {
+		aliases["device_authorization_endpoint"] = e.Alias + e.Places.Device
+	}
+	if slices.Contains(e.Grants, oauth.CIBA) {
+		aliases["backchannel_authentication_endpoint"] = e.Alias + e.Places.Backchannel
 	}
 	said["mtls_endpoint_aliases"], said["tls_client_certificate_bound_access_tokens"] = aliases, true
 	return said

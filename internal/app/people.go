@@ -11,7 +11,6 @@ import (
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/limit"
-	"github.com/gardeauth/garde/internal/page"
 	"github.com/gardeauth/garde/internal/password"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/account"
@@ -54,10 +53,11 @@ func (s *Server) people(doors *http.ServeMux) {
 	asking := &consent.Endpoint{
 		Sessions: s.sessions, Flows: kept, Users: s.House, Clients: s.known, Consents: s.House,
 		Say: s.say, Pages: s.pages.get, Now: s.Lab.Now,
-		Details: func(text string) []page.Detail { return s.details.get().Shown(text) },
+		Details: s.shown,
 	}
 	handle("/consent", asking.Consent)
 	s.own(handle, signing, kept)
+	s.deciding(handle, signing, kept)
 }
 
 // own are the pages about the person who is signed in, and the way out.
@@ -65,7 +65,7 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 	own := &account.Endpoint{
 		Keeping: kept, Access: s.House, Clients: s.known, Sessions: s.sessions, Devices: signing.Devices,
 		Hasher: s.hasher, Throttle: signing.Throttle, Network: s.network, Judge: signing.Judge,
-		Changed: signing.TellChanged, Failed: signing.Fail, Locked: signing.Locked, Say: s.say, Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
+		Changed: signing.TellChanged, Failed: signing.Fail, Locked: signing.Locked, Waits: s.elsewhere.open.Any, Say: s.say, Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
 	}
 	handle("/account", own.Account)
 	handle("/account/password", own.Password)

@@ -91,9 +91,7 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	scripts := web.CORS{Allowed: s.allowedOrigin}
 	everyone := web.CORS{Public: true}
 
-	grants := grant.All(grant.Needs{
-		Codes: s.recalled, Refreshes: s.recalled, Policy: s.Policy, Assertions: s.assertions(), Now: s.Lab.Now,
-	})
+	grants := grant.All(s.grantNeeds())
 	token := &grant.Endpoint{Clients: s.prover, Grants: grants, Proofs: s.proofs, Issuer: s.mint}
 	pushed := &par.Endpoint{Clients: s.prover, Parser: s.parser(), Pushed: s.House, Proofs: s.proofs, Now: s.Lab.Now}
 	info := &userinfo.Endpoint{Issuer: s.Node.Issuer, Tokens: s.tokens, Users: s.users, Grants: s.House, Clients: s.known,
@@ -112,6 +110,7 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	doors.Handle(at.Token, scripts.Wrap(plain.Handle(token.Token)))
 	doors.Handle(at.PAR, scripts.Wrap(plain.Handle(pushed.Push)))
 	s.registration(doors, everyone)
+	s.asking(doors, scripts)
 	doors.Handle(at.UserInfo, scripts.Wrap(web.Interactive(s.proofs.Fresh(bearer.Handle(info.UserInfo)))))
 	doors.Handle(at.Introspect, plain.Handle(introspection.Introspect))
 	doors.Handle(at.Revoke, scripts.Wrap(plain.Handle(revocation.Revoke)))

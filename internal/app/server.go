@@ -86,6 +86,7 @@ type Server struct {
 	rules      *register.Rules
 	usage      *register.Usage
 	farewell   *farewell.Notifier
+	elsewhere  elsewhere
 	details    swapped[request.Details]
 	prover     *clientauth.Prover
 	sessions   *session.Keeper
@@ -260,6 +261,9 @@ func (s *Server) openDoors(context.Context) error {
 	}
 	s.openMint()
 	s.openFarewell()
+	if err := s.openElsewhere(); err != nil {
+		return err
+	}
 	s.Handler, err = s.routes()
 	return err
 }

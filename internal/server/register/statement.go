@@ -89,6 +89,8 @@ func (u *Rules) current(claims statement) error {
 	now := u.now()
 	at := func(date jose.NumericDate) time.Time { return time.Unix(int64(date), 0) }
 	switch {
+	case claims.Software == "": // an issuer signs other things too, such as assertions about people (J17)
+		return oauth.InvalidSoftwareStatement("the software statement names no software_id")
 	case claims.Expires != 0 && !now.Before(at(claims.Expires)):
 		return oauth.InvalidSoftwareStatement("the software statement has expired")
 	case claims.NotBefore != 0 && at(claims.NotBefore).Sub(now) > statementSkew, claims.IssuedAt != 0 && at(claims.IssuedAt).Sub(now) > statementSkew:

@@ -337,7 +337,7 @@ func TestWithoutKeysOrShelfNothingIsAccepted(t *testing.T) {
 
 func TestTheTypeOfHintsIsThatOfIDTokens(t *testing.T) {
 	h := open(t)
-	hint := h.token(t, token.TypeID, members{"iss": issuer, "sub": "u-1", "aud": "web", "iat": h.now.Unix()})
+	hint := h.token(t, token.TypeID, members{"iss": issuer, "sub": "u-1", "aud": "web", "iat": h.now.Unix(), "exp": h.now.Unix()})
 	if _, err := h.parser.ReadHint(t.Context(), hint); err != nil {
 		t.Error(err)
 	}

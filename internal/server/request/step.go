@@ -273,6 +273,7 @@ type hint struct {
 	Client  string `json:"aud"`
 
 	IssuedAt jose.NumericDate `json:"iat"`
+	Expires  jose.NumericDate `json:"exp"` // past or not; only that it is there
 }
 
 // skew is how far the clocks of nodes may stand apart.
@@ -302,7 +303,8 @@ func (p *Parser) ReadHint(ctx context.Context, text string) (Hint, error) {
 	if err := jose.DecodeJSON(payload, &said); err != nil {
 		return Hint{}, refuse(err)
 	}
-	if unverified.Header.Typ != typID || said.Issuer != p.Issuer || said.Subject == "" {
+	// What userinfo and the front channel sign for the same client has the same typ, and not all of these claims (J17).
+	if unverified.Header.Typ != typID || said.Issuer != p.Issuer || said.Subject == "" || said.IssuedAt <= 0 || said.Expires <= 0 {
 		return Hint{}, refuse(errors.New("another kind of token, or another server's"))
 	}
 	if time.Unix(int64(said.IssuedAt), 0).After(p.now().Add(skew)) {

@@ -75,7 +75,7 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 	handle("/account/signout", own.SignOut)
 	out := &logout.Endpoint{
 		Hints: s.parser(), Flows: kept, Sessions: s.sessions, Living: s.House, Users: s.House, Clients: s.known,
-		Reads: s.House, Issuer: s.Node.Issuer,
+		Reads: s.House, Issuer: s.Node.Issuer, Subject: s.subject,
 		Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
 	}
 	handle(discovery.Standard.Logout, out.Logout)

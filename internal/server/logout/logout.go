@@ -25,7 +25,7 @@ type Hints interface {
 	ReadHint(ctx context.Context, text string) (request.Hint, error)
 }
 
-// Endpoint is /logout and its pages. All fields but Flows and Now are required.
+// Endpoint is /logout and its pages. All fields but Flows, Reads, Subject and Now are required.
 type Endpoint struct {
 	// Flows keeps a request that came by POST until the GET that follows it: browsers send our cookies with no POST from
 	// another site, so that only the GET sees who is signed in. Nil: a POST is answered as it comes.
@@ -38,8 +38,9 @@ type Endpoint struct {
 	Reads    iam.LogoutReads // whose pages are loaded in frames; nil: nobody's
 	Issuer   string
 	Pages    func() *page.Pages
-	Face     web.Face         // notes hints that are not believed
-	Now      func() time.Time // nil: time.Now
+	Face     web.Face                                    // notes hints that are not believed
+	Subject  func(client iam.Client, user string) string // what a client calls a person; nil: the user's id
+	Now      func() time.Time                            // nil: time.Now
 }
 
 // Where the pages of this room are.
@@ -195,7 +196,11 @@ func with(uri, state string) string {
 // fits tells whether the hint is about the session in this browser: its sid, or, where the session has changed its id
 // since at a new sign-in, its person. A hint about another session that lives elsewhere does not fit.
 func (e *Endpoint) fits(ctx context.Context, asked wish, current iam.Session) (bool, error) {
-	if !asked.proved() || asked.hint.Subject != current.User {
+	name := current.User
+	if e.Subject != nil {
+		name = e.Subject(asked.client, name)
+	}
+	if !asked.proved() || name == "" || asked.hint.Subject != name {
 		return false, nil
 	}
 	if asked.hint.Session == current.ID || asked.hint.Session == "" {

@@ -58,12 +58,12 @@ func (b *bench) crowded(ctx context.Context) error {
 	defer large.stop() //nolint:errcheck // it tells nothing
 	peak := watch(large)
 	b.rows = append(b.rows, row{name: started, ours: median(took), limit: 2000, unit: "ms"})
-	if err := b.beside(ctx, credentials, 0.85, side{address: many.server, do: registered(many.apps), process: large},
-		side{address: few.server, do: registered(few.apps), process: small}); err != nil {
+	if err := b.beside(ctx, credentials, 0.85, side{called: "many", address: many.server, do: registered(many.apps), process: large},
+		side{called: "few", address: few.server, do: registered(few.apps), process: small}); err != nil {
 		return err
 	}
-	if err := b.beside(ctx, code, 0.85, side{address: many.server, do: codeFlow(many.sessions), process: large},
-		side{address: few.server, do: codeFlow(few.sessions), process: small}); err != nil {
+	if err := b.beside(ctx, code, 0.85, side{called: "many", address: many.server, do: codeFlow(many.sessions), process: large},
+		side{called: "few", address: few.server, do: codeFlow(few.sessions), process: small}); err != nil {
 		return err
 	}
 	if most := peak(); most > 0 {
@@ -131,8 +131,8 @@ func (b *bench) peopled(ctx context.Context, name string, people int) (*house, e
 func register(ctx context.Context, house iam.Registrations, id string, now time.Time) error {
 	return house.Register(ctx, iam.Registered{
 		Client: iam.Client{
-			ID: id, Kind: recipe.Web, Name: recipe.Text{"en": "An application"}, Auth: oauth.AuthBasic, Scope: oauth.Scope{"openid", "accounts.read"},
-			Grants: []oauth.GrantType{oauth.AuthorizationCode, oauth.ClientCredentials}, RedirectURIs: []string{redirect}, Policy: "partners",
+			ID: id, Kind: recipe.Service, Name: recipe.Text{"en": "An application"}, Auth: oauth.AuthBasic, Scope: oauth.Scope{"openid", "accounts.read"},
+			Grants: []oauth.GrantType{oauth.ClientCredentials}, Policy: "partners",
 			Secrets: []iam.ClientSecret{{ID: "first", Hash: iam.Hash(clientSecret), Created: now}},
 		},
 		Document: `{"client_id":"` + id + `","client_name":"An application","redirect_uris":["` + redirect + `"]}`, Created: now, Used: now,

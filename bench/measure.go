@@ -75,8 +75,12 @@ func (b *bench) measure(name string, s side) (rate, error) {
 	before := s.process.processor()
 	got, err := load(s, b.stretch)
 	if err == nil && b.verbose {
+		called := s.called
+		if called == "" {
+			called = s.process.name()
+		}
 		each := float64((s.process.processor() - before).Microseconds()) / float64(max(1, got.done))
-		fmt.Fprintf(os.Stderr, "  %-36s %-22s %8.0f/s  %6.1f µs of its processor each\n", name, s.process.name(), got.perSecond, each)
+		fmt.Fprintf(os.Stderr, "  %-50s %-18s %8.0f/s  %6.1f µs of its processor each\n", name, called, got.perSecond, each)
 	}
 	return got, err
 }

@@ -99,7 +99,11 @@ clients:
     scopes: [accounts.read]
   app: {type: native, redirect_uris: ["` + redirect + `"], scopes: [accounts.read, offline_access]}
 registration:
-  partners: {types: [web], scopes: [openid, accounts.read], most: 1000000}
+  partners:
+    types: [web, service]
+    scopes: [openid, accounts.read]
+    grants: [authorization_code, client_credentials]
+    most: 1000000
 lifetimes: {access: 1h}
 `
 

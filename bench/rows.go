@@ -13,6 +13,7 @@ import (
 
 // side is one of the two that a ratio compares.
 type side struct {
+	called  string // for people; empty: as its process is
 	address string
 	tls     *tls.Config // nil: without TLS
 	do      deed

@@ -46,20 +46,23 @@ func (m tlsClient) Verify(_ context.Context, client iam.Client, shown Shown) err
 	if len(shown.Chain) == 0 {
 		return errors.New("the connection shows no certificate")
 	}
-	if err := bearsName(shown.Chain[0], client); err != nil {
+	name, err := nameOf(client)
+	if err != nil {
 		return err
 	}
-	return m.authorities.vouch(shown.Chain, m.now())
+	return m.authorities.vouch(shown.Chain, name, m.now())
 }
 
-// bearsName compares the one subject that the client is registered with. None, or more than one, fits nothing.
-func bearsName(leaf *x509.Certificate, client iam.Client) error {
-	type expected struct {
-		what, value string
-		bears       func(*x509.Certificate, string) (bool, error)
-	}
+// expected is the name that a client is registered under, and how to look for it.
+type expected struct {
+	what, value string
+	bears       func(*x509.Certificate, string) (bool, error)
+}
+
+// nameOf is the one subject that the client is registered with. None, or more than one, fits nothing.
+func nameOf(client iam.Client) (expected, error) {
 	var one expected
-	for _, each := range []expected{
+	for _, each := range [...]expected{
 		{"tls_client_auth_subject_dn", client.SubjectDN, bearsSubject},
 		{"tls_client_auth_san_dns", client.SANDNS, bearsHost},
 		{"tls_client_auth_san_uri", client.SANURI, bearsURI},
@@ -70,19 +73,24 @@ func bearsName(leaf *x509.Certificate, client iam.Client) error {
 			continue
 		}
 		if one.value != "" {
-			return errors.New("the client is registered with more than one name for its certificate")
+			return expected{}, errors.New("the client is registered with more than one name for its certificate")
 		}
 		one = each
 	}
 	if one.value == "" {
-		return errors.New("the client is registered with no name for its certificate")
+		return expected{}, errors.New("the client is registered with no name for its certificate")
 	}
-	bears, err := one.bears(leaf, one.value)
+	return one, nil
+}
+
+// in compares the name with a certificate's.
+func (e expected) in(leaf *x509.Certificate) error {
+	bears, err := e.bears(leaf, e.value)
 	if err != nil {
-		return fmt.Errorf("%s: %w", one.what, err)
+		return fmt.Errorf("%s: %w", e.what, err)
 	}
 	if !bears {
-		return fmt.Errorf("the certificate does not bear the registered %s", one.what)
+		return fmt.Errorf("the certificate does not bear the registered %s", e.what)
 	}
 	return nil
 }
@@ -152,13 +160,19 @@ func bearsAlternative(leaf *x509.Certificate, tag int, fits func([]byte) bool) (
 	return false, nil
 }
 
-// authorities verify chains, and remember for a while which ones were good: connections are kept alive, and each request
-// on one shows the same certificate.
+// authorities verify names and chains, and remember for a while which ones were good: connections are kept alive, and each
+// request on one shows the same certificate.
 type authorities struct {
 	roots *x509.CertPool
 
 	mu   sync.Mutex
-	good map[[sha256.Size]byte]time.Time // until when, by the certificate
+	good map[vouched]time.Time // until when
+}
+
+// vouched is a certificate under a name that it bears.
+type vouched struct {
+	mark        [sha256.Size]byte
+	what, value string
 }
 
 const (
@@ -174,14 +188,17 @@ func newAuthorities(trusted []*x509.Certificate) *authorities {
 	return &authorities{roots: roots}
 }
 
-func (a *authorities) vouch(chain []*x509.Certificate, now time.Time) error {
+func (a *authorities) vouch(chain []*x509.Certificate, name expected, now time.Time) error {
 	leaf := chain[0]
-	mark := sha256.Sum256(leaf.Raw)
+	mark := vouched{sha256.Sum256(leaf.Raw), name.what, name.value}
 	a.mu.Lock()
 	until, known := a.good[mark]
 	a.mu.Unlock()
 	if known && now.Before(until) && !now.Before(leaf.NotBefore) {
 		return nil
+	}
+	if err := name.in(leaf); err != nil {
+		return err
 	}
 	between := x509.NewCertPool()
 	for _, certificate := range chain[1:min(len(chain), maxChain)] {
@@ -202,7 +219,7 @@ func (a *authorities) vouch(chain []*x509.Certificate, now time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.good == nil || len(a.good) >= most {
-		a.good = map[[sha256.Size]byte]time.Time{}
+		a.good = map[vouched]time.Time{}
 	}
 	a.good[mark] = until
 	return nil

@@ -178,6 +178,20 @@ func (h *House) Assertion(client string, twist func(map[string]any)) string {
 	return signed
 }
 
+// Told has the partner say who a person is, for a client to show; twist may change the claims. It is for a house with a
+// Partner.
+func (h *House) Told(person string, twist func(map[string]any)) string {
+	h.t.Helper()
+	now := h.Clock.Now().Unix()
+	claims := map[string]any{"iss": "https://partner.example", "sub": person, "aud": h.Issuer, "jti": uuid.NewString(), "iat": now, "exp": now + 60}
+	if twist != nil {
+		twist(claims)
+	}
+	signed, err := h.keys[partner].signer.Sign("JWT", claims)
+	h.must(err)
+	return signed
+}
+
 // Signer is the key of a client, Signs the Server's own that signs now: a lab may forge anything.
 func (h *House) Signer(client string) *jose.Signer { return h.keys[client].signer }
 

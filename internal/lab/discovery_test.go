@@ -42,7 +42,7 @@ func TestDiscovery(t *testing.T) {
 	}
 	for name, want := range map[string][]string{
 		"response_types_supported": {"code"}, "code_challenge_methods_supported": {"S256"},
-		"grant_types_supported":                            {"authorization_code", "refresh_token", "client_credentials"},
+		"grant_types_supported":                            {"authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code", "urn:openid:params:grant-type:ciba"},
 		"token_endpoint_auth_methods_supported":            {"client_secret_basic", "client_secret_post", "private_key_jwt", "none"},
 		"introspection_endpoint_auth_methods_supported":    {"client_secret_basic", "client_secret_post", "private_key_jwt"},
 		"token_endpoint_auth_signing_alg_values_supported": {"ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "PS384", "PS512"},

@@ -50,6 +50,7 @@ type Options struct {
 	Reach   []string             // with TLS: loopback addresses that the Server may fetch from
 	Recipe  func(*recipe.Recipe) // changes the test recipe before the house first reads it; files by Files
 	Files   map[string][]byte    // what such a recipe names
+	Partner bool                 // the recipe trusts the assertions of another issuer, shown by WebA and WebSpare
 	Without Without
 
 	// Front and GateFront are the public URLs of Server and Gate where the test puts a proxy before them.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/lab"
+	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/recipe"
 )
 
@@ -41,8 +42,11 @@ func newRights(t *testing.T, h *lab.House, client string) *rights {
 func ways() map[string]func(*rights) bool {
 	good := func(reply lab.Reply) bool { return reply.Status == 200 }
 	return map[string]func(*rights) bool{
-		"redeem a code":               func(r *rights) bool { return good(r.h.Redeem(r.code)) },
-		"refresh":                     func(r *rights) bool { return good(r.h.Refresh(r.client, r.seen.RefreshToken)) },
+		"redeem a code": func(r *rights) bool { return good(r.h.Redeem(r.code)) },
+		"refresh":       func(r *rights) bool { return good(r.h.Refresh(r.client, r.seen.RefreshToken)) },
+		"exchange an assertion": func(r *rights) bool {
+			return good(r.h.As(r.client, "/token", lab.Form("grant_type", string(oauth.JWTBearer), "assertion", r.h.Told(r.person.ID, nil), "scope", "accounts.read")))
+		},
 		"client credentials":          func(r *rights) bool { return good(r.h.Credentials(r.client, "scope", "accounts.read")) },
 		"introspect a signed token":   func(r *rights) bool { return r.h.Introspect(lab.GateClient, r.seen.AccessToken).True("active") },
 		"introspect an opaque token":  func(r *rights) bool { return r.h.Introspect(lab.GateClient, r.sealed.AccessToken).True("active") },
@@ -100,6 +104,8 @@ func asItWas(_ *testing.T, n *lab.Node, r *rights) {
 func controls() map[string]control {
 	all := names("")
 	persons := but(all, "client credentials")
+	// Another issuer says who the person is, whoever is signed in here, and for clients that the recipe names.
+	ofSessions := but(persons, "exchange an assertion")
 	signed := names("signed", "userinfo")
 	signed = but(signed, "userinfo by opaque token")
 	opaque := names("opaque")
@@ -126,7 +132,7 @@ func controls() map[string]control {
 				less.Grants = []string{"authorization_code"}
 				c[r.client] = less
 			}))
-		}, []string{"refresh", "client credentials"}, asItWas, false},
+		}, []string{"refresh", "client credentials", "exchange an assertion"}, asItWas, false},
 		"C28 the client loses its redirect URI by a new recipe": {func(_ *testing.T, n *lab.Node, r *rights) {
 			n.Change(clients(func(c map[string]recipe.Client) {
 				moved := c[r.client]
@@ -140,7 +146,7 @@ func controls() map[string]control {
 				other.Auth = "client_secret_post"
 				c[r.client] = other
 			}))
-		}, []string{"redeem a code", "refresh", "client credentials"}, asItWas, false},
+		}, []string{"redeem a code", "refresh", "client credentials", "exchange an assertion"}, asItWas, false},
 		"F11 C28 X16 the person is disabled": {func(t *testing.T, n *lab.Node, r *rights) {
 			user := r.person.User
 			user.Disabled = true
@@ -151,19 +157,19 @@ func controls() map[string]control {
 		}, persons, nil, false},
 		"F11 the password is changed": {func(t *testing.T, n *lab.Node, r *rights) {
 			must(t, n.Store().SetPassword(t.Context(), iam.Password{User: r.person.ID, PHC: "$argon2id$new"}, ""))
-		}, persons, nil, true},
+		}, ofSessions, nil, true},
 		"the person signs out everywhere": {func(t *testing.T, n *lab.Node, r *rights) {
 			must(t, n.Store().EndUserSessions(t.Context(), r.person.ID, ""))
-		}, persons, nil, true},
+		}, ofSessions, nil, true},
 		"the session ends": {func(t *testing.T, n *lab.Node, r *rights) {
 			must(t, n.Store().EndSession(t.Context(), r.person.Session))
-		}, persons, nil, true},
+		}, ofSessions, nil, true},
 		"F11 C28 the consent is revoked": {func(t *testing.T, n *lab.Node, r *rights) {
 			must(t, n.Store().RevokeConsent(t.Context(), r.person.ID, r.client))
-		}, persons, nil, true},
+		}, ofSessions, nil, true},
 		"the API is removed": {func(_ *testing.T, n *lab.Node, _ *rights) {
 			n.Change(func(r *recipe.Recipe) { delete(r.APIs, "accounts") })
-		}, append(signed, "redeem a code", "refresh", "client credentials"), asItWas, false},
+		}, append(signed, "redeem a code", "refresh", "client credentials", "exchange an assertion"), asItWas, false},
 		"the API with opaque tokens is removed": {func(_ *testing.T, n *lab.Node, _ *rights) {
 			n.Change(func(r *recipe.Recipe) { delete(r.APIs, "vault") })
 		}, opaque, asItWas, false},
@@ -176,8 +182,8 @@ func controls() map[string]control {
 			r.h.Pass(11 * time.Second) // the Gate asks for keys it does not know once in ten seconds
 		}, false},
 		"six minutes pass": {func(_ *testing.T, _ *lab.Node, r *rights) { r.h.Pass(6 * time.Minute) },
-			but(all, "refresh", "client credentials"), nil, true},
-		"F10 eight days pass": {func(_ *testing.T, _ *lab.Node, r *rights) { r.h.Pass(8 * 24 * time.Hour) }, persons, nil, true},
+			but(all, "refresh", "client credentials", "exchange an assertion"), nil, true},
+		"F10 eight days pass": {func(_ *testing.T, _ *lab.Node, r *rights) { r.h.Pass(8 * 24 * time.Hour) }, ofSessions, nil, true},
 	}
 }
 
@@ -185,7 +191,7 @@ func controls() map[string]control {
 // door; what it does not end, goes on.
 func TestMatrix(t *testing.T) {
 	for name, options := range map[string]lab.Options{
-		"one node on SQLite": {Gate: true}, "two nodes on PostgreSQL": {Gate: true, Engine: lab.Postgres, Nodes: 2},
+		"one node on SQLite": {Gate: true, Partner: true}, "two nodes on PostgreSQL": {Gate: true, Partner: true, Engine: lab.Postgres, Nodes: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -237,7 +243,7 @@ func cross(t *testing.T, h *lab.House, c control) {
 
 // TestA12RestoredStorage restores a backup from before: nothing that was given lives on, at the Gate neither.
 func TestA12RestoredStorage(t *testing.T) {
-	h := lab.New(t, lab.Options{Gate: true})
+	h := lab.New(t, lab.Options{Gate: true, Partner: true})
 	r := newRights(t, h, lab.WebA)
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	must(t, h.Server.Store.Backup(t.Context(), backup))
@@ -249,7 +255,7 @@ func TestA12RestoredStorage(t *testing.T) {
 		t.Helper()
 		for which, held := range map[string]*rights{"before the backup": r, "after the backup": later} {
 			uses := ways()
-			for _, name := range but(names(""), "client credentials") {
+			for _, name := range but(names(""), "client credentials", "exchange an assertion") {
 				h.Within(time.Second, when+", from "+which+": no longer "+name, func() bool { return !uses[name](held) })
 			}
 		}

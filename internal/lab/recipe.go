@@ -12,6 +12,7 @@ import (
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
+	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/recipe"
 )
 
@@ -69,8 +70,39 @@ func (h *House) recipe() *recipe.Recipe {
 		},
 		APIs: h.apis(), Clients: h.clients(),
 	}
+	if h.options.Partner {
+		h.trust(house)
+	}
 	excuse(house)
 	return house
+}
+
+// partner is an issuer of assertions about people, by their id (RFC 7523 section 2.1).
+const partner = "partner"
+
+func (h *House) trust(house *recipe.Recipe) {
+	h.keys[partner] = newKey(h.t, partner)
+	h.files[partner+".jwks.json"] = h.keys[partner].set(h.t)
+	house.Issuers = map[string]recipe.Issuer{partner: {
+		At: "https://partner.example", JWKS: partner + ".jwks.json", Clients: []string{WebA, WebSpare}, Scopes: []string{"accounts.read"}, Subjects: "user",
+	}}
+	for _, id := range house.Issuers[partner].Clients {
+		client := house.Clients[id]
+		client.Grants = append(slices.Clone(client.Grants), string(oauth.JWTBearer))
+		house.Clients[id] = client
+	}
+}
+
+// trim takes clients that are gone, or have no such grant any more, from the issuers that named them.
+func trim(house *recipe.Recipe) {
+	for name, issuer := range house.Issuers {
+		issuer.Clients = slices.DeleteFunc(issuer.Clients, func(id string) bool {
+			return !slices.Contains(house.Clients[id].Grants, string(oauth.JWTBearer))
+		})
+		if house.Issuers[name] = issuer; len(issuer.Clients) == 0 {
+			delete(house.Issuers, name)
+		}
+	}
 }
 
 // excuse writes the exceptions that clients need for their way to prove themselves. They end far away: the house's clock
@@ -176,11 +208,15 @@ func (n *Node) Change(change func(*recipe.Recipe)) int64 {
 		change(&next)
 	}
 	excuse(&next)
+	trim(&next)
 	files := map[string][]byte{}
 	for _, client := range next.Clients {
 		if client.JWKS != "" {
 			files[client.JWKS] = h.files[client.JWKS]
 		}
+	}
+	for _, issuer := range next.Issuers {
+		files[issuer.JWKS] = h.files[issuer.JWKS]
 	}
 	for _, api := range next.APIs {
 		for _, detail := range api.Details {

@@ -1,7 +1,10 @@
 package lab_test
 
 import (
+	"slices"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"github.com/gardeauth/garde/internal/lab"
 	"github.com/gardeauth/garde/recipe"
@@ -49,5 +52,43 @@ func TestX14SignOutOfAPairwiseClient(t *testing.T) {
 	}
 	if to := out(l.tokens(alice, "openid accounts.read").IDToken); to != client.LogoutURIs[0] {
 		t.Errorf("X14 alice is sent to %q", to)
+	}
+}
+
+// TestD14ARequestObjectOutlivesTheQuestionForANonce: whoever is asked for a nonce has lost nothing but a round trip, at each door
+// that takes both.
+func TestD14ARequestObjectOutlivesTheQuestionForANonce(t *testing.T) {
+	h := lab.New(t, lab.Options{Recipe: func(r *recipe.Recipe) {
+		r.Proofs.Nonce = true
+		client := r.Clients[lab.WebKey]
+		client.Grants = append(slices.Clone(client.Grants), "urn:openid:params:grant-type:ciba")
+		client.CIBAAlg = "ES256"
+		r.Clients[lab.WebKey] = client
+	}})
+	alice, key := h.NewPerson("alice"), newHolder(t, h)
+	asked := members{"binding_message": "W4SCT", "login_hint": alice.Username, "scope": "openid"}
+	pushed := members{}
+	for name, values := range lab.Ask(lab.WebKey) {
+		pushed[name] = values[0]
+	}
+	for path, claims := range map[string]members{"/par": pushed, "/bc-authorize": asked} {
+		t.Run("D14 "+path, func(t *testing.T) {
+			now := h.Clock.Now().Unix()
+			object, err := h.Signer(lab.WebKey).Sign("oauth-authz-req+jwt", changed(members{
+				"iss": lab.WebKey, "aud": h.Issuer, "iat": now, "nbf": now, "exp": now + 60, "jti": uuid.NewString(),
+			}, claims))
+			must(t, err)
+			send := func(nonce any) lab.Reply {
+				proof, err := key.Proof("POST", h.Issuer+path, "", members{"nonce": nonce})
+				must(t, err)
+				form := lab.Form("request", object)
+				return h.Post(path, form, append(h.Prove(lab.WebKey, form), "DPoP", proof)...)
+			}
+			first := send(nil)
+			refused(t, first, 400, "use_dpop_nonce")
+			if second := send(first.Nonce()); second.Status/100 != 2 {
+				t.Errorf("D14 %d %s", second.Status, second.Body)
+			}
+		})
 	}
 }

@@ -78,6 +78,13 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if !client.MayUse(oauth.CIBA) || client.Public() {
 		return oauth.UnauthorizedClient("the client is not registered for this grant")
 	}
+	// Before the request is read: who is asked for a nonce sends the same request object again, whose id may come once.
+	proven := iam.Binding{}
+	if e.Proofs != nil {
+		if proven, err = e.Proofs.Prove(w, r); err != nil {
+			return err
+		}
+	}
 	asked, err := e.Parser.ParseOf(r.Context(), request.Backchannel, client, form)
 	if err != nil {
 		return err
@@ -85,12 +92,6 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 	wish, err := read(asked)
 	if err != nil {
 		return err
-	}
-	proven := iam.Binding{}
-	if e.Proofs != nil {
-		if proven, err = e.Proofs.Prove(w, r); err != nil {
-			return err
-		}
 	}
 	user, err := e.whom(r.Context(), client, wish)
 	if err != nil {

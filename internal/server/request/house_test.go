@@ -136,7 +136,7 @@ clients:
     type: web
     auth: client_secret_basic
     redirect_uris: ["https://front.example/cb"]
-    scopes: [openid]
+    scopes: [openid, accounts.read]
   byref:
     type: web
     auth: private_key_jwt

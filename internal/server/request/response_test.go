@@ -142,8 +142,9 @@ func TestC07NoPKCEByExceptionOnly(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"without a nonce": ask("nonce", "nonce", "-"), "another client": ask("front"),
-		"a method without a challenge": ask("nonce", "code_challenge_method", "S256"),
-		"plain":                        ask("nonce", "code_challenge_method", "plain", "code_challenge", challenge),
+		"a nonce that no ID token will bear": ask("nonce", "scope", "accounts.read"),
+		"a method without a challenge":       ask("nonce", "code_challenge_method", "S256"),
+		"plain":                              ask("nonce", "code_challenge_method", "plain", "code_challenge", challenge),
 	} {
 		if oauth.CodeOf(err) != "invalid_request" {
 			t.Errorf("%s: %v", name, err)

@@ -106,7 +106,8 @@ func (p *Parser) mayGoWithout(r *reading) bool {
 	if r.Client.Public() || r.Client.Demands().CodeOnly || !r.Client.Allows(recipe.AllowNoPKCE, p.now()) {
 		return false
 	}
-	return r.form.Has("nonce") || r.Client.Allows(recipe.AllowNoNonce, p.now())
+	// A nonce protects nothing where no ID token bears it.
+	return r.form.Has("nonce") && r.Scope.Has(oauth.ScopeOpenID) || r.Client.Allows(recipe.AllowNoNonce, p.now())
 }
 
 func sha256Text(text string) bool {

@@ -32,7 +32,9 @@ func TestTheSite(t *testing.T) {
 	}
 }
 
-func TestTheRecipeIsTakenByItsReader(t *testing.T) {
+// theRecipe is the bank's, as the product reads it.
+func theRecipe(t *testing.T) *recipe.Recipe {
+	t.Helper()
 	site, err := demo.At(demo.DefaultListen)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +54,11 @@ func TestTheRecipeIsTakenByItsReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := bundle.Recipe
+	return bundle.Recipe
+}
+
+func TestTheRecipeIsTakenByItsReader(t *testing.T) {
+	read := theRecipe(t)
 	asked := map[string]string{demo.WebClient: demo.MoveScope, demo.CLIClient: demo.SignInScope, demo.ServiceClient: "statements.read", demo.BudgetClient: demo.BudgetScope}
 	for name, client := range read.Clients {
 		for _, uri := range append(client.RedirectURIs, client.LogoutURIs...) {

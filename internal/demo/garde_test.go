@@ -70,6 +70,9 @@ type garde struct {
 	gate    *httptest.Server
 	bank    *httptest.Server
 	bankApp *demo.Bank
+	budget  *httptest.Server
+	dir     string
+	keys    demo.Keys
 	site    demo.Site
 	life    time.Duration
 
@@ -81,12 +84,19 @@ type garde struct {
 	revoked   map[string]bool
 	subject   string
 	denyGate  bool
+	openGate  bool                  // whoever has a token gets in, however it is shown
+	pushed    map[string]url.Values // request_uri -> pushed request
+	proofs    []map[string]any      // claims of all that were shown
+	jtis      map[any]bool
+	nonce     string // what proofs must hold; empty: nothing
 
 	twistMeta   func(map[string]any)
 	twistAnswer func(url.Values)
 	twistID     func(header, claims map[string]any)
 	twistToken  func(map[string]any)
 	twistInfo   func(map[string]any)
+	twistPushed func(map[string]any)
+	restless    bool // every proof needs another nonce
 	idKey       *ecdsa.PrivateKey
 }
 
@@ -97,7 +107,8 @@ func newGarde(t testing.TB) *garde {
 		t.Fatal(err)
 	}
 	g := &garde{t: t, key: key, idKey: key, life: 2 * time.Minute, codes: map[string]url.Values{}, refresh: map[string]string{},
-		revoked: map[string]bool{}, subject: "usr_alice"}
+		revoked: map[string]bool{}, subject: "usr_alice",
+		pushed: map[string]url.Values{}, jtis: map[any]bool{}, nonce: "n-1"}
 	api := httptest.NewServer(&demo.AccountsAPI{})
 	upstream, _ := url.Parse(api.URL)
 	g.gate = httptest.NewServer(g.gateway(upstream))
@@ -106,6 +117,7 @@ func newGarde(t testing.TB) *garde {
 	for pattern, h := range map[string]http.HandlerFunc{
 		"GET /.well-known/openid-configuration": g.discovery, "GET /jwks": g.jwks, "GET /authorize": g.authorize,
 		"POST /token": g.token, "GET /userinfo": g.userinfo, "GET /logout": g.logout, "POST /revoke": g.revoke,
+		"POST /par": g.par,
 	} {
 		mux.HandleFunc(pattern, h)
 	}
@@ -113,6 +125,9 @@ func newGarde(t testing.TB) *garde {
 	address := bank.Listener.Addr().String()
 	g.site = demo.Site{Issuer: g.server.URL, Gate: g.gate.URL, Bank: "http://" + address,
 		IssuerListen: strings.TrimPrefix(g.server.URL, "http://"), BankListen: address}
+	budget := httptest.NewUnstartedServer(nil)
+	g.site.BudgetListen = budget.Listener.Addr().String()
+	g.site.Budget = "http://" + g.site.BudgetListen
 	dir := t.TempDir()
 	keys, err := demo.Furnish(dir)
 	if err != nil {
@@ -121,8 +136,10 @@ func newGarde(t testing.TB) *garde {
 	g.bankApp = &demo.Bank{Site: g.site, Dir: dir, Web: keys.Web, Nightly: keys.Nightly}
 	bank.Config.Handler = g.bankApp
 	bank.Start()
-	g.bank = bank
-	t.Cleanup(func() { bank.Close(); g.server.Close(); g.gate.Close(); api.Close() })
+	budget.Config.Handler = &demo.Budget{Site: g.site, Dir: dir, Keys: keys}
+	budget.Start()
+	g.bank, g.budget, g.dir, g.keys = bank, budget, dir, keys
+	t.Cleanup(func() { bank.Close(); budget.Close(); g.server.Close(); g.gate.Close(); api.Close() })
 	return g
 }
 
@@ -138,6 +155,7 @@ func (g *garde) discovery(w http.ResponseWriter, _ *http.Request) {
 		"jwks_uri": g.site.Issuer + "/jwks", "userinfo_endpoint": g.site.Issuer + "/userinfo", "end_session_endpoint": g.site.Issuer + "/logout",
 		"revocation_endpoint": g.site.Issuer + "/revoke", "code_challenge_methods_supported": []string{"S256"},
 		"authorization_response_iss_parameter_supported": true, "id_token_signing_alg_values_supported": []string{"ES256", "RS256"},
+		"pushed_authorization_request_endpoint": g.site.Issuer + "/par", "dpop_signing_alg_values_supported": []string{"ES256"},
 	}
 	if g.twistMeta != nil {
 		g.twistMeta(meta)
@@ -156,6 +174,9 @@ func (g *garde) authorize(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	q := r.URL.Query()
+	if pushed, ok := g.pushed[q.Get("request_uri")]; ok && len(q) == 2 && q.Get("client_id") == pushed.Get("client_id") {
+		q = pushed
+	}
 	g.asked = append(g.asked, q)
 	code := rand.Text()
 	g.codes[code] = q
@@ -182,6 +203,14 @@ func (g *garde) token(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer := map[string]any{"token_type": "Bearer", "expires_in": int(g.life / time.Second)}
+	jkt, fault := g.shown(w, r, g.site.Issuer+"/token", "")
+	if fault != "" {
+		g.say(w, 400, map[string]string{"error": fault})
+		return
+	}
+	if jkt != "" {
+		answer["token_type"] = "DPoP"
+	}
 	subject, scope := g.subject, ""
 	switch form.Get("grant_type") {
 	case "authorization_code":
@@ -213,7 +242,8 @@ func (g *garde) token(w http.ResponseWriter, r *http.Request) {
 	case "client_credentials":
 		subject, scope = client, form.Get("scope")
 	}
-	if form.Get("grant_type") != "client_credentials" {
+	// A client that proves itself keeps its refresh token.
+	if kind := form.Get("grant_type"); kind == "authorization_code" || kind == "refresh_token" && client == demo.CLIClient {
 		next := rand.Text()
 		g.refresh[next] = scope
 		answer["refresh_token"] = next
@@ -221,7 +251,8 @@ func (g *garde) token(w http.ResponseWriter, r *http.Request) {
 	answer["scope"] = scope
 	answer["access_token"] = sign(g.t, g.key, map[string]any{"alg": "ES256", "typ": "at+jwt", "kid": "k1"}, map[string]any{
 		"iss": g.site.Issuer, "sub": subject, "aud": form.Get("resource"), "client_id": client, "scope": scope, "jti": rand.Text(),
-		"iat": time.Now().Unix(), "exp": time.Now().Add(g.life).Unix(), "auth_time": time.Now().Add(-time.Minute).Unix(), "acr": "urn:garde:loa:basic"})
+		"iat": time.Now().Unix(), "exp": time.Now().Add(g.life).Unix(), "auth_time": time.Now().Add(-time.Minute).Unix(), "acr": "urn:garde:loa:basic",
+		"cnf": map[string]any{"jkt": jkt}})
 	if g.twistToken != nil {
 		g.twistToken(answer)
 	}
@@ -232,10 +263,7 @@ func (g *garde) token(w http.ResponseWriter, r *http.Request) {
 func (g *garde) proved(form url.Values) string {
 	client := form.Get("client_id")
 	var set struct{ Keys []map[string]string }
-	keys := g.bankApp.Web
-	if client == demo.ServiceClient {
-		keys = g.bankApp.Nightly
-	}
+	keys := map[string]*demo.Key{demo.WebClient: g.keys.Web, demo.ServiceClient: g.keys.Nightly, demo.BudgetClient: g.keys.Budget}[client]
 	if json.Unmarshal(keys.JWKS(), &set) != nil || len(set.Keys) != 1 {
 		return "no key"
 	}
@@ -308,8 +336,18 @@ func (g *garde) gateway(upstream *url.URL) http.Handler {
 		g.mu.Lock()
 		deny := g.denyGate
 		g.mu.Unlock()
-		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		header, claims, ok := verified(token, &g.key.PublicKey)
+		if cnf, _ := claims["cnf"].(map[string]any); ok && !g.openGate && cnf["jkt"] != "" {
+			jkt, fault := g.shown(w, r, g.site.Gate+r.URL.Path, token)
+			if fault == "" && (scheme != "DPoP" || jkt != cnf["jkt"]) {
+				fault = "invalid_token"
+			}
+			if fault != "" {
+				refuse(401, `DPoP error="`+fault+`"`)
+				return
+			}
+		}
 		switch {
 		case !known:
 			refuse(404, "")
@@ -326,6 +364,9 @@ func (g *garde) gateway(upstream *url.URL) http.Handler {
 		case !slices.Contains(strings.Fields(claims["scope"].(string)), scope):
 			refuse(403, `Bearer error="insufficient_scope", scope="`+scope+`", `+meta)
 			return
+		}
+		if claims["client_id"] == demo.BudgetClient {
+			r.Header.Set("Garde-Authorization-Details", `[{"type":"account_information","until":"2999-01-01"}]`)
 		}
 		for _, name := range []string{"Subject", "Client", "Scope"} {
 			r.Header.Del("Garde-" + name)

@@ -50,7 +50,7 @@ type Options struct {
 	Reach   []string             // with TLS: loopback addresses that the Server may fetch from
 	Recipe  func(*recipe.Recipe) // changes the test recipe before the house first reads it; files by Files
 	Files   map[string][]byte    // what such a recipe names
-	Partner bool                 // the recipe trusts the assertions of another issuer, shown by WebA and WebSpare
+	Partner bool                 // WebA and WebSpare may show assertions of another issuer, and ask people elsewhere
 	Without Without
 
 	// Front and GateFront are the public URLs of Server and Gate where the test puts a proxy before them.
@@ -317,6 +317,7 @@ type Storage interface {
 	iam.Journal
 	iam.Refreshes
 	iam.Flows
+	iam.Asking
 }
 
 func (h *House) startGate(address string) {

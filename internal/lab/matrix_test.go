@@ -20,6 +20,7 @@ type rights struct {
 	client                           string
 	person                           *lab.Person
 	code                             lab.Code
+	device, request                  string     // allowed elsewhere
 	seen, fresh, sealed, sealedFresh lab.Tokens // signed and opaque tokens, shown to the Gate before or not
 }
 
@@ -30,6 +31,7 @@ func newRights(t *testing.T, h *lab.House, client string) *rights {
 	signed, opaque := lab.Plant{Client: client}, lab.Plant{Client: client, Scope: "openid vault.read"}
 	r.seen, r.fresh, r.sealed, r.sealedFresh = h.Tokens(r.person, signed), h.Tokens(r.person, signed), h.Tokens(r.person, opaque), h.Tokens(r.person, opaque)
 	r.code = h.Code(r.person, signed)
+	r.device, r.request = h.Asked(r.person, client, iam.AskedDevice), h.Asked(r.person, client, iam.AskedCIBA)
 	for name, use := range ways() {
 		if !once[name] && !use(r) {
 			t.Fatalf("%s never worked, so that its end proves nothing", name)
@@ -47,6 +49,12 @@ func ways() map[string]func(*rights) bool {
 		"exchange an assertion": func(r *rights) bool {
 			return good(r.h.As(r.client, "/token", lab.Form("grant_type", string(oauth.JWTBearer), "assertion", r.h.Told(r.person.ID, nil), "scope", "accounts.read")))
 		},
+		"redeem a device code": func(r *rights) bool {
+			return good(r.h.As(r.client, "/token", lab.Form("grant_type", string(oauth.DeviceCode), "device_code", r.device)))
+		},
+		"redeem an auth_req_id": func(r *rights) bool {
+			return good(r.h.As(r.client, "/token", lab.Form("grant_type", string(oauth.CIBA), "auth_req_id", r.request)))
+		},
 		"client credentials":          func(r *rights) bool { return good(r.h.Credentials(r.client, "scope", "accounts.read")) },
 		"introspect a signed token":   func(r *rights) bool { return r.h.Introspect(lab.GateClient, r.seen.AccessToken).True("active") },
 		"introspect an opaque token":  func(r *rights) bool { return r.h.Introspect(lab.GateClient, r.sealed.AccessToken).True("active") },
@@ -61,7 +69,7 @@ func ways() map[string]func(*rights) bool {
 }
 
 // once are the ways that are tried only after the control: the first use would spend them, or make them seen.
-var once = map[string]bool{"redeem a code": true, "introspect an unseen opaque": true, "Gate, signed, new": true, "Gate, opaque, new": true}
+var once = map[string]bool{"redeem a code": true, "redeem a device code": true, "redeem an auth_req_id": true, "introspect an unseen opaque": true, "Gate, signed, new": true, "Gate, opaque, new": true}
 
 func names(match ...string) []string {
 	var found []string
@@ -105,6 +113,7 @@ func controls() map[string]control {
 	all := names("")
 	persons := but(all, "client credentials")
 	// Another issuer says who the person is, whoever is signed in here, and for clients that the recipe names.
+	elsewhere := names("device code", "auth_req_id")
 	ofSessions := but(persons, "exchange an assertion")
 	signed := names("signed", "userinfo")
 	signed = but(signed, "userinfo by opaque token")
@@ -129,10 +138,10 @@ func controls() map[string]control {
 		"the client loses its grants by a new recipe": {func(_ *testing.T, n *lab.Node, r *rights) {
 			n.Change(clients(func(c map[string]recipe.Client) {
 				less := c[r.client]
-				less.Grants = []string{"authorization_code"}
+				less.Grants, less.CIBADelivery = []string{"authorization_code"}, ""
 				c[r.client] = less
 			}))
-		}, []string{"refresh", "client credentials", "exchange an assertion"}, asItWas, false},
+		}, append(slices.Clone(elsewhere), "refresh", "client credentials", "exchange an assertion"), asItWas, false},
 		"C28 the client loses its redirect URI by a new recipe": {func(_ *testing.T, n *lab.Node, r *rights) {
 			n.Change(clients(func(c map[string]recipe.Client) {
 				moved := c[r.client]
@@ -146,7 +155,7 @@ func controls() map[string]control {
 				other.Auth = "client_secret_post"
 				c[r.client] = other
 			}))
-		}, []string{"redeem a code", "refresh", "client credentials", "exchange an assertion"}, asItWas, false},
+		}, append(slices.Clone(elsewhere), "redeem a code", "refresh", "client credentials", "exchange an assertion"), asItWas, false},
 		"F11 C28 X16 the person is disabled": {func(t *testing.T, n *lab.Node, r *rights) {
 			user := r.person.User
 			user.Disabled = true
@@ -169,7 +178,7 @@ func controls() map[string]control {
 		}, ofSessions, nil, true},
 		"the API is removed": {func(_ *testing.T, n *lab.Node, _ *rights) {
 			n.Change(func(r *recipe.Recipe) { delete(r.APIs, "accounts") })
-		}, append(signed, "redeem a code", "refresh", "client credentials", "exchange an assertion"), asItWas, false},
+		}, slices.Concat(signed, elsewhere, []string{"redeem a code", "refresh", "client credentials", "exchange an assertion"}), asItWas, false},
 		"the API with opaque tokens is removed": {func(_ *testing.T, n *lab.Node, _ *rights) {
 			n.Change(func(r *recipe.Recipe) { delete(r.APIs, "vault") })
 		}, opaque, asItWas, false},

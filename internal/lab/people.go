@@ -114,6 +114,28 @@ func (h *House) Code(p *Person, plant Plant) Code {
 	return Code{value, plant.Client, code.RedirectURI, Verifier, code.Grant}
 }
 
+// Asked plants what the person p was asked elsewhere, and allowed a moment ago: a device code, or an auth_req_id.
+func (h *House) Asked(p *Person, client string, kind iam.AskedKind) string {
+	h.t.Helper()
+	now, ctx := h.Clock.Now().UTC().Truncate(time.Microsecond), context.Background()
+	asked := iam.Asked{
+		Kind: kind, ID: uuid.NewString(), Client: client, Query: "client_id=" + client + "&scope=openid+accounts.read",
+		State: iam.AskedWaiting, Created: now, Expires: now.Add(5 * time.Minute),
+	}
+	value := iam.NewSecret(iam.PrefixDevice)
+	asked.Hash, asked.UserCode = iam.HashDevice(value), iam.UserHash(iam.Hash(asked.ID))
+	if kind == iam.AskedCIBA {
+		value = iam.NewSecret(iam.PrefixCIBA)
+		asked.Hash, asked.UserCode, asked.User, asked.Delivery = iam.HashCIBA(value), iam.UserHash{}, p.ID, "poll"
+	}
+	h.must(h.Store().Ask(ctx, asked))
+	h.must(h.Store().Decide(ctx, asked.ID, iam.AskedApproved, iam.Grant{
+		ID: uuid.NewString(), Client: client, User: p.ID, Session: p.Session, Scope: oauth.Scope{"openid", "accounts.read"},
+		AuthTime: now.Truncate(time.Second), AMR: []string{"pwd"}, ACR: Basic, Created: now, Expires: now.Add(30 * 24 * time.Hour),
+	}, nil, now))
+	return value
+}
+
 // Tokens is a token answer.
 type Tokens struct {
 	token.Answer

@@ -88,7 +88,8 @@ func (h *House) trust(house *recipe.Recipe) {
 	}}
 	for _, id := range house.Issuers[partner].Clients {
 		client := house.Clients[id]
-		client.Grants = append(slices.Clone(client.Grants), string(oauth.JWTBearer))
+		client.Grants = append(slices.Clone(client.Grants), string(oauth.JWTBearer), string(oauth.DeviceCode), string(oauth.CIBA))
+		client.CIBADelivery = "poll"
 		house.Clients[id] = client
 	}
 }

@@ -76,7 +76,7 @@ fmt: ## format all Go files
 docs: promises ## write the reference: recipe.md, node.md, cli.md, admin-openapi.json, recipe.schema.json
 	$(GO) run ./scripts/docs
 
-promises: ## write docs/promises.md from docs/promises.yaml
+promises: ## write docs/promises.md and docs/standards.md from their lists
 	$(GO) run ./scripts/promises
 
 vuln: $(VULN) ## known holes in what we depend on (asks the Go vulnerability database)

@@ -4,7 +4,7 @@
 //
 //   node house.js GARDE-PROGRAM FOLDER COMMAND...
 import { spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { randomBytes, X509Certificate } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { createServer as listen } from 'node:net'
@@ -14,6 +14,7 @@ import * as jose from 'jose'
 const [program, folder, ...command] = process.argv.slice(2)
 const secretOf = ['web-basic', 'web-post', 'hourly', 'accounts-api', 'gate']
 const keyOf = ['web-key', 'nightly', 'ledger-api']
+const boundKeyOf = ['fapi', 'sealed', 'till', 'told'] // of the secure house alone: fixture/bound.yaml
 const algs = ['RS256', 'EdDSA', 'ES384', 'PS256']
 const running = []
 
@@ -55,31 +56,53 @@ function run(name, args, dir) {
 	})
 }
 
+// box gives a client a key to encrypt to, and its public half.
+async function box(client) {
+	const { publicKey, privateKey } = await jose.generateKeyPair('ECDH-ES', { extractable: true })
+	client.box = { ...(await jose.exportJWK(privateKey)), alg: 'ECDH-ES', kid: 'box-1' }
+	return { ...(await jose.exportJWK(publicKey)), alg: 'ECDH-ES', kid: 'box-1', use: 'enc' }
+}
+
 async function build(name, secure, api) {
 	const dir = join(folder, name)
 	await mkdir(dir, { mode: 0o700 })
 	const keep = (file, text) => writeFile(join(dir, file), text, { mode: 0o600 })
-	const [port, gatePort] = await freePorts(2)
+	const [port, gatePort, mtlsPort, toldPort] = await freePorts(4)
 	const scheme = secure ? 'https' : 'http'
-	const house = { issuer: `${scheme}://localhost:${port}`, gate: `${scheme}://localhost:${gatePort}`, clients: {}, people: {}, algs }
+	const house = { issuer: `${scheme}://localhost:${port}`, gate: `${scheme}://localhost:${gatePort}`, clients: {}, people: {}, algs, folder, toldPort }
 	const secret = () => randomBytes(32).toString('base64url')
 	for (const id of [...secretOf, ...algs.map((alg) => `web-${alg.toLowerCase()}`)]) {
 		house.clients[id] = { secret: `${secret()}${id === 'web-basic' ? ' +%&:/"' : ''}` }
 		await keep(`${id}.secret`, house.clients[id].secret)
 	}
-	for (const id of keyOf) {
+	for (const id of secure ? [...keyOf, ...boundKeyOf] : keyOf) {
 		const { publicKey, privateKey } = await jose.generateKeyPair('ES256', { extractable: true })
 		const kid = `${id}-1`
 		house.clients[id] = { jwk: { ...(await jose.exportJWK(privateKey)), alg: 'ES256', kid } }
-		await keep(`${id}.jwks.json`, JSON.stringify({ keys: [{ ...(await jose.exportJWK(publicKey)), alg: 'ES256', kid, use: 'sig' }] }))
+		const keys = [{ ...(await jose.exportJWK(publicKey)), alg: 'ES256', kid, use: 'sig' }]
+		if (id === 'sealed') keys.push(await box(house.clients[id]))
+		await keep(`${id}.jwks.json`, JSON.stringify({ keys }))
+	}
+	if (secure) {
+		const certificate = new X509Certificate(await readFile(join(folder, 'self.pem')))
+		const jwk = { ...certificate.publicKey.export({ format: 'jwk' }), kid: 'self-1', use: 'sig', x5c: [certificate.raw.toString('base64')] }
+		await keep('self.jwks.json', JSON.stringify({ keys: [jwk] }))
+		await keep('statement.schema.json', await readFile(new URL('fixture/statement.schema.json', import.meta.url)))
 	}
 	for (const person of ['amelie', 'basil']) house.people[person] = secret()
 	const values = {
 		...house, ...house.people, port, gatePort, upstream: `http://127.0.0.1:${api.address().port}`,
 		tls: secure ? 'tls: {cert: ../server.pem, key: ../server.key}' : '',
-		fetch: secure ? 'fetch: {authorities: ../ca.pem}' : '',
+		fetch: secure ? `fetch: {authorities: ../ca.pem, allow_hosts: ["localhost:${toldPort}"]}` : '',
+		mtls: secure ? `mtls: {listen: "127.0.0.1:${mtlsPort}", url: "https://localhost:${mtlsPort}", authorities: ../callers.pem}` : '',
+		certificates: secure ? 'client_certificates: true' : '', boundAPIs: '', boundClients: '', boundRest: '',
+		boundScopes: secure ? '  vault.read: {say: {en: Read statements, fr: Lire les relevés}}' : '',
 		algs: algs.map((alg) => `  web-${alg.toLowerCase()}: {type: web, auth: client_secret_basic, secrets: ["file:web-${alg.toLowerCase()}.secret"], ` +
 			`id_token_signed_response_alg: ${alg}, redirect_uris: ["https://${alg.toLowerCase()}.example/callback"], scopes: [openid, accounts.read]}`).join('\n'),
+	}
+	if (secure) {
+		const parts = fill(await readFile(new URL('fixture/bound.yaml', import.meta.url), 'utf8'), values).split(/^# --- .*\n/m)
+		Object.assign(values, { boundAPIs: parts[1], boundClients: parts[2], boundRest: parts[3] })
 	}
 	await keep('master.key', await master(dir))
 	for (const file of ['node.yaml', 'recipe.yaml', 'people.yaml']) {

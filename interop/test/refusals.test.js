@@ -38,12 +38,17 @@ describe('what is refused', inHouse, () => {
 		['a scope that the client may not have', 'invalid_scope', { scope: 'openid statements.read' }],
 		['an unknown resource', 'invalid_target', { resource: 'https://elsewhere.example' }],
 		['prompt=none with another', 'invalid_request', { prompt: 'none login' }],
-		['a request object', 'request_not_supported', { request: 'eyJhbGciOiJub25lIn0.e30.' }],
+		['a request object that nobody signed', 'invalid_request_object', { request: 'eyJhbGciOiJub25lIn0.e30.' }],
 		['a request_uri', 'request_uri_not_supported', { request_uri: 'https://mallory.example/request' }],
 		['claims that are no JSON', 'invalid_request', { claims: '{' }],
 	]) test(`${what}: the client reads ${error}, with state and iss`, async () => {
 		const asked = await ask('page', parameters)
 		assert.deepEqual(asked.asked, [], 'before anybody signs in')
+		if (parameters.response_type) { // where the answer would have come, comes the error
+			assert.equal(asked.redirect.search, '')
+			asked.redirect.search = asked.redirect.hash.slice(1)
+			asked.redirect.hash = ''
+		}
 		await assert.rejects(house.redeem(asked), (err) => {
 			assert.equal(err.code, 'OAUTH_AUTHORIZATION_RESPONSE_ERROR')
 			assert.equal(err.error, error)

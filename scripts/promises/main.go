@@ -1,6 +1,7 @@
-// Command promises writes docs/promises.md from docs/promises.yaml: what Garde promises of its security and the tests
-// that hold it. It refuses a promise with a gap, and a test that does not exist. With -check it writes nothing and
-// fails when the page is not what it would write. It runs at the root of the tree.
+// Command promises writes docs/promises.md from docs/promises.yaml, what Garde promises of its security and the tests
+// that hold it, and docs/standards.md from docs/standards.yaml, which specifications it speaks. It refuses a promise or a
+// standard with a gap, and a test that does not exist. With -check it writes nothing and fails when a page is not what it
+// would write. It runs at the root of the tree.
 package main
 
 import (
@@ -44,10 +45,16 @@ func run(check bool) error {
 	if err != nil {
 		return err
 	}
-	if err := gaps(promises, &tree{root: "."}); err != nil {
+	where := &tree{root: "."}
+	spoken, err := standards(where)
+	if err := errors.Join(gaps(promises, where), err); err != nil {
 		return err
 	}
-	want := write(promises)
+	return errors.Join(keep(page, source, write(promises), check), keep(standardsPage, standardsSource, spoken, check))
+}
+
+// keep writes a page, or says that it is stale.
+func keep(page, source string, want []byte, check bool) error {
 	if !check {
 		return os.WriteFile(page, want, 0o600)
 	}

@@ -67,3 +67,40 @@ func TestTheListIsReadStrictly(t *testing.T) {
 		}
 	}
 }
+
+func TestAStandardNamesItsRoomsAndTests(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	path := filepath.Join(root, "internal/web/form_test.go")
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("package web\nfunc TestForm(t *testing.T) {}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rooms, tests := []string{"internal/web"}, []string{"internal/web.TestForm"}
+	for name, tt := range map[string]struct {
+		part part
+		want string
+	}{
+		"supported":             {part{"w", "yes", "", rooms, tests}, ""},
+		"by exception":          {part{"w", "exception", "", rooms, tests}, ""},
+		"not, and why":          {part{"w", "no", "because", nil, nil}, ""},
+		"not":                   {part{"w", "no", "", nil, nil}, "why"},
+		"perhaps":               {part{"w", "perhaps", "", rooms, tests}, "state"},
+		"without a room":        {part{"w", "yes", "", nil, tests}, "no room or no test"},
+		"without a test":        {part{"w", "exception", "", rooms, nil}, "no room or no test"},
+		"a room that is not":    {part{"w", "yes", "", []string{"internal/gone"}, tests}, "no room internal/gone"},
+		"a test that is not":    {part{"w", "yes", "", rooms, []string{"internal/web.TestGone"}}, "no TestGone"},
+		"a refusal's lost test": {part{"w", "no", "because", nil, []string{"internal/web.TestGone"}}, "no TestGone"},
+	} {
+		err := standardGaps([]standard{{"S", "T", []part{tt.part}}}, &tree{root: root})
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: want %q, got %v", name, tt.want, err)
+		}
+	}
+	good := part{"w", "yes", "", rooms, tests}
+	if standardGaps([]standard{{"S", "T", []part{good}}, {"S", "T", []part{good}}}, &tree{root: root}) == nil {
+		t.Error("one specification stands twice")
+	}
+}

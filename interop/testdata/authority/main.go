@@ -1,5 +1,6 @@
 // Command authority writes an authority of its own (ca.pem) and a certificate that it signed for this machine
-// (server.pem, server.key), so that the real clients can be run over real HTTPS.
+// (server.pem, server.key), so that the real clients can be run over real HTTPS; and certificates of clients: one by an
+// authority that vouches for clients (callers.pem, machine.pem, machine.key), and one that nobody signed (self.pem, self.key).
 package main
 
 import (
@@ -36,6 +37,21 @@ func main() {
 	write("ca.pem", "CERTIFICATE", must(x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)))
 	write("server.pem", "CERTIFICATE", must(x509.CreateCertificate(rand.Reader, leaf, ca, leafKey.Public(), caKey)))
 	write("server.key", "PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(leafKey)))
+
+	callers, callersKey := *ca, key()
+	callers.Subject.CommonName = "Who vouches for clients"
+	write("callers.pem", "CERTIFICATE", must(x509.CreateCertificate(rand.Reader, &callers, &callers, callersKey.Public(), callersKey)))
+	for name, signer := range map[string]*ecdsa.PrivateKey{"machine": callersKey, "self": nil} {
+		own, ownKey := *leaf, key()
+		own.Subject = pkix.Name{CommonName: name, Organization: []string{"Interop"}}
+		own.DNSNames, own.IPAddresses, own.ExtKeyUsage = nil, nil, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		parent := &callers
+		if signer == nil {
+			parent, signer = &own, ownKey
+		}
+		write(name+".pem", "CERTIFICATE", must(x509.CreateCertificate(rand.Reader, &own, parent, ownKey.Public(), signer)))
+		write(name+".key", "PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(ownKey)))
+	}
 }
 
 func key() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }

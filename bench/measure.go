@@ -73,6 +73,7 @@ func (b *bench) measure(name string, s side) (rate, error) {
 		}
 	}
 	before := s.process.processor()
+	bytes, calls := s.process.wrote()
 	got, err := load(s, b.stretch)
 	if err == nil && b.verbose {
 		called := s.called
@@ -80,7 +81,10 @@ func (b *bench) measure(name string, s side) (rate, error) {
 			called = s.process.name()
 		}
 		each := float64((s.process.processor() - before).Microseconds()) / float64(max(1, got.done))
-		fmt.Fprintf(os.Stderr, "  %-50s %-18s %8.0f/s  %6.1f µs of its processor each\n", name, called, got.perSecond, each)
+		units := float64(max(1, got.done))
+		allBytes, allCalls := s.process.wrote()
+		fmt.Fprintf(os.Stderr, "  %-50s %-18s %8.0f/s  %6.1f µs of its processor, %5.1f KiB written in %4.1f calls each\n", name, called, got.perSecond, each,
+			float64(allBytes-bytes)/1024/units, float64(allCalls-calls)/units)
 	}
 	return got, err
 }

@@ -148,6 +148,26 @@ func (p *process) processor() time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
+// wrote is how many bytes the process has handed to the system, files and connections alike, and in how many calls.
+func (p *process) wrote() (bytes, calls int64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.command.Process.Pid))
+	if err != nil {
+		return 0, 0
+	}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		n, err := strconv.ParseInt(value, 10, 64)
+		switch {
+		case err != nil:
+		case name == "wchar":
+			bytes = n
+		case name == "syscw":
+			calls = n
+		}
+	}
+	return bytes, calls
+}
+
 // tail keeps the end of what a process says.
 type tail struct {
 	mu   sync.Mutex

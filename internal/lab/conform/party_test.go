@@ -40,6 +40,7 @@ type party struct {
 	manage  string // registration_client_uri
 	signer  *jose.Signer
 	cert    *tls.Certificate
+	spare   *tls.Certificate // under its name, but by the other of the two ways
 	key     *lab.Key
 	about   members // the server's metadata
 	keys    *oidc.RemoteKeySet

@@ -19,6 +19,8 @@ type Plan struct {
 	Changes []recipe.Change
 	Weaker  []string // names of the weakenings that must be accepted one by one
 	Same    bool     // the digest is the one in force
+
+	narrowed []string // registration policies that are gone or give less
 }
 
 // Weakened is the answer to a bundle that weakens something which nobody has accepted by name.
@@ -45,7 +47,25 @@ func (e *Enactor) Propose(ctx context.Context, bundle *recipe.Bundle) (Plan, err
 	changes := recipe.Diff(old, bundle)
 	return Plan{
 		Expect: newest.Number, Changes: changes, Weaker: recipe.Weakenings(changes), Same: bundle.Digest() == newest.Digest,
+		narrowed: narrowed(old.Recipe.Registration, bundle.Recipe.Registration),
 	}, nil
+}
+
+// narrowed names the registration policies that give less than before, or are gone: the access tokens of their clients may hold
+// what nobody gives any more (X15).
+func narrowed(before, now map[string]recipe.Registration) []string {
+	var names []string
+	for name, old := range before {
+		next, there := now[name]
+		gives := func(all []string) func(string) bool {
+			return func(one string) bool { return !slices.Contains(all, one) }
+		}
+		if !there || slices.ContainsFunc(old.Scopes, gives(next.Scopes)) || slices.ContainsFunc(old.Details, gives(next.Details)) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Proposal is a bundle that somebody wants in force.
@@ -78,7 +98,7 @@ func (e *Enactor) Apply(ctx context.Context, proposal Proposal, now time.Time) (
 		return iam.Revision{}, plan, fmt.Errorf("the recipe can't be obeyed: %w", err)
 	}
 	revision := iam.Revision{
-		Digest: proposal.Bundle.Digest(), Applied: now.UTC(), By: proposal.By, Note: proposal.Note,
+		Digest: proposal.Bundle.Digest(), Applied: now.UTC(), By: proposal.By, Note: proposal.Note, Narrowed: plan.narrowed,
 	}
 	if plan.Same {
 		revision, err = e.Revisions.InForce(ctx)

@@ -51,6 +51,10 @@ type Revision struct {
 	Applied time.Time
 	By      string
 	Note    string
+
+	// Narrowed are registration policies that are gone, or give less than in the revision before. Only Apply asks for it, and
+	// nobody keeps it.
+	Narrowed []string
 }
 
 // Revisions keeps the recipes that were applied.
@@ -65,6 +69,8 @@ type Revisions interface {
 	//
 	// A new client that Was one no longer declared goes on in its place: it is disabled if that one was, and has its
 	// generated secrets, consents, grants and refresh tokens. Codes and access tokens name the old id: they end with it.
+	//
+	// The access tokens of clients under a policy that is narrowed end: what their policy took away must be in none.
 	Apply(ctx context.Context, expect int64, revision Revision, declared []Client, events ...journal.Event) (int64, error)
 }
 

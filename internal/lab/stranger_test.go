@@ -3,9 +3,11 @@ package lab_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/lab"
 	"github.com/gardeauth/garde/recipe"
 )
@@ -89,6 +91,34 @@ func TestD14ARequestObjectOutlivesTheQuestionForANonce(t *testing.T) {
 			if second := send(first.Nonce()); second.Status/100 != 2 {
 				t.Errorf("D14 %d %s", second.Status, second.Body)
 			}
+		})
+	}
+}
+
+// TestC28APolicyThatIsGone: the clients that registered under a policy end with it, and so do their tokens, at every door. One
+// that gives less ends those that may hold more.
+func TestC28APolicyThatIsGone(t *testing.T) {
+	h := lab.New(t, lab.Options{Gate: true})
+	policy := recipe.Registration{Open: true, Types: []recipe.ClientType{recipe.Web}, Scopes: []string{"openid", "accounts.read"}}
+	less := policy
+	less.Scopes = []string{"openid"}
+	for name, next := range map[string]map[string]recipe.Registration{"C28 gone": nil, "X15 narrowed": {"partners": less}} {
+		t.Run(name, func(t *testing.T) {
+			h.Followed(h.Change(func(r *recipe.Recipe) { r.Registration = map[string]recipe.Registration{"partners": policy} }))
+			made := h.Do(lab.Request("POST", "/register", `{"redirect_uris":["https://app.example/cb"],"scope":"openid accounts.read"}`, "Content-Type", "application/json"))
+			id, alice := made.Text("client_id"), h.NewPerson("alice")
+			h.Allow(alice, id, "openid", "accounts.read")
+			code := h.Code(alice, lab.Plant{Twist: func(c *iam.Code) { c.Grant.Client, c.RedirectURI = id, "https://app.example/cb" }})
+			got := h.Post("/token", code.Form(), "Authorization", lab.BasicAuth(id, made.Text("client_secret")))
+			granted(t, got)
+			access := got.Text("access_token")
+			if reply := h.UserInfo(access); reply.Status != 200 {
+				t.Fatalf("%d %s", reply.Status, reply.Body)
+			}
+			h.Followed(h.Change(func(r *recipe.Recipe) { r.Registration = next }))
+			h.Within(time.Second, "userinfo to refuse", func() bool { return h.UserInfo(access).Status == 401 })
+			h.Within(time.Second, "introspection to deny", func() bool { return !h.Introspect(lab.Accounts, access).True("active") })
+			h.Within(time.Second, "the Gate to refuse", func() bool { return h.Call("GET", "/accounts/balance", access).Status == 401 })
 		})
 	}
 }

@@ -83,12 +83,27 @@ func (r *Registry) Apply(ctx context.Context, expect int64, revision iam.Revisio
 			return err
 		}
 		d.Change(iam.ChangedRecipe, fmt.Sprint(expect+1))
+		for _, policy := range revision.Narrowed {
+			if err := d.endTokensUnder(policy); err != nil {
+				return err
+			}
+		}
 		return d.declare(declared)
 	})
 	if err != nil {
 		return 0, err
 	}
 	return expect + 1, nil
+}
+
+// endTokensUnder tells the feed that the tokens of all clients under a policy are dead.
+func (d *deed) endTokensUnder(policy string) error {
+	return d.Query(`SELECT id FROM registrations WHERE tenant = $1 AND policy = $2`, []any{d.Tenant, policy}, func(row deeds.Row) error {
+		var id string
+		err := row.Scan(&id)
+		d.EndClient(id)
+		return err
+	})
 }
 
 // declare makes the clients of source recipe exactly those declared. A name that was removed and is declared again comes

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/gardeauth/garde/internal/demo/client"
 )
 
 // What the web client asks for: only to read at first, and to move money once the person wants to.
@@ -24,8 +26,8 @@ const (
 type Bank struct {
 	Site    Site
 	Dir     string           // where it keeps a token that has expired, to show what the Gate says to it
-	Web     *Key             // proves WebClient
-	Nightly *Key             // proves ServiceClient
+	Web     *client.Key      // proves WebClient
+	Nightly *client.Key      // proves ServiceClient
 	Program string           // how this program is called from the reader's folder; empty: garde
 	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
@@ -33,7 +35,7 @@ type Bank struct {
 	front
 
 	once    sync.Once
-	nightly *party
+	nightly *client.Client
 	stale   keepsake
 }
 
@@ -50,11 +52,11 @@ func (b *Bank) prepare() {
 	if b.Now == nil {
 		b.Now = time.Now
 	}
-	client := bounded()
-	b.nightly = &party{id: ServiceClient, issuer: b.Site.Issuer, resource: b.Site.Gate, key: b.Nightly, http: client, now: b.Now}
+	web := client.NewHTTP()
+	b.nightly = &client.Client{ID: ServiceClient, Issuer: b.Site.Issuer, Resource: b.Site.Gate, Key: b.Nightly, HTTP: web, Now: b.Now}
 	b.house, b.own, b.enter, b.inside = "bank", b.Site.Bank, "/sign-in", "/accounts"
 	b.back = []string{"/accounts", "/try", "/signed-out"}
-	b.web = &party{id: WebClient, issuer: b.Site.Issuer, resource: b.Site.Gate, key: b.Web, http: client, now: b.Now}
+	b.web = &client.Client{ID: WebClient, Issuer: b.Site.Issuer, Resource: b.Site.Gate, Key: b.Web, HTTP: web, Now: b.Now}
 	b.site, b.program, b.log, b.now = b.Site, b.Program, b.Log, b.Now
 	b.open(map[string]page{
 		"GET /{$}":        b.home,
@@ -79,7 +81,7 @@ func (b *Bank) signIn(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Query().Get("for") == "transfers" {
 		scope = moveScope
 	}
-	a, address, err := b.web.begin(r.Context(), b.Site.Bank+"/callback", scope, oauth2.SetAuthURLParam("ui_locales", language(r)))
+	a, address, err := b.web.Begin(r.Context(), b.Site.Bank+"/callback", scope, oauth2.SetAuthURLParam("ui_locales", language(r)))
 	if err != nil {
 		return err
 	}
@@ -94,8 +96,8 @@ func (b *Bank) callback(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// A bank without the person's name still works; one that believes a false name does not.
-	name, err := b.web.named(r.Context(), g)
-	if fake := (*forged)(nil); errors.As(err, &fake) {
+	name, err := b.web.Named(r.Context(), g)
+	if fake := (*client.Forged)(nil); errors.As(err, &fake) {
 		return err
 	}
 	before := b.desk.visit(r)
@@ -115,12 +117,12 @@ func (b *Bank) signOut(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	b.leave(w, r, v)
-	known, err := b.web.discover(r.Context())
-	if err != nil || known.meta.Logout == "" {
+	logout := b.web.Logout(r.Context())
+	if logout == "" {
 		redirect(w, "/signed-out")
 		return nil
 	}
-	redirect(w, known.meta.Logout+"?"+url.Values{
+	redirect(w, logout+"?"+url.Values{
 		"id_token_hint": {v.held().ID}, "client_id": {WebClient}, "ui_locales": {language(r)},
 		"post_logout_redirect_uri": {b.Site.Bank + "/signed-out"},
 	}.Encode())

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/gardeauth/garde/internal/demo/client"
 )
 
 const (
@@ -71,9 +73,9 @@ func (b *Budget) prepare() {
 }
 
 // aggregator is Budget in its dealings with Server and Gate.
-func aggregator(site Site, keys Keys, now func() time.Time) *party {
-	return &party{
-		id: BudgetClient, issuer: site.Issuer, resource: site.Gate, key: keys.Budget, proof: keys.Bound, http: bounded(), now: now,
+func aggregator(site Site, keys Keys, now func() time.Time) *client.Client {
+	return &client.Client{
+		ID: BudgetClient, Issuer: site.Issuer, Resource: site.Gate, Key: keys.Budget, Proof: keys.Bound, HTTP: client.NewHTTP(), Now: now,
 	}
 }
 
@@ -90,7 +92,7 @@ func (b *Budget) connect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a, address, err := b.web.begin(r.Context(), b.own+"/callback", budgetScope,
+	a, address, err := b.web.Begin(r.Context(), b.own+"/callback", budgetScope,
 		oauth2.SetAuthURLParam("authorization_details", string(details)), oauth2.SetAuthURLParam("ui_locales", language(r)))
 	if err != nil {
 		return err
@@ -127,7 +129,7 @@ func (b *Budget) overview(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	var total balances
-	if err := json.Unmarshal(back.raw, &total); err != nil || len(total.Accounts) == 0 {
+	if err := json.Unmarshal(back.Raw, &total); err != nil || len(total.Accounts) == 0 {
 		return errors.Join(errors.New("the accounts API's answer can't be read"), err)
 	}
 	// What the API shows goes through the same Gate; that the person did not allow more is the API's to say.
@@ -138,7 +140,7 @@ func (b *Budget) overview(w http.ResponseWriter, r *http.Request) error {
 	claims := peek(v.held().Access)
 	cnf, _ := claims["cnf"].(map[string]any)
 	b.show(w, r, http.StatusOK, "overview.html", "overview.title", map[string]any{
-		"Total": total, "Entries": entries, "Thumbprint": cnf["jkt"], "Key": b.Keys.Bound.id,
+		"Total": total, "Entries": entries, "Thumbprint": cnf["jkt"], "Key": b.Keys.Bound.ID,
 	})
 	return nil
 }
@@ -175,10 +177,10 @@ func (b *Budget) disconnect(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func keepGrant(dir string, g grant) error {
+func keepGrant(dir string, g client.Grant) error {
 	text, err := json.Marshal(g) //nolint:gosec // keeping the tokens is what the file is for; it is 0600
 	if err != nil {
 		return fmt.Errorf("keep what Budget was given: %w", err)
 	}
-	return writePrivate(filepath.Join(dir, grantFile), append(text, '\n'))
+	return client.WritePrivate(filepath.Join(dir, grantFile), append(text, '\n'))
 }

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+
+	"github.com/gardeauth/garde/internal/demo/client"
 )
 
 // callback is the command line's own door: it takes the first answer that bears the right state, and then no more.
 type callback struct {
-	party   *party
-	attempt attempt
+	party   *client.Client
+	attempt client.Attempt
 	done    chan outcome // holds one
 
 	mu    sync.Mutex
@@ -17,7 +19,7 @@ type callback struct {
 }
 
 type outcome struct {
-	grant grant
+	grant client.Grant
 	err   error
 }
 
@@ -40,8 +42,8 @@ func (c *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		pages.small(w, http.StatusConflict, lang, "cli.again")
 		return
 	}
-	g, err := c.party.finish(r.Context(), c.attempt, r.URL.Query())
-	if no := (*forged)(nil); errors.As(err, &no) && r.URL.Query().Get("state") != c.attempt.State {
+	g, err := c.party.Finish(r.Context(), c.attempt, r.URL.Query())
+	if no := (*client.Forged)(nil); errors.As(err, &no) && r.URL.Query().Get("state") != c.attempt.State {
 		pages.small(w, http.StatusBadRequest, lang, "cli.foreign")
 		return
 	}

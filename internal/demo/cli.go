@@ -20,6 +20,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/oauth2"
+
+	"github.com/gardeauth/garde/internal/demo/client"
 )
 
 // ErrUsage is in the error of a command line that makes no sense; the program then ends with 2.
@@ -41,7 +43,7 @@ const signInScope = "openid profile offline_access accounts.read"
 
 // terminal is one run of the command line.
 type terminal struct {
-	party          *party
+	party          *client.Client
 	site           Site
 	file           string
 	asJSON, noOpen bool
@@ -84,7 +86,7 @@ func CLI(ctx context.Context, args []string, stdout, stderr io.Writer, open func
 		return err
 	}
 	t := &terminal{
-		party: &party{id: CLIClient, issuer: site.Issuer, resource: site.Gate, http: bounded(), now: time.Now},
+		party: &client.Client{ID: CLIClient, Issuer: site.Issuer, Resource: site.Gate, HTTP: client.NewHTTP(), Now: time.Now},
 		site:  site, file: file, asJSON: *asJSON, noOpen: *noOpen, wait: *wait, stdout: stdout, stderr: stderr, open: open,
 	}
 	switch strings.Join(words, " ") {
@@ -129,13 +131,13 @@ func (t *terminal) balance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reply := call(ctx, t.party.http, t.site.Gate, http.MethodGet, "/balance", bearer(g.Access), nil)
+	reply := client.Call(ctx, t.party.HTTP, t.site.Gate, http.MethodGet, "/balance", client.Bearer(g.Access), nil)
 	if reply.Status == http.StatusUnauthorized {
 		// Revoked, or the clocks differ: a new token answers both.
 		if g, err = t.renewed(ctx, g); err != nil {
 			return err
 		}
-		reply = call(ctx, t.party.http, t.site.Gate, http.MethodGet, "/balance", bearer(g.Access), nil)
+		reply = client.Call(ctx, t.party.HTTP, t.site.Gate, http.MethodGet, "/balance", client.Bearer(g.Access), nil)
 	}
 	if reply.Failed != nil {
 		return fmt.Errorf("the Gate at %s does not answer: is garde demo running? %w", t.site.Gate, reply.Failed)
@@ -144,11 +146,11 @@ func (t *terminal) balance(ctx context.Context) error {
 		return fmt.Errorf("the Gate refused: %d %s\n%s\n%s", reply.Status, http.StatusText(reply.Status), reply.Challenge, reply.Answer)
 	}
 	var total balances
-	if err := json.Unmarshal(reply.raw, &total); err != nil {
+	if err := json.Unmarshal(reply.Raw, &total); err != nil {
 		return fmt.Errorf("read the balance: %w", err)
 	}
 	if t.asJSON {
-		_, err := fmt.Fprintln(t.stdout, strings.TrimSpace(string(reply.raw)))
+		_, err := fmt.Fprintln(t.stdout, strings.TrimSpace(string(reply.Raw)))
 		return err
 	}
 	_, err = io.WriteString(t.stdout, table(total))
@@ -193,7 +195,7 @@ func (t *terminal) token(ctx context.Context) error {
 func (t *terminal) signOut(ctx context.Context) error {
 	g, err := t.kept()
 	if err == nil && g.Refresh != "" {
-		if err := t.party.revoke(ctx, g.Refresh); err != nil {
+		if err := t.party.Revoke(ctx, g.Refresh); err != nil {
 			fmt.Fprintf(t.stderr, "The Server could not be told (%v); the tokens are forgotten here all the same.\n", err)
 		}
 	}
@@ -205,73 +207,73 @@ func (t *terminal) signOut(ctx context.Context) error {
 }
 
 // grant gives tokens that live: those of the last run, or renewed, or from a sign-in.
-func (t *terminal) grant(ctx context.Context) (grant, error) {
+func (t *terminal) grant(ctx context.Context) (client.Grant, error) {
 	g, err := t.kept()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return t.signIn(ctx)
 	case err != nil:
-		return grant{}, err
-	case t.party.now().Before(g.Expires.Add(-10 * time.Second)):
+		return client.Grant{}, err
+	case t.party.Now().Before(g.Expires.Add(-10 * time.Second)):
 		return g, nil
 	}
 	return t.renewed(ctx, g)
 }
 
-func (t *terminal) renewed(ctx context.Context, g grant) (grant, error) {
+func (t *terminal) renewed(ctx context.Context, g client.Grant) (client.Grant, error) {
 	if g.Refresh == "" {
 		return t.signIn(ctx)
 	}
-	renewed, err := t.party.renew(ctx, g)
-	if no := (*denied)(nil); errors.As(err, &no) && no.Code == "invalid_grant" {
+	renewed, err := t.party.Renew(ctx, g)
+	if no := (*client.Denied)(nil); errors.As(err, &no) && no.Code == "invalid_grant" {
 		fmt.Fprintln(t.stderr, "Your last sign-in has ended.")
 		return t.signIn(ctx)
 	}
 	if err != nil {
-		return grant{}, err
+		return client.Grant{}, err
 	}
 	return renewed, t.keep(renewed)
 }
 
-func (t *terminal) kept() (grant, error) {
+func (t *terminal) kept() (client.Grant, error) {
 	info, err := os.Stat(t.file)
 	if err != nil {
-		return grant{}, err
+		return client.Grant{}, err
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return grant{}, fmt.Errorf("%s can be read by others: remove it and sign in again", t.file)
+		return client.Grant{}, fmt.Errorf("%s can be read by others: remove it and sign in again", t.file)
 	}
 	text, err := os.ReadFile(t.file)
 	if err != nil {
-		return grant{}, err
+		return client.Grant{}, err
 	}
-	var g grant
+	var g client.Grant
 	if err := json.Unmarshal(text, &g); err != nil {
-		return grant{}, fmt.Errorf("read %s: %w; remove it and sign in again", t.file, err)
+		return client.Grant{}, fmt.Errorf("read %s: %w; remove it and sign in again", t.file, err)
 	}
 	return g, nil
 }
 
-func (t *terminal) keep(g grant) error {
+func (t *terminal) keep(g client.Grant) error {
 	text, err := json.Marshal(g) //nolint:gosec // keeping the tokens is what the file is for; it is 0600
 	if err != nil {
 		return fmt.Errorf("keep the tokens: %w", err)
 	}
-	return writePrivate(t.file, append(text, '\n'))
+	return client.WritePrivate(t.file, append(text, '\n'))
 }
 
 // signIn is RFC 8252: the system browser signs in, and the answer comes to a port of 127.0.0.1 that is open only now.
-func (t *terminal) signIn(ctx context.Context) (grant, error) {
+func (t *terminal) signIn(ctx context.Context) (client.Grant, error) {
 	ctx, stop := context.WithTimeout(ctx, t.wait)
 	defer stop()
 	l, err := Listen("127.0.0.1:0", "")
 	if err != nil {
-		return grant{}, err
+		return client.Grant{}, err
 	}
 	// The person sees at consent which program asks, even where they had allowed it before (RFC 8252 section 8.6).
-	a, address, err := t.party.begin(ctx, "http://"+l.Addr().String()+"/callback", signInScope, oauth2.SetAuthURLParam("prompt", "consent"))
+	a, address, err := t.party.Begin(ctx, "http://"+l.Addr().String()+"/callback", signInScope, oauth2.SetAuthURLParam("prompt", "consent"))
 	if err != nil {
-		return grant{}, fmt.Errorf("is garde demo running at %s? %w", t.site.Issuer, errors.Join(err, l.Close()))
+		return client.Grant{}, fmt.Errorf("is garde demo running at %s? %w", t.site.Issuer, errors.Join(err, l.Close()))
 	}
 	door := &callback{party: t.party, attempt: a, done: make(chan outcome, 1)}
 	serving, end := context.WithCancel(ctx)
@@ -294,12 +296,12 @@ func (t *terminal) signIn(ctx context.Context) (grant, error) {
 	select {
 	case <-ctx.Done():
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return grant{}, fmt.Errorf("nobody signed in within %s", t.wait)
+			return client.Grant{}, fmt.Errorf("nobody signed in within %s", t.wait)
 		}
-		return grant{}, ctx.Err()
+		return client.Grant{}, ctx.Err()
 	case result := <-door.done:
 		if result.err != nil {
-			return grant{}, result.err
+			return client.Grant{}, result.err
 		}
 		return result.grant, t.keep(result.grant)
 	}

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gardeauth/garde/internal/demo/client"
 )
 
 // front is what the two web sites of the demonstration have in common: a name of their own, pages in two languages,
@@ -22,7 +24,7 @@ type front struct {
 	enter   string   // where a visit begins
 	inside  string   // where a visitor is at home
 	back    []string // pages that can be gone back to
-	web     *party
+	web     *client.Client
 	site    Site
 	program string
 	log     *slog.Logger
@@ -94,8 +96,8 @@ func (f *front) face(page page) http.HandlerFunc {
 		if err == nil {
 			return
 		}
-		var no *denied
-		var fake *forged
+		var no *client.Denied
+		var fake *client.Forged
 		switch {
 		case errors.Is(err, errEnded):
 			http.SetCookie(w, noCookie(f.desk.visitCookie()))
@@ -104,7 +106,7 @@ func (f *front) face(page page) http.HandlerFunc {
 		case errors.Is(err, errUnasked):
 			f.message(w, r, http.StatusForbidden, "unasked", "", "")
 		case errors.As(err, &fake):
-			f.message(w, r, http.StatusBadRequest, "forged", "", fake.why)
+			f.message(w, r, http.StatusBadRequest, "forged", "", fake.Why)
 		case errors.As(err, &no) && no.Code == "access_denied":
 			f.message(w, r, http.StatusOK, "declined", no.Code, no.Description)
 		case errors.As(err, &no):
@@ -118,7 +120,7 @@ func (f *front) face(page page) http.HandlerFunc {
 
 // message shows a page of one message; detail is a foreign text and is shown as such.
 func (f *front) message(w http.ResponseWriter, r *http.Request, status int, key, code, detail string) {
-	f.show(w, r, status, "message.html", key+".title", map[string]any{"Key": key, "Code": code, "Detail": shown([]byte(detail))})
+	f.show(w, r, status, "message.html", key+".title", map[string]any{"Key": key, "Code": code, "Detail": client.Readable([]byte(detail))})
 }
 
 func (f *front) show(w http.ResponseWriter, r *http.Request, status int, name, title string, page any) {
@@ -143,23 +145,23 @@ func (f *front) show(w http.ResponseWriter, r *http.Request, status int, name, t
 }
 
 // send begins a sign-in and sends the browser to the Server.
-func (f *front) send(w http.ResponseWriter, r *http.Request, a attempt, address string) {
+func (f *front) send(w http.ResponseWriter, r *http.Request, a client.Attempt, address string) {
 	http.SetCookie(w, cookie(f.desk.beginCookie(), f.desk.begin(a), attemptLife))
 	redirect(w, address)
 }
 
 // answered takes the Server's answer to what this browser began, and fetches the tokens.
-func (f *front) answered(w http.ResponseWriter, r *http.Request) (grant, error) {
+func (f *front) answered(w http.ResponseWriter, r *http.Request) (client.Grant, error) {
 	a, ok := f.desk.take(r)
 	http.SetCookie(w, noCookie(f.desk.beginCookie()))
 	if !ok {
-		return grant{}, &forged{"this browser began no sign-in, or too long ago"}
+		return client.Grant{}, &client.Forged{Why: "this browser began no sign-in, or too long ago"}
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return grant{}, &forged{"it can't be read"}
+		return client.Grant{}, &client.Forged{Why: "it can't be read"}
 	}
-	return f.web.finish(r.Context(), a, query)
+	return f.web.Finish(r.Context(), a, query)
 }
 
 // token gives an access token that lives; spent is one that is not to be given whatever the clock says. Whoever comes
@@ -175,8 +177,8 @@ func (f *front) token(ctx context.Context, v *visit, spent string) (string, erro
 		f.desk.end(v)
 		return "", errEnded
 	}
-	renewed, err := f.web.renew(ctx, v.grant)
-	if no := (*denied)(nil); errors.As(err, &no) && no.Code == "invalid_grant" {
+	renewed, err := f.web.Renew(ctx, v.grant)
+	if no := (*client.Denied)(nil); errors.As(err, &no) && no.Code == "invalid_grant" {
 		f.desk.end(v)
 		return "", errEnded
 	}
@@ -191,17 +193,17 @@ func (f *front) token(ctx context.Context, v *visit, spent string) (string, erro
 }
 
 // ask calls the Gate for the person. A token that was revoked is tried to be renewed, once.
-func (f *front) ask(ctx context.Context, v *visit, method, path string, body []byte) (reply, error) {
+func (f *front) ask(ctx context.Context, v *visit, method, path string, body []byte) (client.Reply, error) {
 	token, err := f.token(ctx, v, "")
 	if err != nil {
-		return reply{}, err
+		return client.Reply{}, err
 	}
-	back := f.web.call(ctx, method, path, token, body)
+	back := f.web.Call(ctx, method, path, token, body)
 	if back.Status == http.StatusUnauthorized {
 		if token, err = f.token(ctx, v, token); err != nil {
-			return reply{}, err
+			return client.Reply{}, err
 		}
-		back = f.web.call(ctx, method, path, token, body)
+		back = f.web.Call(ctx, method, path, token, body)
 	}
 	if back.Failed != nil {
 		return back, fmt.Errorf("call the Gate: %w", back.Failed)
@@ -233,7 +235,7 @@ func (f *front) form(r *http.Request) (*visit, error) {
 func (f *front) leave(w http.ResponseWriter, r *http.Request, v *visit) {
 	f.desk.end(v)
 	http.SetCookie(w, noCookie(f.desk.visitCookie()))
-	if err := f.web.revoke(r.Context(), v.held().Refresh); err != nil {
+	if err := f.web.Revoke(r.Context(), v.held().Refresh); err != nil {
 		f.log.WarnContext(r.Context(), "the refresh token was not revoked", "error", err)
 	}
 }
@@ -282,7 +284,7 @@ func (f *front) jwks(w http.ResponseWriter, _ *http.Request) error {
 	headers(w.Header(), "")
 	w.Header().Set("Content-Type", "application/jwk-set+json")
 	w.Header().Set("Cache-Control", "public, max-age=300")
-	_, err := w.Write(f.web.key.JWKS())
+	_, err := w.Write(f.web.Key.JWKS())
 	return err
 }
 

@@ -263,7 +263,13 @@ func (g *garde) token(w http.ResponseWriter, r *http.Request) {
 func (g *garde) proved(form url.Values) string {
 	client := form.Get("client_id")
 	var set struct{ Keys []map[string]string }
-	keys := map[string]*demo.Key{demo.WebClient: g.keys.Web, demo.ServiceClient: g.keys.Nightly, demo.BudgetClient: g.keys.Budget}[client]
+	keys := g.keys.Web
+	switch client {
+	case demo.ServiceClient:
+		keys = g.keys.Nightly
+	case demo.BudgetClient:
+		keys = g.keys.Budget
+	}
 	if json.Unmarshal(keys.JWKS(), &set) != nil || len(set.Keys) != 1 {
 		return "no key"
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gardeauth/garde/internal/demo/client"
 )
 
 // accounts shows what the person has, as it came through the Gate, and what the bank's token says.
@@ -35,7 +37,7 @@ func (b *Bank) accounts(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	var total balances
-	if err := json.Unmarshal(back.raw, &total); err != nil || len(total.Accounts) == 0 {
+	if err := json.Unmarshal(back.Raw, &total); err != nil || len(total.Accounts) == 0 {
 		return errors.Join(errors.New("the accounts API's answer can't be read"), err)
 	}
 	i := max(0, slices.IndexFunc(total.Accounts, func(a Account) bool { return a.ID == r.URL.Query().Get("account") }))
@@ -45,7 +47,7 @@ func (b *Bank) accounts(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if detail.OK() {
-		if err := json.Unmarshal(detail.raw, &shown); err != nil {
+		if err := json.Unmarshal(detail.Raw, &shown); err != nil {
 			return errors.Join(errors.New("the accounts API's answer can't be read"), err)
 		}
 	}
@@ -75,7 +77,7 @@ func (b *Bank) transfer(w http.ResponseWriter, r *http.Request) error {
 	cents, ok := readAmount(r.PostForm.Get("amount"))
 	order.Cents = cents
 	if !ok {
-		v.remember(&reply{Method: http.MethodPost, Path: "/transfers", Status: 0}, order)
+		v.remember(&client.Reply{Method: http.MethodPost, Path: "/transfers", Status: 0}, order)
 		redirect(w, "/accounts#move")
 		return nil
 	}
@@ -92,7 +94,7 @@ func (b *Bank) transfer(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (v *visit) remember(last *reply, order Transfer) {
+func (v *visit) remember(last *client.Reply, order Transfer) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.last, v.order = last, order
@@ -113,7 +115,7 @@ func readAmount(text string) (int64, bool) {
 type fact struct{ Name, Value, Why string }
 
 // facts opens the access token to teach. A client normally has no business in there: the token is for the API.
-func (b *Bank) facts(p *pages, lang string, g grant) []fact {
+func (b *Bank) facts(p *pages, lang string, g client.Grant) []fact {
 	claims := peek(g.Access)
 	text := func(name string) string { value, _ := claims[name].(string); return value }
 	var all []fact

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+
+	"github.com/gardeauth/garde/internal/demo/client"
 )
 
 //go:embed files/recipe.yaml
@@ -36,28 +38,28 @@ func Recipe(site Site, upstream string) ([]byte, error) {
 
 // Keys are those of the demonstration's confidential clients.
 type Keys struct {
-	Web     *Key // proves WebClient
-	Nightly *Key // proves ServiceClient
-	Budget  *Key // proves BudgetClient
-	Bound   *Key // what the tokens of BudgetClient are bound to
+	Web     *client.Key // proves WebClient
+	Nightly *client.Key // proves ServiceClient
+	Budget  *client.Key // proves BudgetClient
+	Bound   *client.Key // what the tokens of BudgetClient are bound to
 }
 
 // Furnish opens the keys in dir, or makes them at the first start, and writes what the recipe names beside itself. It must
 // have run before the recipe is read.
 func Furnish(dir string) (Keys, error) {
 	var keys Keys
-	for name, key := range map[string]**Key{WebClient: &keys.Web, ServiceClient: &keys.Nightly, BudgetClient: &keys.Budget} {
-		opened, err := OpenKey(dir, name)
+	for name, key := range map[string]**client.Key{WebClient: &keys.Web, ServiceClient: &keys.Nightly, BudgetClient: &keys.Budget} {
+		opened, err := client.OpenKey(dir, name)
 		if err != nil {
 			return Keys{}, err
 		}
 		*key = opened
 	}
 	var err error
-	if keys.Bound, err = openKey(dir, boundKey); err != nil {
+	if keys.Bound, err = client.OwnKey(dir, boundKey); err != nil {
 		return Keys{}, err
 	}
-	return keys, writePrivate(filepath.Join(dir, "account_information.schema.json"), informationSchema)
+	return keys, client.WritePrivate(filepath.Join(dir, "account_information.schema.json"), informationSchema)
 }
 
 // Person is somebody who can sign in to the demonstration.
@@ -103,7 +105,7 @@ func Users(people []Person) []byte {
 
 // KeepPeople writes people.yaml in dir for its owner alone, so that a second start can show who signs in.
 func KeepPeople(dir string, people []Person) error {
-	return writePrivate(filepath.Join(dir, "people.yaml"), Users(people))
+	return client.WritePrivate(filepath.Join(dir, "people.yaml"), Users(people))
 }
 
 // PeopleIn gives the people of dir with their passwords: those of people.yaml, or new ones, which it keeps there, at the

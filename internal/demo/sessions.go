@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/gardeauth/garde/internal/demo/client"
 )
 
 // Bounds of what the bank remembers of browsers.
@@ -24,9 +26,9 @@ type visit struct {
 	name     string
 
 	mu      sync.Mutex // one refresh at a time; the others wait for it
-	grant   grant
-	expired string // the last access token that has run out, to show what the Gate says to it
-	last    *reply // what the Gate said to the last transfer, shown once
+	grant   client.Grant
+	expired string        // the last access token that has run out, to show what the Gate says to it
+	last    *client.Reply // what the Gate said to the last transfer, shown once
 	order   Transfer
 	seen    time.Time // guarded by the desk
 }
@@ -38,14 +40,14 @@ type desk struct {
 	house    string // whose cookies: all ports of a host share theirs
 	mu       sync.Mutex
 	visits   map[string]*visit
-	attempts map[string]attempt
+	attempts map[string]client.Attempt
 }
 
 func (d *desk) visitCookie() string { return d.house + "_session" }
 func (d *desk) beginCookie() string { return d.house + "_signin" }
 
 // begin binds an attempt to a browser and gives the cookie's value.
-func (d *desk) begin(a attempt) string {
+func (d *desk) begin(a client.Attempt) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sweep()
@@ -55,10 +57,10 @@ func (d *desk) begin(a attempt) string {
 }
 
 // take gives an attempt back once and never again, whatever comes of it.
-func (d *desk) take(r *http.Request) (attempt, bool) {
+func (d *desk) take(r *http.Request) (client.Attempt, bool) {
 	cookie, err := r.Cookie(d.beginCookie())
 	if err != nil {
-		return attempt{}, false
+		return client.Attempt{}, false
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -68,7 +70,7 @@ func (d *desk) take(r *http.Request) (attempt, bool) {
 }
 
 // open makes a visit with a new id; the one that the browser had before ends (session fixation).
-func (d *desk) open(r *http.Request, g grant, name string) *visit {
+func (d *desk) open(r *http.Request, g client.Grant, name string) *visit {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if cookie, err := r.Cookie(d.visitCookie()); err == nil {
@@ -106,7 +108,7 @@ func (d *desk) end(v *visit) {
 // sweep is called with the lock: it forgets what is over, and when there is still too much, whatever it meets first.
 func (d *desk) sweep() {
 	if d.visits == nil {
-		d.visits, d.attempts = map[string]*visit{}, map[string]attempt{}
+		d.visits, d.attempts = map[string]*visit{}, map[string]client.Attempt{}
 	}
 	for id, a := range d.attempts {
 		if len(d.attempts) >= maxVisits || d.now().Sub(a.Begun) >= attemptLife {
@@ -139,7 +141,7 @@ func noCookie(name string) *http.Cookie {
 
 func (v *visit) subject() string { return v.held().Subject }
 
-func (v *visit) held() grant {
+func (v *visit) held() client.Grant {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.grant

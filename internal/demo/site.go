@@ -10,10 +10,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gardeauth/garde/internal/demo/client"
 )
 
 // Where the demonstration listens, and keeps its data, unless it is told otherwise.
@@ -88,7 +89,7 @@ func Listen(address, file string) (net.Listener, error) {
 	}
 	if file != "" {
 		_, port, _ := net.SplitHostPort(l.Addr().String())
-		if err := writePrivate(file, []byte(port+"\n")); err != nil {
+		if err := client.WritePrivate(file, []byte(port+"\n")); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
 	}
@@ -121,27 +122,6 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
 		return err
-	}
-	return nil
-}
-
-// writePrivate replaces a file in one step; only its owner may read it.
-func writePrivate(path string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("make the folder of %s: %w", path, err)
-	}
-	// CreateTemp makes files 0600.
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
 }

@@ -14,32 +14,34 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/gardeauth/garde/internal/demo/client"
 )
 
 // thefts shows what a token is worth that is bound to the owner's key: to its owner, and to a thief who has it, has seen
 // all that was sent with it, and has no key but one of his own. The calls are made one after the other, since the thief
 // sends what the owner has sent before.
-func thefts(ctx context.Context, owner *party, token string) ([]trial, error) {
-	own, err := newKey()
+func thefts(ctx context.Context, owner *client.Client, token string) ([]trial, error) {
+	own, err := client.NewKey()
 	if err != nil {
 		return nil, err
 	}
-	thief := &party{resource: owner.resource, proof: own, http: owner.http, now: owner.now}
+	thief := &client.Client{Resource: owner.Resource, Proof: own, HTTP: owner.HTTP, Now: owner.Now}
 	const path = "/balance"
 	authorized := "Authorization: DPoP " + short(token)
-	first, used := owner.shown(ctx, http.MethodGet, path, token, nil)
-	other, forged := thief.shown(ctx, http.MethodGet, path, token, nil)
-	send := func(header http.Header) reply {
-		return call(ctx, owner.http, owner.resource, http.MethodGet, path, header, nil)
+	first, used := owner.Show(ctx, http.MethodGet, path, token, nil)
+	other, forged := thief.Show(ctx, http.MethodGet, path, token, nil)
+	send := func(header http.Header) client.Reply {
+		return client.Call(ctx, owner.HTTP, owner.Resource, http.MethodGet, path, header, nil)
 	}
 	trials := []trial{
 		{Key: "owner", Good: true, Header: []string{authorized, "DPoP: " + short(used)}, Reply: first},
-		{Key: "bearer", Header: []string{"Authorization: Bearer " + short(token)}, Reply: send(bearer(token))},
+		{Key: "bearer", Header: []string{"Authorization: Bearer " + short(token)}, Reply: send(client.Bearer(token))},
 		{Key: "naked", Header: []string{authorized}, Reply: send(http.Header{"Authorization": {"DPoP " + token}})},
 		{Key: "key", Header: []string{authorized, "DPoP: " + short(forged)}, Reply: other},
-		{Key: "replay", Header: []string{authorized, "DPoP: " + short(used)}, Reply: send(bound(token, used))},
+		{Key: "replay", Header: []string{authorized, "DPoP: " + short(used)}, Reply: send(client.Proved(token, used))},
 	}
-	last, fresh := owner.shown(ctx, http.MethodGet, path, token, nil)
+	last, fresh := owner.Show(ctx, http.MethodGet, path, token, nil)
 	trials = append(trials, trial{Key: "again", Good: true, Header: []string{authorized, "DPoP: " + short(fresh)}, Reply: last})
 	for i := range trials {
 		trials[i].Family, trials[i].Method, trials[i].Path = "theft", http.MethodGet, path
@@ -82,7 +84,7 @@ func (t Theft) Steal(ctx context.Context) error {
 	owner := aggregator(t.Site, keys, t.Now)
 	if !t.Now().Before(g.Expires.Add(-5 * time.Second)) {
 		// A refresh token of a client that proves itself is not rotated, so the running Budget keeps its own.
-		if g, err = owner.renew(ctx, g); err != nil {
+		if g, err = owner.Renew(ctx, g); err != nil {
 			return fmt.Errorf("renew Budget's token (connect an account at %s again): %w", t.Site.Budget, err)
 		}
 	}
@@ -109,18 +111,18 @@ func (t Theft) Steal(ctx context.Context) error {
 }
 
 // loot reads what Budget was given last.
-func (t Theft) loot() (grant, error) {
+func (t Theft) loot() (client.Grant, error) {
 	path := filepath.Join(t.Dir, grantFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return grant{}, fmt.Errorf("there is no token to steal in %s: connect an account at %s first", t.Dir, t.Site.Budget)
+		return client.Grant{}, fmt.Errorf("there is no token to steal in %s: connect an account at %s first", t.Dir, t.Site.Budget)
 	}
 	if err != nil {
-		return grant{}, fmt.Errorf("read what Budget was given: %w", err)
+		return client.Grant{}, fmt.Errorf("read what Budget was given: %w", err)
 	}
-	var g grant
+	var g client.Grant
 	if err := json.Unmarshal(text, &g); err != nil || g.Access == "" {
-		return grant{}, errors.Join(fmt.Errorf("%s can't be read: connect an account at %s again", path, t.Site.Budget), err)
+		return client.Grant{}, errors.Join(fmt.Errorf("%s can't be read: connect an account at %s again", path, t.Site.Budget), err)
 	}
 	return g, nil
 }
@@ -180,29 +182,4 @@ func (t Theft) encode(trials []trial) error {
 	encoder := json.NewEncoder(t.Out)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(lines)
-}
-
-// Why is what the challenge says was wrong, in the words of its error and error_description.
-func (r reply) Why() string {
-	for challenge := range strings.Lines(r.Challenge) {
-		if code := quoted(challenge, "error"); code != "" {
-			return strings.TrimSuffix(code+": "+quoted(challenge, "error_description"), ": ")
-		}
-	}
-	return ""
-}
-
-// quoted is the value of a parameter of a challenge, as far as it can be printed.
-func quoted(challenge, name string) string {
-	_, rest, ok := strings.Cut(challenge, name+`="`)
-	if !ok {
-		return ""
-	}
-	value, _, _ := strings.Cut(rest, `"`)
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, value)
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gardeauth/garde/internal/demo/client"
 )
 
 // The request that the bank never makes twice a day: a token so old would be refused for its key, not for its age.
@@ -29,7 +31,7 @@ type trial struct {
 
 	send  http.Header
 	body  []byte
-	Reply reply
+	Reply client.Reply
 }
 
 // Words is the name of the words about it.
@@ -71,7 +73,7 @@ func (b *Bank) try(w http.ResponseWriter, r *http.Request) error {
 			continue
 		}
 		all.Go(func() {
-			t.Reply = call(r.Context(), b.web.http, b.Site.Gate, t.Method, t.Path, t.send, t.body)
+			t.Reply = client.Call(r.Context(), b.web.HTTP, b.Site.Gate, t.Method, t.Path, t.send, t.body)
 		})
 	}
 	all.Wait()
@@ -83,13 +85,13 @@ func (b *Bank) try(w http.ResponseWriter, r *http.Request) error {
 func (b *Bank) trials(token, id, scope string) []trial {
 	const forgedName = "somebody-else"
 	own := []trial{
-		{Key: "own", Path: "/balance", Good: true, Header: []string{"Authorization: Bearer " + short(token)}, send: bearer(token)},
+		{Key: "own", Path: "/balance", Good: true, Header: []string{"Authorization: Bearer " + short(token)}, send: client.Bearer(token)},
 		{Key: "forged", Path: "/balance", Good: true,
 			Header: []string{"Authorization: Bearer " + short(token), "Garde-Subject: " + forgedName},
 			send:   http.Header{"Authorization": {"Bearer " + token}, "Garde-Subject": {forgedName}}},
 		{Key: "scope", Method: http.MethodPost, Path: "/transfers", Header: []string{"Authorization: Bearer " + short(token)},
-			send: bearer(token), body: []byte(`{"from":"acc-1","to":"acc-2","cents":100}`)},
-		{Key: "id", Path: "/balance", Header: []string{"Authorization: Bearer " + short(id)}, send: bearer(id)},
+			send: client.Bearer(token), body: []byte(`{"from":"acc-1","to":"acc-2","cents":100}`)},
+		{Key: "id", Path: "/balance", Header: []string{"Authorization: Bearer " + short(id)}, send: client.Bearer(id)},
 	}
 	if slices.Contains(strings.Fields(scope), "transfers.write") {
 		own[2].Method, own[2].Path, own[2].body = "", "/statement", nil
@@ -102,9 +104,9 @@ func (b *Bank) trials(token, id, scope string) []trial {
 	all := append([]trial{
 		{Key: "open", Path: "/rates", Good: true},
 		{Key: "none", Path: "/balance"},
-		{Key: "wrong", Path: "/balance", Header: []string{"Authorization: Bearer nonsense"}, send: bearer("nonsense")},
+		{Key: "wrong", Path: "/balance", Header: []string{"Authorization: Bearer nonsense"}, send: client.Bearer("nonsense")},
 	}, own...)
-	all = append(all, trial{Key: "unlisted", Path: "/admin/ledger", Header: nil, send: bearer(token)})
+	all = append(all, trial{Key: "unlisted", Path: "/admin/ledger", Header: nil, send: client.Bearer(token)})
 	if token == "" {
 		all[len(all)-1].send = nil
 	} else {
@@ -132,19 +134,19 @@ func (b *Bank) old(ctx context.Context, p *pages, lang, expired string, trials *
 	if left > 0 {
 		t.Needs = p.text(lang, "try.wait", "span", p.span(lang, left))
 	}
-	t.Header, t.send = []string{"Authorization: Bearer " + short(expired)}, bearer(expired)
+	t.Header, t.send = []string{"Authorization: Bearer " + short(expired)}, client.Bearer(expired)
 	*trials = slices.Insert(*trials, 3, t)
 }
 
 // night adds the call that the bank makes for itself, for no person.
 func (b *Bank) night(ctx context.Context, trials *[]trial) {
 	t := trial{Key: "night", Method: http.MethodGet, Path: "/statement", Good: true}
-	g, err := b.nightly.itself(ctx, "statements.read")
+	g, err := b.nightly.Itself(ctx, "statements.read")
 	if err != nil {
 		t.Needs = "try.noserver"
 		b.log.WarnContext(ctx, "the nightly client got no token", "error", err)
 	}
-	t.Header, t.send = []string{"Authorization: Bearer " + short(g.Access)}, bearer(g.Access)
+	t.Header, t.send = []string{"Authorization: Bearer " + short(g.Access)}, client.Bearer(g.Access)
 	*trials = append(*trials, t)
 }
 
@@ -159,7 +161,7 @@ func short(token string) string {
 // keepsake is a token that is kept until it has expired, and then shown to the Gate.
 type keepsake struct {
 	mu    sync.Mutex
-	grant grant
+	grant client.Grant
 }
 
 // expired gives a token that has run out, or how long one must still wait for it.
@@ -169,11 +171,11 @@ func (b *Bank) expired(ctx context.Context) (token string, left time.Duration, e
 	file := filepath.Join(b.Dir, "expired-token.json")
 	if b.stale.grant.Access == "" {
 		if text, err := os.ReadFile(file); err == nil && json.Unmarshal(text, &b.stale.grant) != nil {
-			b.stale.grant = grant{} // a damaged file is replaced
+			b.stale.grant = client.Grant{} // a damaged file is replaced
 		}
 	}
 	if b.stale.grant.Access == "" || b.Now().Sub(b.stale.grant.Expires) > keepsakeLife {
-		g, err := b.nightly.itself(ctx, "statements.read")
+		g, err := b.nightly.Itself(ctx, "statements.read")
 		if err != nil {
 			return "", 0, err
 		}
@@ -182,7 +184,7 @@ func (b *Bank) expired(ctx context.Context) (token string, left time.Duration, e
 			return "", 0, err
 		}
 		b.stale.grant = g
-		if err := writePrivate(file, text); err != nil {
+		if err := client.WritePrivate(file, text); err != nil {
 			return "", 0, err
 		}
 	}

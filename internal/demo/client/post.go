@@ -1,4 +1,4 @@
-package demo
+package client
 
 import (
 	"context"
@@ -14,12 +14,12 @@ import (
 
 // push tells the server beforehand what it will be asked for, and gives an address that says nothing of it (RFC 9126).
 // The proof beside it binds the code to the key as well (RFC 9449 section 10.1).
-func (p *party) push(ctx context.Context, known *server, address string) (string, error) {
+func (c *Client) push(ctx context.Context, known *server, address string) (string, error) {
 	asked, err := url.Parse(address)
 	if err != nil {
 		return "", fmt.Errorf("push the request: %w", err)
 	}
-	body, err := p.post(ctx, known.meta.Pushed, asked.Query())
+	body, err := c.post(ctx, known.meta.Pushed, asked.Query())
 	if err != nil {
 		return "", err
 	}
@@ -29,22 +29,22 @@ func (p *party) push(ctx context.Context, known *server, address string) (string
 	if err := json.Unmarshal(body, &told); err != nil || told.URI == "" {
 		return "", errors.New("the answer to the pushed request names no request_uri")
 	}
-	return known.endpoint.AuthURL + "?" + url.Values{"client_id": {p.id}, "request_uri": {told.URI}}.Encode(), nil
+	return known.endpoint.AuthURL + "?" + url.Values{"client_id": {c.ID}, "request_uri": {told.URI}}.Encode(), nil
 }
 
 // post sends a form, proved by the client's keys where it has some. Who is asked for a nonce asks again with it, once.
-func (p *party) post(ctx context.Context, address string, form url.Values) ([]byte, error) {
-	body, err := p.postOnce(ctx, address, form)
-	if no := (*denied)(nil); p.proof != nil && errors.As(err, &no) && no.Code == "use_dpop_nonce" {
-		return p.postOnce(ctx, address, form)
+func (c *Client) post(ctx context.Context, address string, form url.Values) ([]byte, error) {
+	body, err := c.postOnce(ctx, address, form)
+	if no := (*Denied)(nil); c.Proof != nil && errors.As(err, &no) && no.Code == "use_dpop_nonce" {
+		return c.postOnce(ctx, address, form)
 	}
 	return body, err
 }
 
-func (p *party) postOnce(ctx context.Context, address string, form url.Values) ([]byte, error) {
-	form.Set("client_id", p.id)
-	if p.key != nil {
-		proof, err := p.key.assertion(p.id, p.issuer, p.now())
+func (c *Client) postOnce(ctx context.Context, address string, form url.Values) ([]byte, error) {
+	form.Set("client_id", c.ID)
+	if c.Key != nil {
+		proof, err := c.Key.assertion(c.ID, c.Issuer, c.Now())
 		if err != nil {
 			return nil, err
 		}
@@ -57,14 +57,14 @@ func (p *party) postOnce(ctx context.Context, address string, form url.Values) (
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Accept", "application/json")
-	if p.proof != nil {
-		proof, err := p.prove(http.MethodPost, address, "")
+	if c.Proof != nil {
+		proof, err := c.prove(http.MethodPost, address, "")
 		if err != nil {
 			return nil, err
 		}
 		request.Header.Set("DPoP", proof)
 	}
-	response, err := p.http.Do(request) //nolint:gosec // only to the issuer: discover has looked at every endpoint
+	response, err := c.HTTP.Do(request) //nolint:gosec // only to the issuer: discover has looked at every endpoint
 	if err != nil {
 		return nil, fmt.Errorf("ask the server: %w", err)
 	}
@@ -73,11 +73,11 @@ func (p *party) postOnce(ctx context.Context, address string, form url.Values) (
 	if err != nil {
 		return nil, fmt.Errorf("ask the server: %w", err)
 	}
-	p.nonces.learn(address, response.Header)
+	c.nonces.learn(address, response.Header)
 	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusCreated {
 		return body, nil
 	}
-	no := denied{Status: response.StatusCode, Code: "an error without a code"}
+	no := Denied{Status: response.StatusCode, Code: "an error without a code"}
 	var told struct {
 		Code        string `json:"error"`
 		Description string `json:"error_description"`

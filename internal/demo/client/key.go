@@ -1,4 +1,4 @@
-package demo
+package client
 
 import (
 	"crypto/ecdsa"
@@ -20,26 +20,26 @@ import (
 // assertionLife bounds how long a client assertion can be used; the server remembers its jti that long.
 const assertionLife = time.Minute
 
-// Key is the key by which a confidential client of the bank proves who it is (private_key_jwt, RFC 7523). The private
-// half never leaves its file; no secret stands in the recipe.
+// Key is a key by which a client proves who it is (private_key_jwt, RFC 7523), or what its tokens are bound to (RFC 9449).
+// The private half never leaves its file; no secret stands in the recipe.
 type Key struct {
 	private *ecdsa.PrivateKey
-	id      string // RFC 7638 thumbprint
+	ID      string // RFC 7638 thumbprint
 	x, y    string
 }
 
 // OpenKey reads the key name from dir, or makes it at the first start: name.key.pem for the owner alone, and
 // name.jwks.json, which the recipe names. A private key that others may read is refused.
 func OpenKey(dir, name string) (*Key, error) {
-	key, err := openKey(dir, name)
+	key, err := OwnKey(dir, name)
 	if err != nil {
 		return nil, err
 	}
-	return key, writePrivate(filepath.Join(dir, name+".jwks.json"), key.JWKS())
+	return key, WritePrivate(filepath.Join(dir, name+".jwks.json"), key.JWKS())
 }
 
-// openKey is OpenKey for a key that nobody has to be told of.
-func openKey(dir, name string) (*Key, error) {
+// OwnKey is OpenKey for a key that nobody has to be told of.
+func OwnKey(dir, name string) (*Key, error) {
 	path := filepath.Join(dir, name+".key.pem")
 	info, err := os.Stat(path)
 	switch {
@@ -64,7 +64,7 @@ func makeKey(path string) error {
 	if err != nil {
 		return fmt.Errorf("make the client key: %w", err)
 	}
-	return writePrivate(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return WritePrivate(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 func readKey(path string) (*Key, error) {
@@ -91,8 +91,8 @@ func readKey(path string) (*Key, error) {
 	return key, nil
 }
 
-// newKey makes a key that is kept nowhere.
-func newKey() (*Key, error) {
+// NewKey makes a key that is kept nowhere.
+func NewKey() (*Key, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
@@ -108,19 +108,19 @@ func keyOf(private *ecdsa.PrivateKey) (*Key, error) {
 	key := &Key{private: private, x: b64(point[1:33]), y: b64(point[33:])}
 	// RFC 7638 section 3.2: the required members only, in lexicographic order.
 	sum := sha256.Sum256([]byte(`{"crv":"P-256","kty":"EC","x":"` + key.x + `","y":"` + key.y + `"}`))
-	key.id = b64(sum[:])
+	key.ID = b64(sum[:])
 	return key, nil
 }
 
 // JWKS is the public half as a JWK Set.
 func (k *Key) JWKS() []byte {
-	return []byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"` + k.x + `","y":"` + k.y + `","kid":"` + k.id + `","use":"sig","alg":"ES256"}]}` + "\n")
+	return []byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"` + k.x + `","y":"` + k.y + `","kid":"` + k.ID + `","use":"sig","alg":"ES256"}]}` + "\n")
 }
 
 // assertion proves the client to the issuer, and to nobody else: the audience is the issuer alone, whatever address the
 // token endpoint has, so that a hostile server can't have one made that works elsewhere.
 func (k *Key) assertion(client, issuer string, now time.Time) (string, error) {
-	text, err := k.sign(map[string]any{"alg": "ES256", "kid": k.id, "typ": "JWT"}, map[string]any{
+	text, err := k.sign(map[string]any{"alg": "ES256", "kid": k.ID, "typ": "JWT"}, map[string]any{
 		"iss": client, "sub": client, "aud": issuer, "jti": rand.Text(),
 		"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
 	})

@@ -1,4 +1,4 @@
-package demo
+package client
 
 import (
 	"context"
@@ -57,28 +57,28 @@ func (n *nonces) of(address string) string {
 }
 
 // prove makes a proof for one request of the party.
-func (p *party) prove(method, address, token string) (string, error) {
-	return p.proof.proof(method, address, token, p.nonces.of(address), p.now())
+func (c *Client) prove(method, address, token string) (string, error) {
+	return c.Proof.proof(method, address, token, c.nonces.of(address), c.Now())
 }
 
-// call sends one request to the Gate with the token, as the kind of token wants it.
-func (p *party) call(ctx context.Context, method, path, token string, body []byte) reply {
-	if p.proof == nil {
-		return call(ctx, p.http, p.resource, method, path, bearer(token), body)
+// Call sends one request to the Gate with the token, as the kind of token wants it.
+func (c *Client) Call(ctx context.Context, method, path, token string, body []byte) Reply {
+	if c.Proof == nil {
+		return Call(ctx, c.HTTP, c.Resource, method, path, Bearer(token), body)
 	}
-	back, _ := p.shown(ctx, method, path, token, body)
+	back, _ := c.Show(ctx, method, path, token, body)
 	return back
 }
 
-// shown is call with a proof, which it gives back too. Who is asked for a nonce asks again with it, once.
-func (p *party) shown(ctx context.Context, method, path, token string, body []byte) (back reply, proof string) {
+// Show is Call with a proof, which it gives back too. Who is asked for a nonce asks again with it, once.
+func (c *Client) Show(ctx context.Context, method, path, token string, body []byte) (back Reply, proof string) {
 	for range 2 {
 		var err error
-		if proof, err = p.prove(method, p.resource+path, token); err != nil {
-			return reply{Method: method, Path: path, Failed: err}, ""
+		if proof, err = c.prove(method, c.Resource+path, token); err != nil {
+			return Reply{Method: method, Path: path, Failed: err}, ""
 		}
-		back = call(ctx, p.http, p.resource, method, path, bound(token, proof), body)
-		p.nonces.learn(p.resource, back.header)
+		back = Call(ctx, c.HTTP, c.Resource, method, path, Proved(token, proof), body)
+		c.nonces.learn(c.Resource, back.header)
 		if back.Status != http.StatusUnauthorized || !strings.Contains(back.Challenge, `error="use_dpop_nonce"`) {
 			break
 		}
@@ -86,7 +86,8 @@ func (p *party) shown(ctx context.Context, method, path, token string, body []by
 	return back, proof
 }
 
-func bound(token, proof string) http.Header {
+// Proved is the headers by which a token is shown together with a proof.
+func Proved(token, proof string) http.Header {
 	// The spelling of net/http: what else stands in a map of headers would be sent as it is.
 	return http.Header{"Authorization": {"DPoP " + token}, "Dpop": {proof}}
 }

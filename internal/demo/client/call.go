@@ -1,4 +1,4 @@
-package demo
+package client
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 // maxShown bounds the part of an answer that a page shows.
 const maxShown = 2 << 10
 
-// reply is what a call of the Gate brought back, whole and ready to be shown.
-type reply struct {
+// Reply is what a call of the Gate brought back, whole and ready to be shown.
+type Reply struct {
 	Method, Path string
 	Status       int
 	Challenge    string // WWW-Authenticate
@@ -22,31 +22,32 @@ type reply struct {
 	Trace        string // what garde explain takes
 	Answer       string // the body as text, indented when it is JSON
 	Failed       error  // nothing came back
-	raw          []byte
+	Raw          []byte
 	header       http.Header
 }
 
 // OK tells whether the Gate let it through and the API did it.
-func (r reply) OK() bool { return r.Failed == nil && r.Status >= 200 && r.Status < 300 }
+func (r Reply) OK() bool { return r.Failed == nil && r.Status >= 200 && r.Status < 300 }
 
 // Reason is the status in words.
-func (r reply) Reason() string { return http.StatusText(r.Status) }
+func (r Reply) Reason() string { return http.StatusText(r.Status) }
 
 // Wants is the scope that an insufficient_scope challenge asks for (RFC 6750 section 3.1), else empty.
-func (r reply) Wants() string {
+func (r Reply) Wants() string {
 	if r.Status != http.StatusForbidden || !strings.Contains(r.Challenge, `error="insufficient_scope"`) {
 		return ""
 	}
 	return quoted(r.Challenge, "scope")
 }
 
-func bearer(token string) http.Header {
+// Bearer is the header by which a token is shown to whoever believes that who bears it may use it.
+func Bearer(token string) http.Header {
 	return http.Header{"Authorization": {"Bearer " + token}}
 }
 
-// call sends one request to the Gate. Whatever comes back is an answer, not an error.
-func call(ctx context.Context, client *http.Client, gate, method, path string, header http.Header, body []byte) reply {
-	back := reply{Method: method, Path: path}
+// Call sends one request to the Gate. Whatever comes back is an answer, not an error.
+func Call(ctx context.Context, client *http.Client, gate, method, path string, header http.Header, body []byte) Reply {
+	back := Reply{Method: method, Path: path}
 	request, err := http.NewRequestWithContext(ctx, method, gate+path, bytes.NewReader(body))
 	if err != nil {
 		back.Failed = err
@@ -65,7 +66,7 @@ func call(ctx context.Context, client *http.Client, gate, method, path string, h
 		return back
 	}
 	defer response.Body.Close()
-	if back.raw, err = io.ReadAll(response.Body); err != nil {
+	if back.Raw, err = io.ReadAll(response.Body); err != nil {
 		back.Failed = err
 		return back
 	}
@@ -73,11 +74,12 @@ func call(ctx context.Context, client *http.Client, gate, method, path string, h
 	back.Challenge = strings.Join(response.Header.Values("WWW-Authenticate"), "\n")
 	back.header = response.Header
 	back.Trace = response.Header.Get("Garde-Trace")
-	back.Answer = shown(back.raw)
+	back.Answer = Readable(back.Raw)
 	return back
 }
 
-func shown(raw []byte) string {
+// Readable makes an answer fit to be read: indented when it is JSON, cut when it is long.
+func Readable(raw []byte) string {
 	var pretty bytes.Buffer
 	if strings.Contains(string(raw), "{") && json.Indent(&pretty, bytes.TrimSpace(raw), "", "  ") == nil {
 		raw = pretty.Bytes()
@@ -89,4 +91,29 @@ func shown(raw []byte) string {
 		raw = bytes.ToValidUTF8(raw, []byte("?"))
 	}
 	return string(raw)
+}
+
+// Why is what the challenge says was wrong, in the words of its error and error_description.
+func (r Reply) Why() string {
+	for challenge := range strings.Lines(r.Challenge) {
+		if code := quoted(challenge, "error"); code != "" {
+			return strings.TrimSuffix(code+": "+quoted(challenge, "error_description"), ": ")
+		}
+	}
+	return ""
+}
+
+// quoted is the value of a parameter of a challenge, as far as it can be printed.
+func quoted(challenge, name string) string {
+	_, rest, ok := strings.Cut(challenge, name+`="`)
+	if !ok {
+		return ""
+	}
+	value, _, _ := strings.Cut(rest, `"`)
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, value)
 }

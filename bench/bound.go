@@ -23,12 +23,9 @@ import (
 // bound measures what is bound to a key: requests that are pushed, with assertion and proof, and tokens of a certificate.
 func (b *bench) bound(ctx context.Context, h *house, server *process) error {
 	const pushed, mutual = "PAR + authorize + token, DPoP and private_key_jwt", "mTLS-bound client_credentials"
-	point, err := h.point()
-	if err != nil {
-		return err
-	}
 	if b.wants(pushed) {
-		if point, err = h.clientPoint(); err != nil {
+		point, err := h.clientPoint()
+		if err != nil {
 			return err
 		}
 		flow := &pushes{house: h}
@@ -81,11 +78,7 @@ func (p *pushes) refill(lasting time.Duration) error {
 	}
 	p.ready = make([]push, int(mostPushes*lasting.Seconds())+connections)
 	p.next.Store(0)
-	places := make([]int, len(p.ready))
-	for i := range places {
-		places[i] = i
-	}
-	return inParallel(places, func(place int) (err error) {
+	return inParallel(numbers(len(p.ready)), func(place int) (err error) {
 		p.ready[place], err = p.sign(p.keys[place%connections])
 		return err
 	})
@@ -136,12 +129,11 @@ func (p *pushes) deed() deed {
 		if err = wanted(got, err, http.StatusSeeOther); err != nil {
 			return err
 		}
-		_, after, found := bytes.Cut(got.location, []byte("code="))
-		code, _, _ := bytes.Cut(after, []byte("&"))
-		if !found {
-			return fmt.Errorf("no code in %s", got.location)
+		code, err := codeIn(got)
+		if err != nil {
+			return err
 		}
-		got, err = c.post(tokenPath, "code="+string(code)+rest+shown.second, shown.atToken)
+		got, err = c.post(tokenPath, "code="+code+rest+shown.second, shown.atToken)
 		if err = wanted(got, err, http.StatusOK); err == nil && !bytes.Contains(got.body, []byte(`"token_type":"DPoP"`)) {
 			err = fmt.Errorf("the token is bound to no key: %s", got.body)
 		}

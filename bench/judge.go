@@ -98,14 +98,6 @@ func good(proof binding.Proof, err error) error {
 	return err
 }
 
-func numbers(count int) []int {
-	all := make([]int, count)
-	for i := range all {
-		all[i] = i
-	}
-	return all
-}
-
 // bareVerification is one verification of ES256 by number of them, hash included.
 func bareVerification(count int) (func() error, error) {
 	key, err := jose.GenerateKey(jose.ES256)

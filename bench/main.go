@@ -35,7 +35,7 @@ func main() {
 	short := flag.Bool("short", false, "a few seconds for each row: a first look, no measurement")
 	flag.Parse()
 
-	b.rounds, b.stretch, b.crowd = 7, 2*time.Second, 1_000_000
+	b.rounds, b.stretch, b.crowd = 7, 1500*time.Millisecond, 1_000_000
 	if *short {
 		b.rounds, b.stretch, b.crowd = 3, 500*time.Millisecond, 50_000
 	}

@@ -224,6 +224,14 @@ func (h *house) plantPerson(ctx context.Context, server *app.Server, number int)
 	})
 }
 
+func numbers(count int) []int {
+	all := make([]int, count)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
 // inParallel does something with each of many, so that commits are shared.
 func inParallel[T any](each []T, do func(T) error) error {
 	results := make(chan error, connections)
@@ -263,12 +271,8 @@ func pointOf(public crypto.PublicKey) (string, error) {
 // tokens signs access tokens for the Gate, as the Server would.
 func (h *house) tokens(count int) ([]string, error) {
 	tokens := make([]string, count)
-	places := make([]int, count)
-	for i := range places {
-		places[i] = i
-	}
 	now := time.Now().Unix()
-	return tokens, inParallel(places, func(place int) (err error) {
+	return tokens, inParallel(numbers(count), func(place int) (err error) {
 		tokens[place], err = h.signer.Sign("at+jwt", claims{
 			Issuer: "http://" + h.server, Subject: "nightly", Audience: "http://" + h.gate, ClientID: "nightly",
 			Scope: "accounts.read", ID: uuid.NewString(), IssuedAt: now, Expires: now + 3600,

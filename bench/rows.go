@@ -102,18 +102,27 @@ func codeFlow(cookies []string) deed {
 		if err = wanted(got, err, 303); err != nil {
 			return err
 		}
-		_, after, found := bytes.Cut(got.location, []byte("code="))
-		code, _, _ := bytes.Cut(after, []byte("&"))
-		if !found {
-			return fmt.Errorf("no code in %s", got.location)
+		code, err := codeIn(got)
+		if err != nil {
+			return err
 		}
-		got, err = c.post(tokenPath, "code="+string(code)+rest, web)
+		got, err = c.post(tokenPath, "code="+code+rest, web)
 		if err = wanted(got, err, 200); err != nil {
 			return err
 		}
 		_, err = member(got.body, "id_token")
 		return err
 	}
+}
+
+// codeIn is the code that an answer sends the browser away with.
+func codeIn(got answer) (string, error) {
+	_, after, found := bytes.Cut(got.location, []byte("code="))
+	code, _, _ := bytes.Cut(after, []byte("&"))
+	if !found {
+		return "", fmt.Errorf("no code in %s", got.location)
+	}
+	return string(code), nil
 }
 
 // account calls the API with a token that draw gives.

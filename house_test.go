@@ -78,7 +78,7 @@ var never = []ban{
 	{from: []string{"/cmd/garde"}, to: []string{"**"}, not: []string{"cli"}, why: "main is ten lines"},
 	{from: []string{"/gate"}, to: []string{"**"}, not: []string{"oauth", "jose", "level", "fetch", "once", "verify", "binding"},
 		why: "whoever protects an API takes the verification and nothing more"},
-	{from: []string{"**"}, but: []string{"demo", "/bench", "/scripts/counterpart"}, to: []string{"/gate"}, why: "gate is for the APIs of others; the house stands on verify itself"},
+	{from: []string{"**"}, but: []string{"demo", "/bench", "/scripts/*"}, to: []string{"/gate"}, why: "gate is for the APIs of others; the house stands on verify itself"},
 }
 
 // foreign modules that stand behind one door each, so that their policy is decided in one place.

@@ -16,6 +16,7 @@ const (
 	AllowSecretPost        = "client_secret_post" // a secret in the body, where logs and proxies may keep it
 	AllowSecretJWT         = "client_secret_jwt"  // an assertion under a secret that both sides hold
 	AllowAssertionAudience = "assertion_audience" // an assertion may name an endpoint as its audience
+	AllowAskOften          = "ask_often"          // people may be asked over the backchannel without end
 	AllowErrorRedirect     = "error_redirect"     // errors go back to clients that registered themselves
 )
 
@@ -38,6 +39,7 @@ var exceptionSays = map[string]string{
 	AllowSecretPost:        "the secret may stand in the body of a request",
 	AllowSecretJWT:         "assertions may be signed with a secret, which the server keeps sealed",
 	AllowAssertionAudience: "an assertion may name the token, PAR or backchannel endpoint as its audience",
+	AllowAskOften:          "the client may ask a person over the backchannel as often as it likes, until they give in: for tests of conformance",
 	AllowErrorRedirect:     "errors go back to clients that registered themselves, which could make the server send people anywhere",
 }
 
@@ -143,6 +145,8 @@ func unfit(client Client, allowed string) (text, hint string) {
 		return "errors go back to every client that stands in the recipe", "leave it out: it is for registration policies"
 	case allowed == AllowSecretPost && client.Auth != "client_secret_post", allowed == AllowSecretJWT && client.Auth != "client_secret_jwt":
 		return "the client does not prove itself in this way", "leave it out"
+	case allowed == AllowAskOften && !client.uses(grantCIBA):
+		return "the client asks nobody over the backchannel", "leave it out"
 	case allowed == AllowRequestURI && len(client.RequestURIs) == 0:
 		return "the client has no request_uris", "leave it out"
 	}

@@ -73,6 +73,9 @@ func (c Client) Allows(exception string, now time.Time) bool {
 	return slices.ContainsFunc(c.Allowed, func(a Allowed) bool { return a.Name == exception && now.Before(a.Until) })
 }
 
+// MayAskOften tells whether the client may ask a person over the backchannel without end, by exception.
+func (c Client) MayAskOften(now time.Time) bool { return c.Allows(recipe.AllowAskOften, now) }
+
 // Demands are what the client's profile asks of its requests, and what it asks of itself.
 func (c Client) Demands() recipe.Demands {
 	demands := c.Profile.Demands()

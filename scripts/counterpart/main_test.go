@@ -258,6 +258,9 @@ func TestTheCounterpartOfAFAPICIBATest(t *testing.T) {
 	if status, _, _ := w.get(w.as(false), w.resource+"/device/decide?action=allow"); status != http.StatusBadGateway {
 		t.Errorf("nothing waits: %d", status)
 	}
+	for range 8 { // more than wait for anybody else at once
+		w.ask("many")
+	}
 	denied := w.ask("one")
 	if status, text, _ := w.get(w.as(false), w.resource+"/device/decide?auth_req_id="+denied+"&action=deny"); status != http.StatusOK {
 		t.Fatalf("deny: %d %s", status, text)

@@ -84,6 +84,7 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger, lab Lab)
 	if g.Gate, err = proxy.New(proxy.Config{
 		Issuer: node.Issuer, Keys: keySet, Revocations: revoked, Fresh: g.feed.Fresh, Peers: peers, Log: g.Log,
 		Upstream: transport.TLSClientConfig, Introspect: server, Nonces: nonces, Certificates: shownCertificates(node, peers),
+		Proofs:            &ask.Proofs{URL: node.Issuer + proofsPath, Authorize: server.Authorize, Transport: transport},
 		CertificatesAsked: node.Gate.Certificates || node.Shown.Header != "", Now: lab.Now, Steps: lab.Gate, TokenSteps: lab.Verify,
 	}); err != nil {
 		return nil, err

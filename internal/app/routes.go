@@ -82,7 +82,11 @@ func (s *Server) framed(hosts web.Hosts, doors http.Handler) http.Handler {
 	return web.Secured(s.secure(), web.Traced(hosts.Guard(s.metrics.watch(doors))))
 }
 
-const feedPath = "/signals/revocations"
+// Where the Gates ask.
+const (
+	feedPath   = "/signals/revocations"
+	proofsPath = "/signals/proofs"
+)
 
 // protocol are the doors that programs use.
 func (s *Server) protocol(doors *http.ServeMux) {
@@ -93,7 +97,8 @@ func (s *Server) protocol(doors *http.ServeMux) {
 
 	grants := grant.All(s.grantNeeds())
 	token := &grant.Endpoint{Clients: s.prover, Grants: grants, Proofs: s.proofs, Issuer: s.mint}
-	pushed := &par.Endpoint{Clients: s.prover, Parser: s.parser(), Pushed: s.House, Proofs: s.proofs, Now: s.Lab.Now}
+	pushed := &par.Endpoint{Clients: s.prover, Parser: s.parser(), Pushed: s.House, Proofs: s.proofs, Now: s.Lab.Now,
+		Strangers: limit.New(limit.Rate{Burst: 300, Every: 500 * time.Millisecond}, 50_000, s.Lab.Now), Network: s.network}
 	info := &userinfo.Endpoint{Issuer: s.Node.Issuer, Tokens: s.tokens, Users: s.users, Grants: s.House, Clients: s.known,
 		Writer: s.writer(), Salt: s.Keys.Salt}
 	introspection := &introspect.Endpoint{Issuer: s.Node.Issuer, Clients: s.prover, Tokens: s.tokens, Policy: s.Policy,
@@ -143,6 +148,8 @@ func (s *Server) gates(frame *http.ServeMux) {
 		Issuer: s.Node.Issuer, Tokens: s.tokens, Force: s.Force.InForce, Signer: s.Keys.Signer, Nodes: s.House,
 		Epoch: s.House.Epoch, Now: s.now,
 	}
+	proofs := &signals.Proofs{Tokens: s.tokens, Once: s.House, Now: s.Lab.Now}
+	frame.Handle(proofsPath, face.Handle(proofs.Proofs))
 	frame.Handle(feedPath, s.untilLeaving(face.Handle(feed.Revocations)))
 	frame.Handle("/signals/recipe", s.untilLeaving(face.Handle(recipes.Recipe)))
 }

@@ -122,3 +122,16 @@ func TestC28APolicyThatIsGone(t *testing.T) {
 		})
 	}
 }
+
+// TestP19StrangersTakeNoPlacesOfAPublicClient: whoever knows the id of a client that proves nothing could push in its name until
+// nobody else can. One network runs out first, and a client that proves itself is not counted.
+func TestP19StrangersTakeNoPlacesOfAPublicClient(t *testing.T) {
+	h := lab.New(t, lab.Options{})
+	made := lab.Together(400, func(int) string { return h.As(lab.Native, "/par", lab.Ask(lab.Native)).Code() })
+	if made["temporarily_unavailable"] == 0 || made[""] < 100 || made[""] > 350 {
+		t.Errorf("P19 %v", made)
+	}
+	if reply := h.As(lab.WebA, "/par", lab.Ask(lab.WebA)); reply.Status != 201 {
+		t.Errorf("P19 %d %s", reply.Status, reply.Body)
+	}
+}

@@ -19,6 +19,7 @@ type Kind string
 const (
 	Assertion     Kind = "client assertion"
 	Proof         Kind = "dpop proof"
+	GateProof     Kind = "dpop proof at a gate"
 	RequestObject Kind = "request object"
 	LogoutToken   Kind = "logout token"
 	Bearer        Kind = "bearer assertion" // RFC 7523 section 2.1

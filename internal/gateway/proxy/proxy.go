@@ -19,6 +19,7 @@ import (
 	"github.com/gardeauth/garde/internal/gateway/route"
 	"github.com/gardeauth/garde/internal/gateway/shield"
 	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
 	"github.com/gardeauth/garde/recipe"
@@ -58,6 +59,10 @@ type Config struct {
 	Certificates      web.Certificates
 	CertificatesAsked bool
 
+	// Proofs remembers proofs for all Gates together, where the recipe says shared_replay. Without it such a recipe is not
+	// adopted.
+	Proofs once.Checker
+
 	Peers    web.Proxies   // whose X-Forwarded-* are believed; zero: nobody's
 	Upstream *tls.Config   // for upstreams with https; nil: the authorities of the system
 	Idle     time.Duration // 0: DefaultIdle
@@ -89,6 +94,7 @@ type house struct {
 	table   *route.Table
 	doors   map[*route.API]*door
 	nonces  bool            // proofs must have one
+	shared  bool            // a proof that another Gate saw is refused
 	origins map[string]bool // web origins of the recipe's clients
 }
 
@@ -123,6 +129,7 @@ func New(c Config) (*Gate, error) {
 	if g.judge, err = binding.Alone(RememberedProofs, c.Now); err != nil {
 		return nil, err
 	}
+	g.judge.Once = proofs{own: g.judge.Once, all: c.Proofs, shared: g.sharesProofs}
 	if g.judge.Demand = g.demandsNonces; c.Nonces != nil {
 		g.judge.Nonces = c.Nonces
 	}
@@ -140,7 +147,10 @@ func (g *Gate) Adopt(r *recipe.Recipe) error {
 	if err != nil {
 		return err
 	}
-	next := &house{table: table, doors: map[*route.API]*door{}, nonces: r.Proofs.Nonce, origins: map[string]bool{}}
+	if r.Proofs.Shared && g.config.Proofs == nil {
+		return errors.New("proofs.shared_replay: this Gate has nobody to share its memory of proofs with")
+	}
+	next := &house{table: table, doors: map[*route.API]*door{}, nonces: r.Proofs.Nonce, shared: r.Proofs.Shared, origins: map[string]bool{}}
 	for _, client := range r.Clients {
 		for _, origin := range client.Origins {
 			next.origins[origin] = true

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/web"
@@ -30,7 +31,7 @@ type Proofs interface {
 	Prove(w http.ResponseWriter, r *http.Request) (iam.Binding, error)
 }
 
-// Endpoint is /par. All fields but Proofs, Most and Now are required.
+// Endpoint is /par. All fields but Proofs, Most, Strangers, Network and Now are required.
 type Endpoint struct {
 	Clients Clients
 	Parser  *request.Parser
@@ -38,6 +39,11 @@ type Endpoint struct {
 	Proofs  Proofs           // nil: nobody proves a key
 	Most    int              // that wait for one client; 0: Waiting
 	Now     func() time.Time // nil: time.Now
+
+	// Strangers bounds what one network pushes for a client that proves nothing: anybody who knows its id could else take
+	// all the places of those who use it. It needs Network; nil: nobody is counted.
+	Strangers *limit.Limiter
+	Network   func(*http.Request) string
 }
 
 // answer is what a client gets (RFC 9126 section 2.2).
@@ -55,6 +61,9 @@ func (e *Endpoint) Push(w http.ResponseWriter, r *http.Request) error {
 	}
 	client, err := e.Clients.Authenticate(r, form)
 	if err != nil {
+		return err
+	}
+	if err := e.slow(r, client); err != nil {
 		return err
 	}
 	// Before the request is read: who is asked for a nonce sends the same request object again, whose id may come once.
@@ -85,6 +94,16 @@ func (e *Endpoint) Push(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return web.JSON(w, http.StatusCreated, true, answer{value, int64(Life / time.Second)})
+}
+
+func (e *Endpoint) slow(r *http.Request, client iam.Client) error {
+	if e.Strangers == nil || client.Auth != oauth.AuthNone {
+		return nil
+	}
+	if ok, wait := e.Strangers.Allow(client.ID+" "+e.Network(r), 1); !ok {
+		return web.RetryAfter(oauth.TooManyRequests("too many requests were pushed from this network"), wait)
+	}
+	return nil
 }
 
 // prove finds the key of a DPoP proof that came along: the code can then be redeemed only with it (RFC 9449 section 10.1).

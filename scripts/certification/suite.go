@@ -82,10 +82,11 @@ func (p plan) configuration(chosen map[string]string, at place, clients map[stri
 		"server": map[string]any{"discoveryUrl": at.Issuer + "/.well-known/openid-configuration"},
 	}
 	if strings.HasPrefix(p.Plan, "fapi") {
-		said["resource"] = map[string]any{"resourceUrl": at.Resource + "/accounts"}
-	}
-	if chosen["authorization_request_type"] == "rar" {
-		said["resource"].(map[string]any)["richAuthorizationRequest"] = []any{map[string]any{"type": "account_information", "what": "all"}} //nolint:errcheck // made above
+		resource := map[string]any{"resourceUrl": at.Resource + "/accounts"}
+		if chosen["authorization_request_type"] == "rar" {
+			resource["richAuthorizationRequest"] = []any{map[string]any{"type": "account_information", "what": "all"}}
+		}
+		said["resource"] = resource
 	}
 	if p.Folder == "fapi-ciba" {
 		said["automated_ciba_approval_url"] = at.Resource + "/device/decide?auth_req_id={auth_req_id}&action={action}"

@@ -56,7 +56,7 @@ func build(t *testing.T) *world {
 		{"go", "build", "-o", program, "./cmd/garde"},
 		{"go", "run", "./scripts/certification", "-issuer", w.issuer, "-mtls", w.mtls, "-resource", w.resource, "-listen", at(0), "-mtls-listen", at(1), dir},
 	} {
-		run := exec.CommandContext(t.Context(), command[0], command[1:]...) //nolint:gosec // our own programs
+		run := exec.CommandContext(t.Context(), command[0], command[1:]...)
 		run.Dir = "../.."
 		if out, err := run.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
@@ -73,7 +73,7 @@ func build(t *testing.T) *world {
 	w.password = regexp.MustCompile(`password: (\S+)`).FindStringSubmatch(string(people))[1]
 	w.told(filepath.Join(folder, "suite/fapi-ciba-id1-test-plan.poll.mtls.json"))
 
-	serve := exec.CommandContext(t.Context(), program, "serve", "--config", filepath.Join(folder, "node.yaml")) //nolint:gosec // our own program
+	serve := exec.CommandContext(t.Context(), program, "serve", "--config", filepath.Join(folder, "node.yaml"))
 	serve.Stderr = t.Output()
 	must(t, serve.Start())
 	ctx, stop := context.WithCancel(t.Context())

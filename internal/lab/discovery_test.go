@@ -45,7 +45,9 @@ func TestDiscovery(t *testing.T) {
 		"grant_types_supported":                            {"authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code", "urn:openid:params:grant-type:ciba"},
 		"token_endpoint_auth_methods_supported":            {"client_secret_basic", "client_secret_post", "private_key_jwt", "none"},
 		"introspection_endpoint_auth_methods_supported":    {"client_secret_basic", "client_secret_post", "private_key_jwt"},
-		"token_endpoint_auth_signing_alg_values_supported": {"ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "PS384", "PS512"},
+		"token_endpoint_auth_signing_alg_values_supported": {"ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "PS384", "PS512", "RS256"},
+		// A client may be registered with RS256, and then it is taken.
+		"request_object_signing_alg_values_supported": {"ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "PS384", "PS512", "RS256"},
 	} {
 		got, _ := json.Marshal(about[name])
 		wanted, _ := json.Marshal(want)

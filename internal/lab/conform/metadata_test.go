@@ -90,7 +90,7 @@ func TestConfig(t *testing.T) {
 				t.Errorf("%s has none", name)
 			}
 		}
-		if slices.Contains(list("dpop_signing_alg_values_supported"), "RS256") || slices.Contains(list("token_endpoint_auth_signing_alg_values_supported"), "RS256") {
+		if slices.Contains(list("dpop_signing_alg_values_supported"), "RS256") {
 			t.Error("RS256 where clients sign")
 		}
 	})

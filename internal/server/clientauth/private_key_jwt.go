@@ -63,7 +63,6 @@ func maySign(client iam.Client, alg jose.Alg) bool {
 	return assertionAlgs[alg]
 }
 
-// Algs lists the algorithms that any client's assertion may be signed by, for discovery.
-func Algs() []jose.Alg {
-	return slices.DeleteFunc(jose.Algs(), func(alg jose.Alg) bool { return !assertionAlgs[alg] })
-}
+// Algs lists the algorithms that a client's assertion may be signed by, for discovery: RS256 too, since a client may be
+// registered with it.
+func Algs() []jose.Alg { return jose.Algs() }

@@ -17,7 +17,7 @@ import (
 // TestFAPI2RequestObjects: which signed requests are taken (FAPI 2.0 Message Signing section 5.3.1, RFC 9101).
 func TestFAPI2RequestObjects(t *testing.T) {
 	h, p, other := fapi(t, recipe.FAPI2Messages)
-	now := h.Clock.Now().Unix
+	now := func() int64 { return h.Clock.Now().Unix() }
 	push := func(form url.Values) lab.Reply {
 		h.Pass(time.Second)
 		return p.send(t, par, proven(t, p, form), p.key.Show("POST", p.at(par), ""))

@@ -30,7 +30,7 @@ func fapi(t testing.TB, profile recipe.Profile) (h *lab.House, p, other *party) 
 // TestFAPI2Assertions: which assertions prove a client, and which don't, at the doors that a client begins with.
 func TestFAPI2Assertions(t *testing.T) {
 	h, p, other := fapi(t, recipe.FAPI2Security)
-	now := h.Clock.Now().Unix
+	now := func() int64 { return h.Clock.Now().Unix() }
 	for name, row := range map[string]struct {
 		twist func(members)
 		good  bool

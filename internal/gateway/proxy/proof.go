@@ -1,12 +1,8 @@
 package proxy
 
 import (
-	"context"
-	"time"
-
 	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/oauth"
-	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/recipe"
 )
@@ -22,21 +18,6 @@ func (g *Gate) demandsNonces() bool {
 func (g *Gate) sharesProofs() bool {
 	house := g.now.Load()
 	return house != nil && house.shared
-}
-
-// proofs asks the Gate's own memory, and then that of all Gates where the recipe says so: what is known here costs nobody
-// a question.
-type proofs struct {
-	own, all once.Checker
-	shared   func() bool
-}
-
-func (p proofs) Seen(ctx context.Context, kind once.Kind, issuer, id string, until time.Time) (bool, error) {
-	fresh, err := p.own.Seen(ctx, kind, issuer, id, until)
-	if err != nil || !fresh || !p.shared() {
-		return fresh, err
-	}
-	return p.all.Seen(ctx, kind, issuer, id, until)
 }
 
 // provenKeys finds out which keys the sender has proved: that of the certificate of the connection, and in the scheme DPoP

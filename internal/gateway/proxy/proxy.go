@@ -19,7 +19,6 @@ import (
 	"github.com/gardeauth/garde/internal/gateway/route"
 	"github.com/gardeauth/garde/internal/gateway/shield"
 	"github.com/gardeauth/garde/internal/oauth"
-	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
 	"github.com/gardeauth/garde/recipe"
@@ -61,7 +60,7 @@ type Config struct {
 
 	// Proofs remembers proofs for all Gates together, where the recipe says shared_replay. Without it such a recipe is not
 	// adopted.
-	Proofs once.Checker
+	Proofs binding.Memory
 
 	Peers    web.Proxies   // whose X-Forwarded-* are believed; zero: nobody's
 	Upstream *tls.Config   // for upstreams with https; nil: the authorities of the system
@@ -129,7 +128,7 @@ func New(c Config) (*Gate, error) {
 	if g.judge, err = binding.Alone(RememberedProofs, c.Now); err != nil {
 		return nil, err
 	}
-	g.judge.Once = proofs{own: g.judge.Once, all: c.Proofs, shared: g.sharesProofs}
+	g.judge.Share(c.Proofs, g.sharesProofs)
 	if g.judge.Demand = g.demandsNonces; c.Nonces != nil {
 		g.judge.Nonces = c.Nonces
 	}

@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,5 +134,24 @@ func TestP19StrangersTakeNoPlacesOfAPublicClient(t *testing.T) {
 	}
 	if reply := h.As(lab.WebA, "/par", lab.Ask(lab.WebA)); reply.Status != 201 {
 		t.Errorf("P19 %d %s", reply.Status, reply.Body)
+	}
+}
+
+// TestG03AClientHasNoHostAskedWithoutEnd: each update may have a list of a sector fetched, from wherever the client says, so that
+// updates wait like registrations do.
+func TestG03AClientHasNoHostAskedWithoutEnd(t *testing.T) {
+	h := lab.New(t, lab.Options{})
+	h.Followed(h.Change(func(r *recipe.Recipe) {
+		r.Registration = map[string]recipe.Registration{"partners": {Open: true, Scopes: []string{"openid"}}}
+	}))
+	made := h.Do(lab.Request("POST", "/register", `{"redirect_uris":["https://app.example/cb"]}`, "Content-Type", "application/json"))
+	at, token := strings.TrimPrefix(made.Text("registration_client_uri"), h.Issuer), made.Text("registration_access_token")
+	body := `{"client_id":"` + made.Text("client_id") + `","redirect_uris":["https://app.example/cb"],"subject_type":"pairwise","sector_identifier_uri":"https://victim.invalid/list"}`
+	answers := map[int]int{}
+	for range 100 {
+		answers[h.Do(lab.Request("PUT", at, body, "Content-Type", "application/json", "Authorization", "Bearer "+token)).Status]++
+	}
+	if answers[429] < 5 || answers[400] < 5 {
+		t.Errorf("G03 %v", answers)
 	}
 }

@@ -63,6 +63,11 @@ func (e *Endpoint) update(w http.ResponseWriter, r *http.Request, old iam.Regist
 	if err := sameClient(old, said); err != nil {
 		return err
 	}
+	if said.SectorURI != "" && !(policy.Open && policy.Trusted) { // else one client could have any host asked without end
+		if err := e.slow(r); err != nil {
+			return err
+		}
+	}
 	client, err := e.Rules.judge(r.Context(), name, said)
 	if err != nil {
 		return err

@@ -146,7 +146,7 @@ func TestG03AClientHasNoHostAskedWithoutEnd(t *testing.T) {
 	}))
 	made := h.Do(lab.Request("POST", "/register", `{"redirect_uris":["https://app.example/cb"]}`, "Content-Type", "application/json"))
 	at, token := strings.TrimPrefix(made.Text("registration_client_uri"), h.Issuer), made.Text("registration_access_token")
-	body := `{"client_id":"` + made.Text("client_id") + `","redirect_uris":["https://app.example/cb"],"subject_type":"pairwise","sector_identifier_uri":"https://victim.invalid/list"}`
+	body := `{"client_id":"` + made.Text("client_id") + `","redirect_uris":["https://app.example/cb"],"subject_type":"pairwise","sector_identifier_uri":"https://127.0.0.1:1/list"}`
 	answers := map[int]int{}
 	for range 100 {
 		answers[h.Do(lab.Request("PUT", at, body, "Content-Type", "application/json", "Authorization", "Bearer "+token)).Status]++

@@ -136,6 +136,12 @@ func (s *Server) openFarewell() {
 	s.Follower.Listeners = append(s.Follower.Listeners, s.farewell.Hear)
 }
 
+// answered notes that a client that came by itself is in use, and adds to its answer.
+func (s *Server) answered(w http.ResponseWriter, r *http.Request, to *request.Request) map[string]string {
+	s.usage.Used(r.Context(), to.Client)
+	return s.sessionState(w, r, to)
+}
+
 // sessionState is session_state of an answer to a client that signs people in (OpenID Connect Session Management).
 func (s *Server) sessionState(w http.ResponseWriter, r *http.Request, to *request.Request) map[string]string {
 	if !to.Scope.Has("openid") || to.Client.Public() && to.Client.Kind != recipe.Browser {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,7 @@ import (
 	"github.com/gardeauth/garde/internal/server/signals"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
+	"github.com/gardeauth/garde/recipe"
 )
 
 // swapped is a value that a new revision replaces whole.
@@ -73,12 +75,22 @@ func (s *Server) originsPart(next *enact.Force) (func(), error) {
 			origins[origin] = true
 		}
 	}
+	// Where browser clients register themselves, any page may be one. A preflight names no client, and these doors know no
+	// cookie: what proves a client stands in the request.
+	for _, policy := range next.Bundle.Recipe.Registration {
+		if slices.Contains(policy.ClientTypes(), recipe.Browser) {
+			origins[anyOrigin] = true
+		}
+	}
 	return func() { s.origins.set(&origins) }, nil
 }
 
+// anyOrigin stands among the origins where every one is allowed; it is none itself.
+const anyOrigin = "*"
+
 func (s *Server) allowedOrigin(_ *http.Request, origin string) bool {
 	origins := s.origins.get()
-	return origins != nil && (*origins)[origin]
+	return origins != nil && ((*origins)[origin] || (*origins)[anyOrigin])
 }
 
 func (s *Server) hearRevocation(_ context.Context, change iam.Change) {

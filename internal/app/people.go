@@ -33,7 +33,7 @@ func (s *Server) people(doors *http.ServeMux) {
 	front := &authorize.Endpoint{
 		Issuer: s.Node.Issuer, Parser: s.parser(), Sessions: s.sessions, Flows: kept, Codes: s.recalled,
 		Consents: s.recalled, Recalled: s.recalled, Policy: s.Policy, Pages: s.pages.get, Face: face, Now: s.Lab.Now,
-		Desk: s.mint, Signer: s.mint, Waiting: s.House, Subject: s.subject, Extra: s.sessionState,
+		Desk: s.mint, Signer: s.mint, Waiting: s.House, Subject: s.subject, Extra: s.answered,
 	}
 	handle(discovery.Standard.Authorize, front.Authorize)
 	signing := s.login(kept)

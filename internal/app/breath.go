@@ -15,7 +15,8 @@ const (
 	breath     = 24 << 20
 	ceiling    = 64 << 20 // of all that Go holds, as long as what lives leaves that much room
 	busyCycles = 5        // collections in a second
-	quietFor   = 30       // seconds without any
+	settledFor = 2        // seconds without any, after which what the start left behind goes back to the system
+	quietFor   = 30       // seconds without any, after which the usual pace returns
 	usualPace  = 100
 	slowest    = 400
 )
@@ -29,6 +30,7 @@ func pace(ctx context.Context) error {
 	samples := []runtimemetrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"}, {Name: "/gc/heap/live:bytes"}}
 	runtimemetrics.Read(samples)
 	before, quiet := samples[0].Value.Uint64(), 0
+	settled := false
 	return every(time.Second, func(context.Context) {
 		runtimemetrics.Read(samples)
 		cycles, live := samples[0].Value.Uint64(), samples[1].Value.Uint64()
@@ -41,7 +43,12 @@ func pace(ctx context.Context) error {
 		case ran > 0:
 			quiet = 0
 		default:
-			if quiet++; quiet == quietFor {
+			quiet++
+			if quiet == settledFor && !settled {
+				settled = true
+				debug.FreeOSMemory()
+			}
+			if quiet == quietFor {
 				debug.SetGCPercent(usualPace)
 			}
 		}

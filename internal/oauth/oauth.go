@@ -17,7 +17,7 @@ const (
 	ClientCredentials GrantType = "client_credentials"
 	DeviceCode        GrantType = "urn:ietf:params:oauth:grant-type:device_code" // RFC 8628
 	CIBA              GrantType = "urn:openid:params:grant-type:ciba"            // OpenID CIBA Core
-	JWTBearer         GrantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"  // RFC 7523 section 2.1 //nolint:gosec // a name, and no secret
+	JWTBearer         GrantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"  //nolint:gosec // RFC 7523 section 2.1: a name, and no secret
 	Implicit          GrantType = "implicit"                                     // what the front channel gives, by exception
 )
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"time"
 
@@ -50,7 +51,7 @@ func (s *Server) openProofs() error {
 			},
 			Nonces: nonces, Demand: func() bool { return s.proofRules().Nonce }, Now: s.Lab.Now,
 		},
-		Bases: bases, Certificates: shownCertificates(s.Node, s.proxies),
+		Bases: bases, Certificates: s.certificates(),
 	})
 	return err
 }
@@ -73,6 +74,15 @@ func (o proofOnce) Seen(ctx context.Context, kind once.Kind, issuer, id string, 
 		return o.sharedOnce.Seen(ctx, kind, issuer, id, until)
 	}
 	return o.node.Seen(ctx, kind, issuer, id, until)
+}
+
+// certificates are believed at the address for clients with certificates alone.
+func (s *Server) certificates() web.Certificates {
+	shown := shownCertificates(s.Node, s.proxies)
+	if at, err := url.Parse(s.Node.MTLS.URL); err == nil {
+		shown.Host = at.Host
+	}
+	return shown
 }
 
 func shownCertificates(node *config.Node, peers web.Proxies) web.Certificates {

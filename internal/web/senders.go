@@ -43,6 +43,9 @@ type Certificates struct {
 	Header string
 	Format CertificateFormat
 	Peers  Proxies
+	// Host is the only one under which the header counts: a proxy serves others as well, and need not mind it there. Empty:
+	// any.
+	Host string
 }
 
 // Of gives the certificate of the sender and what it sent along to have it verified, or nothing. From a listed proxy only
@@ -51,6 +54,9 @@ type Certificates struct {
 func (c Certificates) Of(r *http.Request) ([]*x509.Certificate, error) {
 	if c.Header != "" {
 		if peer, err := peerOf(r); err == nil && c.Peers.Trusts(peer) {
+			if c.Host != "" && !strings.EqualFold(r.Host, c.Host) {
+				return nil, nil
+			}
 			chain, err := c.forwarded(r.Header)
 			if err != nil {
 				return nil, oauth.InvalidRequest("the forwarded certificate can't be read").Because(err)

@@ -200,3 +200,20 @@ func TestTLSIsAsFAPIWantsIt(t *testing.T) {
 		})
 	}
 }
+
+func TestD19AForwardedCertificateCountsAtItsOwnHostAlone(t *testing.T) {
+	peers, err := web.ParseProxies([]string{"10.0.0.0/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := web.Certificates{Header: "Client-Cert", Format: web.RFC9440, Peers: peers, Host: "mtls.example"}
+	victim := pairOf(t, "victim").Leaf
+	for host, want := range map[string]int{"mtls.example": 1, "MTLS.example": 1, "login.example": 0, "": 0, "mtls.example:444": 0} {
+		r := httptest.NewRequest(http.MethodPost, "/token", nil)
+		r.Host, r.RemoteAddr = host, "10.0.0.1:1"
+		r.Header.Set("Client-Cert", ":"+base64.StdEncoding.EncodeToString(victim.Raw)+":")
+		if got, err := shown.Of(r); err != nil || len(got) != want {
+			t.Errorf("%q: %d certificates, %v", host, len(got), err)
+		}
+	}
+}

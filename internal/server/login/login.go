@@ -84,7 +84,10 @@ func (e *Endpoint) stepOf(r *http.Request, key string) (step, error) {
 	if err != nil {
 		return step{}, session.Expired(err) // it was removed meanwhile
 	}
-	at.client = page.Client{Name: client.Name.In(session.Languages(r, at.wishes.Locales)...)}
+	at.client = page.Client{
+		Name: client.Name.In(session.Languages(r, at.wishes.Locales)...), Policy: client.PolicyURI, Terms: client.TermsURI,
+		Unverified: client.Unverified,
+	}
 	if at.client.Name == "" {
 		at.client.Name = client.ID
 	}

@@ -175,3 +175,23 @@ func query(pairs ...string) string {
 func argonOf(secret string) string {
 	return base64.RawStdEncoding.EncodeToString(argon2.IDKey([]byte(secret), []byte("saltsaltsalt"), 1, 8, 1, 32))
 }
+
+func TestG13SignInTellsWhomNobodyVouchesFor(t *testing.T) {
+	h := open(t)
+	known, err := h.tenant.Client(t.Context(), "budget")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known.ID, known.Unverified = "c-stranger", true
+	known.PolicyURI = "https://stranger.example/privacy"
+	if err := h.tenant.PutClient(t.Context(), known); err != nil {
+		t.Fatal(err)
+	}
+	for client, warned := range map[string]bool{"budget": false, "c-stranger": true} {
+		b := h.browser()
+		page := b.follow(b.get(ask("budget", "client_id", client)))
+		if strings.Contains(page.body, "note warn") != warned || strings.Contains(page.body, known.PolicyURI) != warned {
+			t.Errorf("%s: warned %v\n%s", client, !warned, page.body)
+		}
+	}
+}

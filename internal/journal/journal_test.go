@@ -34,6 +34,7 @@ func kinds() map[journal.Kind]journal.Detail {
 		"recipe.applied":     journal.RecipeApplied{Revision: 7, Digest: "sha256:0", Weaker: []string{"lifetimes.access"}},
 		"store.restored":     journal.StoreRestored{BackupAt: "2026-11-23T12:00:00Z", Epoch: "e"},
 		"group.changed":      journal.GroupChanged{What: "added", Name: "staff"},
+		"logout.told":        journal.LogoutTold{Status: 204},
 	}
 }
 

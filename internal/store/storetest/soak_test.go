@@ -34,9 +34,12 @@ func soakTime(t *testing.T) time.Duration {
 // TestSoakContracts proves everything again and again, with many more races each time.
 func TestSoakContracts(t *testing.T) {
 	for end := time.Now().Add(soakTime(t)); time.Now().Before(end) && !t.Failed(); {
-		t.Run("sqlite", TestSQLite)
-		t.Run("postgres", TestPostgres)
-		t.Run("killed", TestKilledUnderLoad)
+		// A round ends when all of its tests have: they are parallel, and alone they would wait for the end of this loop.
+		t.Run("round", func(t *testing.T) {
+			t.Run("sqlite", TestSQLite)
+			t.Run("postgres", TestPostgres)
+			t.Run("killed", TestKilledUnderLoad)
+		})
 	}
 }
 

@@ -60,7 +60,7 @@ func (a *Approvals) List(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return web.MethodNotAllowed(http.MethodGet, http.MethodHead)
 	}
-	by, err := a.who(r)
+	by, _, err := a.who(r)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (a *Approvals) Decide(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return web.MethodNotAllowed(http.MethodPost)
 	}
-	by, err := a.who(r)
+	by, client, err := a.who(r)
 	if err != nil {
 		return err
 	}
@@ -97,6 +97,11 @@ func (a *Approvals) Decide(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	waiting, err := a.Elsewhere.Find(r.Context(), by.User, r.PathValue("id"))
+	if err == nil && allow && waiting.Client.ID == client {
+		denied := oauth.AccessDenied("an application can't allow what it asks for itself")
+		denied.Status = http.StatusForbidden
+		return denied
+	}
 	if err == nil {
 		err = a.Elsewhere.Decide(r.Context(), waiting, by, allow)
 	}
@@ -130,31 +135,31 @@ func decision(r *http.Request) (allow bool, err error) {
 }
 
 // who finds the person behind a token, and what they proved when it began: no session of a browser is here, and what the
-// token says of the person may be a name that leads back to nobody.
-func (a *Approvals) who(r *http.Request) (iam.Session, error) {
+// token says of the person may be a name that leads back to nobody. It also gives the application that shows it.
+func (a *Approvals) who(r *http.Request) (iam.Session, string, error) {
 	claims, err := a.Tokens.Bearer(r)
 	if err != nil {
-		return iam.Session{}, err
+		return iam.Session{}, "", err
 	}
 	if !claims.Scope.Has(oauth.ScopeApprove) {
-		return iam.Session{}, web.NeedScope(oauth.InsufficientScope("the token does not hold the scope %s", oauth.ScopeApprove), oauth.Scope{oauth.ScopeApprove})
+		return iam.Session{}, "", web.NeedScope(oauth.InsufficientScope("the token does not hold the scope %s", oauth.ScopeApprove), oauth.Scope{oauth.ScopeApprove})
 	}
 	ended := func(cause error) error {
 		return oauth.InvalidToken("the authorization behind the token has ended").Because(cause)
 	}
 	if claims.Grant == "" { // of a client itself
-		return iam.Session{}, ended(iam.ErrNotFound)
+		return iam.Session{}, "", ended(iam.ErrNotFound)
 	}
 	grant, err := a.Grants.Grant(r.Context(), claims.Grant)
 	if errors.Is(err, iam.ErrNotFound) || err == nil && (!grant.Revoked.IsZero() || grant.User == "") {
-		return iam.Session{}, ended(iam.ErrRevoked)
+		return iam.Session{}, "", ended(iam.ErrRevoked)
 	}
 	if err != nil {
-		return iam.Session{}, err
+		return iam.Session{}, "", err
 	}
 	user, err := a.Users.User(r.Context(), grant.User)
 	if errors.Is(err, iam.ErrNotFound) || err == nil && user.Disabled {
-		return iam.Session{}, ended(iam.ErrRevoked)
+		return iam.Session{}, "", ended(iam.ErrRevoked)
 	}
-	return iam.Session{ID: grant.Session, User: grant.User, AuthTime: grant.AuthTime, AMR: grant.AMR, ACR: grant.ACR}, err
+	return iam.Session{ID: grant.Session, User: grant.User, AuthTime: grant.AuthTime, AMR: grant.AMR, ACR: grant.ACR}, claims.ClientID, err
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -420,6 +421,30 @@ func TestAnApplicationOfThePersonDecides(t *testing.T) {
 	h.fetches("shop", id).json(200)
 	h.must(h.tenant.EndUserSessions(t.Context(), "u-alice", ""))
 	h.api(http.MethodGet, "/requests", alice, "").told(401, "invalid_token", "the authorization behind the token has ended")
+}
+
+func TestV08AnApplicationCannotAllowWhatItAsksForItself(t *testing.T) {
+	h := open(t)
+	shop, err := h.tenant.Client(t.Context(), "shop")
+	h.must(err)
+	shop.Scope = append(slices.Clone(shop.Scope), "garde.approve")
+	shop.Grants = append(slices.Clone(shop.Grants), deviceGrant)
+	h.must(h.tenant.PutClient(t.Context(), shop))
+	given := h.begins("shop", "scope", "openid garde.approve")
+	b := h.browser()
+	b.decides(b.confirms(given.user, "alice"), "allow").to("/device/done")
+	own, _ := h.polls("shop", given).json(200)["access_token"].(string)
+	id := h.asks("shop")
+	list, _ := h.api(http.MethodGet, "/requests", own, "").json(200)["requests"].([]any)
+	if len(list) != 1 {
+		t.Fatalf("%v", list)
+	}
+	name, _ := list[0].(map[string]any)["id"].(string)
+	h.api(http.MethodPost, "/requests/"+name, own, `{"decision":"allow"}`).told(403, "access_denied", "an application can't allow what it asks for itself")
+	h.fetches("shop", id).told(400, pending, undecided)
+	if got := h.api(http.MethodPost, "/requests/"+name, own, `{"decision":"deny"}`); got.status != 204 {
+		t.Errorf("a no is always taken: %d %s", got.status, got.body)
+	}
 }
 
 func TestPing(t *testing.T) {

@@ -264,6 +264,11 @@ func (d *Documents) obtain(ctx context.Context, id, policy string, stored iam.Cl
 		client.Changed = stored.Changed
 		return client, age, nil
 	}
+	if stored.ID != "" {
+		if err := keeps(stored, client); err != nil {
+			return iam.Client{}, 0, unknown(errors.Join(errUnfit, err))
+		}
+	}
 	_, rules, err := d.rules.policy(policy)
 	if err != nil {
 		return iam.Client{}, 0, iam.ErrNotFound

@@ -273,3 +273,26 @@ func TestDocumentsAreReadOnceAndByFew(t *testing.T) {
 		}
 	})
 }
+
+func TestX14ADocumentKeepsItsSectorAndItsKind(t *testing.T) {
+	h := newHouse(t)
+	id := h.described("/app", local+`,"subject_type":"pairwise"`, "Cache-Control", "no-store")
+	read := func() (iam.Client, error) { return h.known.Client(t.Context(), id) }
+	if client, err := read(); err != nil || !client.Pairwise() || client.Kind != recipe.Native {
+		t.Fatalf("%+v, %v", client, err)
+	}
+	for name, change := range map[string]string{
+		"no sector any more": local, "another kind": `"redirect_uris":["` + h.outside.URL + `/cb"],"subject_type":"pairwise"`,
+	} {
+		h.pass(10 * time.Minute)
+		h.described("/app", change, "Cache-Control", "no-store")
+		if client, err := read(); !errors.Is(err, iam.ErrNotFound) {
+			t.Errorf("%s: %+v, %v", name, client, err)
+		}
+	}
+	h.pass(10 * time.Minute)
+	h.described("/app", local+`,"subject_type":"pairwise"`, "Cache-Control", "no-store")
+	if client, err := read(); err != nil || !client.Pairwise() {
+		t.Errorf("as it was again: %+v, %v", client, err)
+	}
+}

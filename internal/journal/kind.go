@@ -131,7 +131,7 @@ func (GroupChanged) Kind() Kind { return "group.changed" }
 
 // LogoutTold: a client has heard, server to server, that a session ended.
 type LogoutTold struct {
-	Status int `json:"status"` // of its answer
+	Status int64 `json:"status"` // of its answer
 }
 
 // Kind is logout.told.

@@ -285,10 +285,14 @@ func TestForwardedCertificatesAtTheDoorsOfTheServer(t *testing.T) {
 		"D18 something else there": {[]string{"Client-Cert", "own"}, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code := h.Code(h.NewPerson("alice"), lab.Plant{}).Form()
-			headers := append(h.Prove(lab.WebA, code), c.headers...)
-			if reply := h.Post("/token", code, headers...); reply.Status != c.status {
-				t.Errorf("%d %s", reply.Status, reply.Body)
+			for host, want := range map[string]int{"mtls.example.com": c.status, "": 400} { // D19: nowhere else
+				code := h.Code(h.NewPerson("alice"), lab.Plant{}).Form()
+				headers := append(h.Prove(lab.WebA, code), "Content-Type", lab.FormType)
+				r := lab.Request(http.MethodPost, "/token", code.Encode(), append(headers, c.headers...)...)
+				r.Host = host
+				if reply := h.Do(r); reply.Status != want {
+					t.Errorf("at %q: %d %s", host, reply.Status, reply.Body)
+				}
 			}
 		})
 	}

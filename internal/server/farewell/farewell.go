@@ -213,7 +213,7 @@ func (n *Notifier) Work(ctx context.Context, body []byte) error {
 	case status != http.StatusOK && status != http.StatusNoContent:
 		return fmt.Errorf("the client %s answered with status %d", client.ID, status)
 	}
-	event := journal.New(n.now(), journal.LogoutTold{Status: status})
+	event := journal.New(n.now(), journal.LogoutTold{Status: int64(status)})
 	event.Actor, event.Client, event.User, event.Session = "system", client.ID, about.User, about.Session
 	return n.Journal.Record(ctx, event)
 }

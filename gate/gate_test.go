@@ -181,6 +181,7 @@ func TestNothingButAGoodTokenReachesTheHandler(t *testing.T) {
 		"W42 freshness":               {[]gate.Option{gate.Fresh(5 * time.Second)}, "/", []string{"Bearer " + good}, 401, `max_age="5"`},
 		"W42 sign-in of tomorrow":     {[]gate.Option{gate.Fresh(time.Hour)}, "/", []string{"Bearer " + i.token(t, "at+jwt", map[string]any{"auth_time": now + 9999})}, 401, `max_age`},
 		"good":                        {nil, "/?a=b", []string{"bearer " + good}, 200, ""},
+		"X06 a person of no sign-in":  {[]gate.Option{gate.Clients()}, "/", []string{"Bearer " + i.token(t, "at+jwt", map[string]any{"auth_time": nil, "acr": nil})}, 403, "does not say when"},
 		"client where admitted":       {[]gate.Option{gate.Clients()}, "/", []string{"Bearer " + i.token(t, "at+jwt", own)}, 200, ""},
 		"both admitted, a person":     {[]gate.Option{gate.Clients(), gate.People()}, "/", []string{"Bearer " + good}, 200, ""},
 		"level and freshness":         {[]gate.Option{gate.Level("urn:basic"), gate.Fresh(time.Minute)}, "/", []string{"Bearer " + good}, 200, ""},

@@ -136,6 +136,8 @@ func (g *Gate) suffices(claims verify.Claims, n need) *refusal {
 		return refuse(oauth.InvalidToken("the token is older than this API accepts: ask for a new one"))
 	case facts.Person() && !n.people:
 		return refuse(oauth.InsufficientScope("this operation is for clients that act for themselves")).with("scope", n.scope)
+	case !facts.Person() && facts.Subject != facts.Client: // a person of whom nobody says when they authenticated: neither
+		return refuse(oauth.InsufficientScope("the token does not say when its person authenticated")).with("scope", n.scope)
 	case !facts.Person() && !n.clients:
 		return refuse(oauth.InsufficientScope("this operation is for people: let somebody sign in")).with("scope", n.scope)
 	case !claims.Scope.Has(n.scope):

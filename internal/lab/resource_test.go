@@ -325,3 +325,22 @@ func TestUserInfo(t *testing.T) {
 		}
 	})
 }
+
+// TestX06APersonOfNoSignInIsNoClient: a token for another issuer's assertion names a person and need not say when they
+// authenticated. It opens nothing that is for clients, and nothing that is for people.
+func TestX06APersonOfNoSignInIsNoClient(t *testing.T) {
+	h := lab.New(t, lab.Options{Gate: true})
+	_, claims := peek(t, h.Tokens(h.NewPerson("alice"), lab.Plant{}).AccessToken)
+	for _, name := range []string{"iat", "exp"} {
+		claims[name] = int64(claims[name].(float64))
+	}
+	for _, name := range []string{"auth_time", "acr", "amr", "sid"} {
+		delete(claims, name)
+	}
+	token := h.Forge("at+jwt", claims)
+	for _, path := range []string{"/accounts/report", "/accounts/balance"} {
+		if reply := h.Call("GET", path, token); reply.Status != 403 || reply.Code() != "insufficient_scope" {
+			t.Errorf("%s: %d %s", path, reply.Status, reply.Body)
+		}
+	}
+}

@@ -197,7 +197,10 @@ func Person(claims verify.Claims) bool {
 
 func rightCaller(c *Call) error {
 	person := Person(c.Claims)
-	if person && c.Operation.User || !person && c.Operation.Client {
+	// A client acts for itself only where it is its own subject (RFC 9068 section 2.2): a token that names a person of whom
+	// nobody says when they authenticated, as one for an assertion may, is neither.
+	itself := !person && c.Claims.Subject == c.Claims.ClientID
+	if person && c.Operation.User || itself && c.Operation.Client {
 		return nil
 	}
 	text := "this operation is for clients that act for themselves, and the token speaks for a person"

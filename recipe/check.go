@@ -53,7 +53,18 @@ const (
 )
 
 // factors are the proofs of identity that this version can ask for.
-var factors = []string{"password"}
+var factors = []string{"password", "passkey", "security_key", "totp", "recovery_code", "email", "approval"}
+
+// Factors lists the proofs of identity that a level may be made of, and that SignIn may offer.
+func Factors() []string { return slices.Clone(factors) }
+
+// Offered are the factors that people may use: those of s, else all but those that rest on another account or device.
+func (s SignIn) Offered() []string {
+	if len(s.Factors) > 0 {
+		return slices.Clone(s.Factors)
+	}
+	return slices.Clone(factors[:5])
+}
 
 // standardScopes need no declaration and belong to no API (OpenID Connect Core section 5.4).
 var standardScopes = []string{"openid", "profile", "email", "address", "phone", "offline_access"}

@@ -22,6 +22,8 @@ type Recipe struct {
 
 	Registration map[string]Registration `yaml:"registration,omitempty" json:"registration,omitempty" doc:"policies under which clients register themselves"`
 
+	Raise      []Raise              `yaml:"raise,omitempty" json:"raise,omitempty" doc:"rules for every sign-in and every guarded operation: they can only raise a level or deny"`
+	Risk       Risk                 `yaml:"risk,omitempty" json:"risk,omitzero" doc:"how the risk of a moment is counted"`
 	Proofs     Proofs               `yaml:"proofs,omitempty" json:"proofs,omitzero" doc:"how DPoP proofs are judged"`
 	SignIn     SignIn               `yaml:"signin,omitempty" json:"signin,omitzero" doc:"how people sign in"`
 	Lifetimes  Lifetimes            `yaml:"lifetimes,omitempty" json:"lifetimes,omitzero" doc:"how long things live"`
@@ -108,6 +110,40 @@ type Detail struct {
 	Schema string   `yaml:"schema" json:"schema" doc:"file of a JSON Schema (2020-12) that every detail of this type obeys"`
 	Say    Text     `yaml:"say" json:"say" doc:"what the person reads; {name} and {name.part} stand for members of the detail"`
 	Scopes []string `yaml:"scopes,omitempty" json:"scopes,omitempty" doc:"scopes that a request with this detail must also ask for"`
+
+	Amount   string `yaml:"amount,omitempty" json:"amount,omitempty" doc:"member that is the amount, an integer in minor units, as in transfer.amount"`
+	Currency string `yaml:"currency,omitempty" json:"currency,omitempty" doc:"member that is the currency"`
+	Payee    string `yaml:"payee,omitempty" json:"payee,omitempty" doc:"member that names who is paid or added"`
+}
+
+// Raise is a rule that asks for more than the operation itself, or refuses. It never asks for less. Either Deny, or Level,
+// Fresh or both.
+type Raise struct {
+	When  string   `yaml:"when" json:"when" doc:"CEL over the context, such as risk.new_device || amount > 100000; a rule that can't be told applies"`
+	Level string   `yaml:"level,omitempty" json:"level,omitempty" doc:"level that is then needed"`
+	Fresh Duration `yaml:"fresh,omitempty" json:"fresh,omitzero" doc:"how long ago that level may have been reached; at least 30s"`
+	Deny  string   `yaml:"deny,omitempty" json:"deny,omitempty" doc:"reason why it is then refused; people read it"`
+}
+
+// Risk is how the signals of a moment are counted. Its zero value is the default of each signal.
+type Risk struct {
+	Points    map[string]int `yaml:"points,omitempty" json:"points,omitempty" doc:"points of a signal, from 0 (off) to 100, where they differ from the default"`
+	Addresses string         `yaml:"addresses,omitempty" json:"addresses,omitempty" doc:"file of networks with a bad name, one CIDR a line"`
+	Forget    Duration       `yaml:"forget,omitempty" json:"forget,omitzero" doc:"habits that were not seen for so long are forgotten (default 180d)"`
+}
+
+// Enrol makes people add factors until they can reach a level.
+type Enrol struct {
+	Level  string   `yaml:"level" json:"level" doc:"level that they must be able to reach"`
+	Groups []string `yaml:"groups,omitempty" json:"groups,omitempty" doc:"whom it is for; empty: everybody"`
+	Until  string   `yaml:"until,omitempty" json:"until,omitempty" doc:"last day, YYYY-MM-DD, on which they may put it off"`
+}
+
+// Passkeys are the rules for passkeys and security keys (WebAuthn).
+type Passkeys struct {
+	Attestation string   `yaml:"attestation,omitempty" json:"attestation,omitempty" doc:"off (default), or required: only authenticators whose model is proved"`
+	Models      []string `yaml:"models,omitempty" json:"models,omitempty" doc:"AAGUIDs that are admitted; empty: any"`
+	Synced      string   `yaml:"synced,omitempty" json:"synced,omitempty" doc:"allowed (default), or refused: a passkey that leaves its device is not taken"`
 }
 
 // Proofs says how DPoP proofs are judged (RFC 9449 sections 8 and 11.1).
@@ -157,6 +193,11 @@ type Operation struct {
 	Scope string   `yaml:"scope,omitempty" json:"scope,omitempty" doc:"scope that the token must hold"`
 	Level string   `yaml:"level,omitempty" json:"level,omitempty" doc:"level of assurance that the person must have reached"`
 	Fresh Duration `yaml:"fresh,omitempty" json:"fresh,omitzero" doc:"how long ago the person may have authenticated; at least 30s"`
+
+	Raise   []Raise           `yaml:"raise,omitempty" json:"raise,omitempty" doc:"rules that raise level or freshness, or deny"`
+	Details string            `yaml:"details,omitempty" json:"details,omitempty" doc:"type of authorization_details that the token must carry for exactly this request; it serves once"`
+	Match   map[string]string `yaml:"match,omitempty" json:"match,omitempty" doc:"with details: member of the detail to value of the request (body.NAME, path.NAME, query.NAME), which must be equal"`
+	Send    map[string]string `yaml:"send,omitempty" json:"send,omitempty" doc:"what rules may know of the request: name to value of the request (body.NAME, path.NAME, query.NAME)"`
 }
 
 // ClientType is the kind of an application (OAuth 2.1 section 2.1).
@@ -188,6 +229,7 @@ type Client struct {
 	Rotate       bool       `yaml:"rotate,omitempty" json:"rotate,omitempty" doc:"rotate refresh tokens although the client is confidential"`
 	IDTokenAlg   string     `yaml:"id_token_signed_response_alg,omitempty" json:"id_token_signed_response_alg,omitempty" doc:"ES256 by default"`
 	Profile      Profile    `yaml:"profile,omitempty" json:"profile,omitempty" doc:"oauth21, fapi2-security, fapi2-message-signing or ipsie-sl1: a set of rules to meet as a whole"`
+	Apps         string     `yaml:"apps,omitempty" json:"apps,omitempty" doc:"name of the family of native apps that share one sign-in on a device (OpenID Native SSO)"`
 	Metadata     `yaml:",inline"`
 }
 
@@ -206,6 +248,9 @@ type SignIn struct {
 	SignUpHosts  []string `yaml:"signup_hosts,omitempty" json:"signup_hosts,omitempty" doc:"mail domains that may sign up; empty means any"`
 	Reset        *bool    `yaml:"reset,omitempty" json:"reset,omitempty" doc:"people may reset their password by mail (default true)"`
 	PasswordList string   `yaml:"password_list,omitempty" json:"password_list,omitempty" doc:"file with further passwords to refuse, one a line"`
+	Factors      []string `yaml:"factors,omitempty" json:"factors,omitempty" doc:"how people may prove who they are (default password, passkey, security_key, totp, recovery_code); also email and approval"`
+	Enrol        []Enrol  `yaml:"enrol,omitempty" json:"enrol,omitempty" doc:"who must add factors"`
+	Passkeys     Passkeys `yaml:"passkeys,omitempty" json:"passkeys,omitzero" doc:"rules for passkeys and security keys"`
 }
 
 // Lifetimes has a zero value that means the defaults of Lives.

@@ -171,6 +171,7 @@ type Issue struct {
 
 	NewRefresh *Refresh // first refresh token of a grant
 	NewAccess  *Access  // opaque access token
+	NewDevice  *DeviceSecret // device secret (OpenID Native SSO); its session must live
 	Events     []journal.Event
 }
 

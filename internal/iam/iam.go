@@ -32,6 +32,9 @@ var (
 	ErrExpired  = errors.New("expired")                 // too late
 	ErrRevoked  = errors.New("revoked")                 // the grant, session, user or client no longer stands
 	ErrRaced    = errors.New("changed by someone else") // the expected revision is not the one in force
+	ErrFull     = errors.New("no more of them")         // a bound is reached
+	ErrLast     = errors.New("the last one")            // without it, a person could not sign in any more
+	ErrPending  = errors.New("not decided yet")         // ask again later
 
 	// ErrUnavailable: not done, or not known to be done. Faces answer 503, because it says Unavailable.
 	ErrUnavailable error = unavailable{}
@@ -69,6 +72,7 @@ type (
 	UserHash    Digest // user code of a device, see HashUserCode
 	KeeperHash  Digest // registration access token
 	InitialHash Digest // initial access token
+	DeviceSecretHash Digest // device secret (OpenID Native SSO)
 )
 
 // The prefixes that tell the kinds of secret value apart, for people, secret scanners and the logger that redacts them.
@@ -85,6 +89,7 @@ const (
 	PrefixCIBA    = "ar_" // auth_req_id
 	PrefixKeeper  = "ra_" // registration access token
 	PrefixInitial = "ia_" // initial access token
+	PrefixNative  = "ds_" // device secret (OpenID Native SSO)
 )
 
 // RequestURN begins the request_uri of a pushed request (RFC 9126 section 2.2).
@@ -159,6 +164,9 @@ func HashKeeper(value string) KeeperHash { return KeeperHash(hashOf(PrefixKeeper
 
 // HashInitial: see HashCode.
 func HashInitial(value string) InitialHash { return InitialHash(hashOf(PrefixInitial, value)) }
+
+// HashDeviceSecret hashes a device secret.
+func HashDeviceSecret(value string) DeviceSecretHash { return DeviceSecretHash(hashOf(PrefixNative, value)) }
 
 func hashOf(prefix, value string) Digest {
 	if !WellFormed(prefix, value) {

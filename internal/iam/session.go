@@ -13,10 +13,13 @@ type Session struct {
 	ID       string      // the sid of tokens; random, not the cookie
 	Hash     SessionHash // of the cookie's value
 	User     string
-	AuthTime time.Time
-	AMR      []string // methods, RFC 8176 names
-	ACR      string
-	Agent    string // label of the browser
+	AuthTime time.Time // of the newest proof
+	AMR      []string  // methods of all proofs, RFC 8176 names
+	ACR      string    // highest level that all proofs together reach, however old they are
+	Proofs   []Proved  // what was proved, oldest first, each factor once
+	Answered []Answer  // what its authentications answered
+	Device   string    // id of the known device; empty: none
+	Agent    string    // label of the browser
 	Address  string // network address at sign-in
 	Created  time.Time
 	Seen     time.Time
@@ -54,8 +57,22 @@ type Flow struct {
 	User    string   // who has signed in within this flow, if anyone
 	Session string   // in which session
 	Asked   []string // what was shown and answered: login, consent, select_account
+	Proofs  []Proved // what was proved within this flow, before or since a session began: half a sign-in is worth nothing elsewhere
+	Need    *Need    // what the dispatcher sent the person to prove; nil: to sign in, by any way
+	State   string   // what a page of the login must see again, such as a WebAuthn challenge; only SwapState changes it
 	Created time.Time
 	Expires time.Time
+}
+
+// Need is what a person was sent to prove.
+type Need struct {
+	ACR     string        `json:"acr"`
+	Fresh   time.Duration `json:"fresh,omitempty"` // 0: however long ago
+	Sets    []string      `json:"sets"`            // sets of factors, each of which is enough, as password+totp
+	Since   time.Time     `json:"since"`           // what was begun from here on answers it
+	Cause   Digest        `json:"cause"`           // of what raised it; zero: the operation itself
+	Reasons []string      `json:"reasons,omitempty"` // words of the catalogue, for the page
+	Enrol   bool          `json:"enrol,omitempty"`   // nothing the person has reaches it: a factor is to be added first
 }
 
 // Flows keeps login transactions.
@@ -63,8 +80,11 @@ type Flows interface {
 	AddFlow(ctx context.Context, flow Flow) error
 	// Flow finds a living flow of that browser; ErrNotFound for any other browser.
 	Flow(ctx context.Context, hash FlowHash, browser Digest, now time.Time) (Flow, error)
-	// SetFlow keeps what was answered. ErrNotFound when it ended meanwhile.
+	// SetFlow keeps what was answered, but not State. ErrNotFound when it ended meanwhile.
 	SetFlow(ctx context.Context, flow Flow) error
+	// SwapState replaces State if it is still old, so that a challenge serves once and a try is counted: of many callers at
+	// once one wins, the others get ErrRaced. ErrNotFound when the flow ended.
+	SwapState(ctx context.Context, hash FlowHash, old, state string) error
 	EndFlow(ctx context.Context, hash FlowHash) error
 }
 

@@ -136,3 +136,40 @@ type LogoutTold struct {
 
 // Kind is logout.told.
 func (LogoutTold) Kind() Kind { return "logout.told" }
+
+// FactorChanged: a person, or an administrator, added, renamed or removed a factor, or made new recovery codes.
+type FactorChanged struct {
+	What   string `json:"what"` // added, renamed, removed, codes made, code used
+	Factor string `json:"factor"`
+	ID     string `json:"id,omitempty"` // of the authenticator
+}
+
+// Kind is factor.changed.
+func (FactorChanged) Kind() Kind { return "factor.changed" }
+
+// DeviceForgotten: a person made a device unknown, which ends all that began on it.
+type DeviceForgotten struct {
+	Device string `json:"device"`
+}
+
+// Kind is device.forgotten.
+func (DeviceForgotten) Kind() Kind { return "device.forgotten" }
+
+// Decided: somebody asked for something, and it was decided whether they are sure enough to be who they say. What was known
+// at that moment stands in the event's personal field "facts", as JSON, so that it can be decided again under another recipe.
+type Decided struct {
+	Door      string   `json:"door"` // authorize, device, backchannel, operation
+	API       string   `json:"api,omitempty"`
+	Operation string   `json:"operation,omitempty"`
+	Verdict   string   `json:"verdict"` // permit, step_up, deny
+	Level     string   `json:"level,omitempty"`   // that is needed
+	Reached   string   `json:"reached,omitempty"` // that was reached
+	Fresh     int64    `json:"fresh,omitempty"`   // seconds
+	Score     int64    `json:"score,omitempty"`
+	Signals   []string `json:"signals,omitempty"` // names of the risk signals
+	Say       []string `json:"say,omitempty"`     // their sentences, and those of the rules
+	Rules     []string `json:"rules,omitempty"`   // places of the recipe's rules that applied
+}
+
+// Kind is decision.made.
+func (Decided) Kind() Kind { return "decision.made" }

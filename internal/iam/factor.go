@@ -1,0 +1,134 @@
+package iam
+
+import (
+	"context"
+	"time"
+
+	"github.com/gardeauth/garde/internal/journal"
+)
+
+// Proved is one factor that a person proved.
+type Proved struct {
+	Factor     string    `json:"factor"` // the recipe's name: password, passkey, totp …
+	At         time.Time `json:"at"`     // when, whole seconds
+	Begun      time.Time `json:"begun"`  // when it was asked for: not before what it answers
+	Credential string    `json:"credential,omitempty"` // id of the authenticator; empty: there is none, as for a password
+	Methods    []string  `json:"methods"`              // RFC 8176 names
+}
+
+// Answer tells that a person authenticated because of something: what had raised a decision is answered, for that session
+// and as long as what raised it is the same, so that nobody is asked again and again.
+type Answer struct {
+	Cause Digest    `json:"cause"` // of the rules that asked and what they asked about
+	ACR   string    `json:"acr"`   // level that was reached then
+	At    time.Time `json:"at"`
+}
+
+// FactorKind is a kind of authenticator: the name of a factor in the recipe.
+type FactorKind string
+
+// The kinds of authenticator that storage keeps. Passwords stand apart (Passwords), and so do recovery codes.
+const (
+	FactorPasskey     FactorKind = "passkey"
+	FactorSecurityKey FactorKind = "security_key"
+	FactorTOTP        FactorKind = "totp"
+)
+
+// Authenticator is what a person can prove a factor with.
+type Authenticator struct {
+	ID      string // random, for pages and the journal
+	User    string
+	Kind    FactorKind
+	Name    string // what the person calls it
+	Handle  Digest // hash of the WebAuthn credential id, unique; zero: none
+	Model   string // AAGUID; empty: unknown
+	Synced  bool   // it is, or may be, copied to other devices (backup eligible)
+	Sealed  string // key material and flags, sealed under (tenant, authenticators, ID)
+	Mark    int64  // signature counter, or last time step of a TOTP: only ever grows
+	Created time.Time
+	Used    time.Time // zero: never
+}
+
+// MaxAuthenticators is how many a person may have.
+const MaxAuthenticators = 20
+
+// Authenticators keeps what people prove factors with.
+type Authenticators interface {
+	// Authenticators lists those of a person, oldest first.
+	Authenticators(ctx context.Context, user string) ([]Authenticator, error)
+	// AuthenticatorOf finds by the hash of a WebAuthn credential id. ErrNotFound when unknown, or its person is disabled.
+	AuthenticatorOf(ctx context.Context, handle Digest) (Authenticator, error)
+	// AddAuthenticator keeps one more. ErrExists if the handle is taken, ErrFull if the person has MaxAuthenticators,
+	// ErrRevoked if the person does not stand.
+	AddAuthenticator(ctx context.Context, added Authenticator, events ...journal.Event) error
+	// UseAuthenticator moves the mark from one value to another and keeps the new sealed state (empty: the old stays). Of
+	// many with the same from one wins: the others get ErrSpent, and so does everybody when the mark moved meanwhile.
+	UseAuthenticator(ctx context.Context, id string, from, to int64, sealed string, at time.Time) error
+	// RenameAuthenticator names it anew. ErrNotFound unless it is that person's.
+	RenameAuthenticator(ctx context.Context, user, id, name string, events ...journal.Event) error
+	// RemoveAuthenticator forgets it and ends every session that rests on it, but keep. ErrNotFound unless it is that
+	// person's; ErrLast if the person would have no password, passkey or proved address to sign in with.
+	RemoveAuthenticator(ctx context.Context, user, id, keep string, events ...journal.Event) error
+
+	// SetRecovery replaces the recovery codes of a person, given as their hashes; none: they have none.
+	SetRecovery(ctx context.Context, user string, codes []Digest, events ...journal.Event) error
+	// UseRecovery spends one. ErrNotFound: unknown or spent. Of many callers at once one wins.
+	UseRecovery(ctx context.Context, user string, code Digest, events ...journal.Event) error
+	// RecoveryLeft counts those that were not spent.
+	RecoveryLeft(ctx context.Context, user string) (int, error)
+}
+
+// Device is a browser or an installation from which a person has signed in.
+type Device struct {
+	ID      string // random; its sealed cookie holds it
+	User    string
+	Name    string // what the person calls it, else its label, such as "Firefox on Linux"
+	Agent   string // label at the last sign-in
+	Address string // network at the last sign-in
+	Created time.Time
+	Seen    time.Time
+	Expires time.Time // it is unknown again from here on
+}
+
+// Devices keeps known devices.
+type Devices interface {
+	// KeepDevice adds a device or brings what is known of it up to date; Created and Name of a known one stay.
+	KeepDevice(ctx context.Context, device Device) error
+	// Device finds a living one of that person. ErrNotFound when unknown, expired or forgotten.
+	Device(ctx context.Context, user, id string, now time.Time) (Device, error)
+	UserDevices(ctx context.Context, user string, now time.Time) ([]Device, error)
+	// RenameDevice names it anew. ErrNotFound unless it is that person's.
+	RenameDevice(ctx context.Context, user, id, name string) error
+	// ForgetDevice makes it unknown and ends every session on it, with the grants, tokens and device secrets born of them,
+	// also those that were to outlive it: it may be lost. ErrNotFound unless it is that person's.
+	ForgetDevice(ctx context.Context, user, id string, events ...journal.Event) error
+}
+
+// Approval is a question to a person on their other devices: are you signing in over there?
+type Approval struct {
+	ID      string
+	User    string
+	Flow    FlowHash // the sign-in that waits
+	Number  string   // two digits that the waiting page shows and the approving person chooses
+	Agent   string   // of the waiting browser
+	Address string   // its network
+	Created time.Time
+	Expires time.Time
+	Decided time.Time // zero: not yet
+	Allowed bool
+	By      string // session that decided
+}
+
+// Approvals keeps them.
+type Approvals interface {
+	// AskApproval keeps a question and ends earlier ones of the same flow. ErrFull if three wait for that person already.
+	AskApproval(ctx context.Context, asked Approval) error
+	// WaitingApprovals lists what waits for a person's decision.
+	WaitingApprovals(ctx context.Context, user string, now time.Time) ([]Approval, error)
+	// DecideApproval decides once, in a session that is not the waiting flow's. ErrNotFound: unknown, decided, expired or
+	// another person's.
+	DecideApproval(ctx context.Context, id, user, session string, allowed bool, now time.Time, events ...journal.Event) error
+	// TakeApproval gives what was decided about a flow, once: ErrNotFound when nothing was asked or it was taken or expired,
+	// ErrPending while nobody has decided.
+	TakeApproval(ctx context.Context, flow FlowHash, now time.Time) (Approval, error)
+}

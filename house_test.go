@@ -9,12 +9,12 @@ var floors = []floor{
 	{"nouns", []string{"iam", "seal"}},
 	{"keepers", []string{
 		"store", "store/migrate", "store/sealed", "store/deeds", "store/registry", "store/sqlstore", "store/sqlite", "store/postgres", "store/storetest", "store/storetest/pgtest",
-		"keys", "web", "assurance", "assurance/signal", "fetch", "once", "limit", "password", "chain",
+		"keys", "web", "assurance", "assurance/signal", "fetch", "once", "limit", "password", "passkey", "otp", "chain",
 	}},
 	{"mechanisms", []string{
 		"token", "verify", "binding", "binding/prover", "session", "page", "facts", "notary", "follow", "recall", "deliver", "saml",
 	}},
-	{"deeds", []string{"issue", "enact", "manage", "manage/*", "doctor", "/gate"}},
+	{"deeds", []string{"issue", "decide", "enact", "manage", "manage/*", "doctor", "/gate"}},
 	{"helpers", []string{
 		"server/clientauth", "server/request", "server/login", "server/consent", "server/inspect", "server/proof", "server/assertion", "server/callback",
 		"gateway/route", "gateway/shield",
@@ -22,7 +22,7 @@ var floors = []floor{
 	{"faces", []string{
 		"server/grant", "server/authorize", "server/par", "server/device", "server/ciba", "server/approve", "server/introspect",
 		"server/revoke", "server/userinfo", "server/logout", "server/farewell", "server/register", "server/discovery", "server/account",
-		"server/authzen", "server/signals", "server/source", "server/source/*", "server/samlidp", "server/federation",
+		"server/authzen", "server/operations", "server/signals", "server/source", "server/source/*", "server/samlidp", "server/federation",
 		"gateway/proxy", "gateway/extauthz", "gateway/forwardauth", "gateway/ask",
 		"gateway/signals", "gateway/watch",
 		"coach/probe", "coach/rule", "coach/rules/*", "coach/report", "coach/checklist", "coach/lesson", "coach/blueprint",

@@ -65,7 +65,7 @@ func Return(flow iam.Flow, key string) string {
 	case flow.Query == markRequests:
 		return "/account/requests"
 	}
-	return "/account"
+	return "/account" + cornerOf(flow)
 }
 
 // Marks of transactions that wait for something else than an authorization request. No parser keeps a parameter of these
@@ -73,10 +73,26 @@ func Return(flow iam.Flow, key string) string {
 const (
 	markDevice   = "garde.device"
 	markRequests = "garde.requests"
+	markAccount  = "garde.account"
 )
 
 // ForRequests begins a transaction that leads to the requests that wait for the person.
 func ForRequests() *iam.Flow { return &iam.Flow{Query: markRequests} }
+
+// corners are the pages below /account that a transaction may lead to.
+var corners = []string{"security", "devices", "habits", "approvals"}
+
+// ForAccount begins a transaction that leads to a page of the person's account: security, devices, habits or approvals; any
+// other word leads to the account itself.
+func ForAccount(corner string) *iam.Flow { return &iam.Flow{Query: markAccount + "=" + corner} }
+
+func cornerOf(flow iam.Flow) string {
+	corner, ours := strings.CutPrefix(flow.Query, markAccount+"=")
+	if ours && slices.Contains(corners, corner) {
+		return "/" + corner
+	}
+	return ""
+}
 
 // ForDevice begins a transaction about what the device with that user code asks for.
 func ForDevice(asked iam.Asked) *iam.Flow {

@@ -31,3 +31,21 @@ func (n Notes) Open(link iam.LinkHash, sealed string) ([]byte, error) {
 	}
 	return note, nil
 }
+
+func (n Notes) state(flow iam.FlowHash) seal.AD {
+	return seal.AD{Tenant: string(n.Tenant), Table: "flows", Row: iam.Digest(flow).String()}
+}
+
+// SealState hides what a transaction keeps for a later page, in the row of that flow.
+func (n Notes) SealState(flow iam.FlowHash, state []byte) (string, error) {
+	return n.Sealer.Seal(n.state(flow), state)
+}
+
+// OpenState gives what stands in the row of flow.
+func (n Notes) OpenState(flow iam.FlowHash, sealed string) ([]byte, error) {
+	state, err := n.Sealer.Open(n.state(flow), sealed)
+	if err != nil {
+		return nil, fmt.Errorf("open the state of a transaction: %w", err)
+	}
+	return state, nil
+}

@@ -1,0 +1,221 @@
+// Package decide puts together what a decision rests on, for every door of the Server: who somebody is, what they proved,
+// from where and on what they ask, and what they usually do. It asks the policy, which alone decides, journals the answer
+// with everything it rested on, and lets the facts learn from what was rightly permitted. It knows no page and no request.
+package decide
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/assurance/signal"
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// The doors at which something is decided, as the journal and rules name them.
+const (
+	DoorAuthorize   = "authorize"
+	DoorDevice      = "device"
+	DoorBackchannel = "backchannel"
+	DoorToken       = "token"
+	DoorOperation   = "operation"
+)
+
+// Sessions finds sessions by the sid of tokens.
+type Sessions interface {
+	// LivingSession is ErrNotFound when it has ended, or its person does not stand.
+	LivingSession(ctx context.Context, id string, now time.Time, idle time.Duration) (iam.Session, error)
+}
+
+// Scene is what the facts about a moment are asked with.
+type Scene struct {
+	User        iam.User
+	Client      string
+	Address     string // network address that the request comes from
+	Agent       string // label of the browser or program
+	Device      string // id of the known device; empty: an unknown one
+	Transaction signal.Transaction
+	Now         time.Time
+}
+
+// Moment is what they answer.
+type Moment struct {
+	Risk  signal.Result
+	Place assurance.Place
+}
+
+// Facts know what people usually do.
+type Facts interface {
+	// Moment judges a scene.
+	Moment(ctx context.Context, scene Scene) (Moment, error)
+	// Learn takes a scene for usual. It returns at once; what can't be kept is lost.
+	Learn(ctx context.Context, scene Scene)
+}
+
+// Recorder keeps events durably.
+type Recorder interface {
+	Record(ctx context.Context, events ...journal.Event) error
+}
+
+// Desk decides. All fields but Facts, Factors, Log and Now are required.
+type Desk struct {
+	Policy   func() *assurance.Policy
+	Users    iam.Users
+	Clients  iam.Clients
+	Sessions Sessions
+	Journal  Recorder
+
+	Factors func(ctx context.Context, user iam.User) ([]string, error) // that a person could prove; nil: nobody has any
+	Facts   Facts                                                      // nil: nothing is known of any moment, which raises
+	Log     *slog.Logger
+	Now     func() time.Time // nil: time.Now
+
+	queue   chan journal.Event
+	dropped *atomic.Int64
+}
+
+// New makes a desk of its fields, whose Run keeps what was permitted.
+func New(desk Desk) *Desk {
+	return &Desk{
+		Policy: desk.Policy, Users: desk.Users, Clients: desk.Clients, Sessions: desk.Sessions, Journal: desk.Journal,
+		Factors: desk.Factors, Facts: desk.Facts, Log: desk.Log, Now: desk.Now, queue: make(chan journal.Event, maxQueue), dropped: &atomic.Int64{},
+	}
+}
+
+func (d *Desk) now() time.Time {
+	if d.Now != nil {
+		return d.Now().UTC()
+	}
+	return time.Now().UTC()
+}
+
+// Ask is an authorization that somebody asks for.
+type Ask struct {
+	Door    string
+	Session iam.Session     // who; without Held its Proofs count
+	Held    *assurance.Held // what a token says of them, where nobody is signed in; nil: the session counts
+	Client  iam.Client
+	Scope   oauth.Scope
+	Details string // authorization_details, a JSON array; empty: none
+	Bound   bool   // the client has proved, or named, a key
+	Wish    assurance.Wish
+	Since   time.Time  // when this very transaction was challenged; zero: it was not
+	Told    iam.Digest // cause of a challenge that was journaled before; zero: none was
+	Address string
+	Agent   string
+}
+
+// Authorization decides whether somebody is sure enough to be who they say for what a client asks for. What was decided is
+// in the journal: a denial and a challenge before this returns, a permit soon after. An error is a fault of ours, and
+// nothing may be given then.
+func (d *Desk) Authorization(ctx context.Context, ask Ask) (assurance.Decision, error) {
+	question, err := d.question(ask)
+	if err != nil {
+		return assurance.Decision{}, err
+	}
+	user, err := d.Users.User(ctx, ask.Session.User)
+	switch {
+	case errors.Is(err, iam.ErrNotFound), err == nil && user.Disabled:
+		return assurance.Decision{}, iam.ErrRevoked
+	case err != nil:
+		return assurance.Decision{}, err
+	}
+	scene := d.scene(ask, user, question.Now)
+	if err := d.inform(ctx, question, user, scene, transactions(d.Policy(), question.Details)); err != nil {
+		return assurance.Decision{}, err
+	}
+	decision := judge(d.Policy(), question)
+	if decision.Verdict == assurance.StepUp && !ask.Told.Zero() && ask.Told == decision.Cause {
+		return decision, nil // a page that is loaded again
+	}
+	return decision, d.record(ctx, record{question, decision, ask.Session.ID, "", ask.Address, reached(ask)})
+}
+
+// Offline decides by what a caller holds in its hand, without a look at the facts and without a word in the journal. It is
+// a guess unless it permits: then nothing that the facts could say would change it.
+func (d *Desk) Offline(ask Ask) assurance.Decision {
+	policy := d.Policy()
+	if policy == nil || policy.Recipe == nil {
+		return assurance.Decision{}
+	}
+	question, err := d.question(ask)
+	if err != nil {
+		return assurance.Decision{}
+	}
+	question.User.ID = ask.Session.User
+	return judge(policy, question)
+}
+
+// Learn takes for usual what was permitted. It is called when it was given, after the person authenticated for it at the
+// level that it needed, so that nobody trains the facts who could not do it anyway.
+func (d *Desk) Learn(ctx context.Context, ask Ask) {
+	if d.Facts == nil || ask.Session.User == "" {
+		return
+	}
+	details, err := readDetails(ask.Details)
+	if err != nil {
+		return
+	}
+	scene := d.scene(ask, iam.User{ID: ask.Session.User}, d.now())
+	paid := transactions(d.Policy(), details)
+	if len(paid) == 0 {
+		paid = append(paid, signal.Transaction{})
+	}
+	for _, scene.Transaction = range paid {
+		d.Facts.Learn(ctx, scene)
+	}
+}
+
+func (d *Desk) scene(ask Ask, user iam.User, now time.Time) Scene {
+	return Scene{User: user, Client: ask.Client.ID, Address: ask.Address, Agent: ask.Agent, Device: ask.Session.Device, Now: now}
+}
+
+// question is what an ask says by itself.
+func (d *Desk) question(ask Ask) (*assurance.Question, error) {
+	details, err := readDetails(ask.Details)
+	if err != nil {
+		return nil, err
+	}
+	question := &assurance.Question{
+		Door: ask.Door, Scope: ask.Scope, Details: details, Client: clientOf(ask.Client, ask.Bound), Held: ask.Held,
+		Proofs: ask.Session.Proofs, Answered: ask.Session.Answered, Since: ask.Since, Wish: ask.Wish, Now: d.now(),
+	}
+	if ask.Held != nil {
+		question.Proofs = nil
+	}
+	question.Transaction = together(transactions(d.Policy(), details))
+	return question, nil
+}
+
+func reached(ask Ask) string {
+	if ask.Held != nil {
+		return ask.Held.ACR
+	}
+	return ask.Session.ACR
+}
+
+// clientOf is a client as policies see it. A client that never gets a token without a key is bound wherever it asks.
+func clientOf(client iam.Client, bound bool) assurance.Client {
+	kind := client.Kind
+	if kind == "" {
+		kind = recipe.Web
+	}
+	return assurance.Client{ID: client.ID, Kind: kind, Bound: bound || client.Demands().Bound}
+}
+
+// judge asks the policy.
+func judge(policy *assurance.Policy, question *assurance.Question) assurance.Decision {
+	judging, able := any(policy).(interface {
+		Decide(question *assurance.Question) assurance.Decision
+	})
+	if !able {
+		return assurance.Decision{}
+	}
+	return judging.Decide(question)
+}

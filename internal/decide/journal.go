@@ -1,0 +1,165 @@
+package decide
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/web"
+)
+
+// The personal fields of a journaled decision.
+const (
+	PersonalFacts  = "facts"  // the question, as Marshal writes it
+	PersonalEnough = "enough" // what would have been enough, in words
+	personalPlace  = "address"
+)
+
+// record is one decision on its way into the journal.
+type record struct {
+	question *assurance.Question
+	decision assurance.Decision
+	session  string
+	grant    string
+	address  string
+	reached  string
+}
+
+// Marshal writes everything that a decision rests on, so that it can be decided again.
+func Marshal(question *assurance.Question) (string, error) {
+	text, err := json.Marshal(question)
+	return string(text), err
+}
+
+// Unmarshal reads what Marshal wrote: the same policy decides the same of it.
+func Unmarshal(text string) (*assurance.Question, error) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	question := &assurance.Question{}
+	if err := decoder.Decode(question); err != nil {
+		return nil, fmt.Errorf("the facts of a decision: %w", err)
+	}
+	question.Values = settled(question.Values)
+	for i := range question.Details {
+		question.Details[i].Values = settled(question.Details[i].Values)
+	}
+	return question, nil
+}
+
+// How many permits wait to be journaled, and how many are kept in one deed.
+const (
+	maxQueue = 4096
+	maxBatch = 256
+)
+
+// record journals a decision: a denial and a challenge now, and not to be able to is a fault; a permit when Run comes to it.
+func (d *Desk) record(ctx context.Context, made record) error {
+	event, err := made.event(web.Trace(ctx))
+	if err != nil {
+		return err
+	}
+	if made.decision.Verdict != assurance.Permit {
+		return d.Journal.Record(ctx, event)
+	}
+	select {
+	case d.queue <- event:
+	default:
+		d.dropped.Add(1)
+	}
+	return nil
+}
+
+func (made record) event(trace string) (journal.Event, error) {
+	question, decision := made.question, made.decision
+	detail := journal.Decided{
+		Door: question.Door, API: question.API, Operation: question.Operation, Verdict: decision.Verdict.String(), Level: decision.ACR,
+		Reached: made.reached, Fresh: int64(decision.Fresh / time.Second), Score: int64(question.Risk.Score), Rules: decision.Rules,
+	}
+	if decision.Verdict == assurance.Permit {
+		detail.Reached = decision.Claim.ACR
+	}
+	for _, finding := range question.Risk.Findings {
+		detail.Signals = append(detail.Signals, finding.Name)
+	}
+	for _, reason := range decision.Reasons {
+		detail.Say = append(detail.Say, reason.Say)
+	}
+	for _, finding := range question.Risk.Findings {
+		detail.Say = append(detail.Say, finding.Say)
+	}
+	facts, err := Marshal(question)
+	if err != nil {
+		return journal.Event{}, err
+	}
+	event := journal.New(question.Now, detail)
+	event.Client, event.User, event.Session, event.Grant, event.Trace = question.Client.ID, question.User.ID, made.session, made.grant, trace
+	event.Actor = "user:" + question.User.ID
+	if question.User.ID == "" || question.Door == DoorOperation {
+		event.Actor = "client:" + question.Client.ID
+	}
+	event.Personal = map[string]string{PersonalFacts: facts}
+	if made.address != "" {
+		event.Personal[personalPlace] = made.address
+	}
+	if enough := enough(decision); enough != "" {
+		event.Personal[PersonalEnough] = enough
+	}
+	return event, nil
+}
+
+// enough says what a person could have proved.
+func enough(decision assurance.Decision) string {
+	if decision.Verdict != assurance.StepUp {
+		return ""
+	}
+	sets := strings.Join(decision.Sets, ", or ")
+	if len(decision.Sets) == 0 && len(decision.Enrol) > 0 {
+		sets = "after adding a factor: " + strings.Join(decision.Enrol, ", or ")
+	}
+	return sets
+}
+
+// Run keeps what was permitted, many at a time, until ctx ends, and then what still waits. What finds no room is counted
+// and told.
+func (d *Desk) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			for len(d.queue) > 0 {
+				d.keep(last, <-d.queue)
+			}
+			return nil
+		case event := <-d.queue:
+			d.keep(ctx, event)
+		}
+	}
+}
+
+func (d *Desk) keep(ctx context.Context, first journal.Event) {
+	batch := []journal.Event{first}
+	for len(batch) < maxBatch {
+		select {
+		case next := <-d.queue:
+			batch = append(batch, next)
+			continue
+		default:
+		}
+		break
+	}
+	err := d.Journal.Record(context.WithoutCancel(ctx), batch...)
+	if d.Log == nil {
+		return
+	}
+	if err != nil {
+		d.Log.ErrorContext(ctx, "permits were not journaled", "count", len(batch), "error", err)
+	}
+	if lost := d.dropped.Swap(0); lost > 0 {
+		d.Log.ErrorContext(ctx, "permits were not journaled: too many at once", "count", lost)
+	}
+}

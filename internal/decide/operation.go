@@ -1,0 +1,104 @@
+package decide
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/oauth"
+)
+
+// Call is a request that somebody makes at an API with a token. The API, or its Gate, has verified the token: what stands
+// here is what it says.
+type Call struct {
+	API       string // audience
+	Operation string // as the recipe names it: POST /transfers
+
+	User     string // empty: the client itself
+	Session  string // sid; empty: none
+	Grant    string
+	Client   string
+	Scope    oauth.Scope
+	ACR      string
+	AuthTime time.Time
+	Bound    bool // the token is bound to a key, and its holder proved it
+
+	Values  map[string]any // what the recipe maps of the request, by the names that it sends them under
+	Address string         // network address of who calls the API
+	Agent   string
+}
+
+// Operation decides whether a call may be made. Of a person it is what the token says that must be enough: what they prove
+// elsewhere raises no token that somebody else may hold. Their session must live and they must stand. What was decided
+// is in the journal, as for Authorization; an error is a fault of ours, and means no.
+func (d *Desk) Operation(ctx context.Context, call Call) (assurance.Decision, error) {
+	policy, now := d.Policy(), d.now()
+	values := settled(call.Values)
+	question := &assurance.Question{
+		Door: DoorOperation, API: call.API, Operation: call.Operation, Scope: call.Scope, Values: values, Online: true,
+		Transaction: operationTransaction(policy, call.API, call.Operation, values), Wish: assurance.Wish{MaxAge: -1}, Now: now,
+	}
+	facts := record{question: question, session: call.Session, grant: call.Grant, address: call.Address, reached: call.ACR}
+	client, err := d.Clients.Client(ctx, call.Client)
+	switch {
+	case errors.Is(err, iam.ErrNotFound), err == nil && client.Disabled:
+		return d.ended(ctx, facts, "the application no longer stands")
+	case err != nil:
+		return assurance.Decision{}, err
+	}
+	question.Client = clientOf(client, call.Bound)
+	question.Client.Bound = call.Bound // here it is the token that is, or is not
+	scene := Scene{Client: call.Client, Address: call.Address, Agent: call.Agent, Transaction: question.Transaction, Now: now}
+	if call.User != "" {
+		why, err := d.person(ctx, call, question, &scene)
+		if err != nil || why != "" {
+			return d.endedOr(ctx, facts, why, err)
+		}
+	}
+	facts.decision = judge(policy, question)
+	if facts.decision.Verdict == assurance.Permit && call.User != "" && d.Facts != nil {
+		d.Facts.Learn(ctx, scene)
+	}
+	return facts.decision, d.record(ctx, facts)
+}
+
+// person adds to a question what is known of the person behind a token. why says that they, or their session, are gone.
+func (d *Desk) person(ctx context.Context, call Call, question *assurance.Question, scene *Scene) (why string, err error) {
+	user, err := d.Users.User(ctx, call.User)
+	switch {
+	case errors.Is(err, iam.ErrNotFound), err == nil && user.Disabled:
+		return "the account no longer stands", nil
+	case err != nil:
+		return "", err
+	}
+	question.User.ID, scene.User = user.ID, user
+	question.Held = &assurance.Held{ACR: call.ACR, AuthTime: call.AuthTime}
+	if call.Session != "" {
+		session, err := d.Sessions.LivingSession(ctx, call.Session, question.Now, d.Policy().Lives.SessionIdle)
+		switch {
+		case errors.Is(err, iam.ErrNotFound), err == nil && session.User != user.ID:
+			return "the session has ended", nil
+		case err != nil:
+			return "", err
+		}
+		question.Answered, scene.Device = session.Answered, session.Device
+	}
+	return "", d.inform(ctx, question, user, *scene, nil)
+}
+
+func (d *Desk) endedOr(ctx context.Context, facts record, why string, err error) (assurance.Decision, error) {
+	if err != nil {
+		return assurance.Decision{}, err
+	}
+	return d.ended(ctx, facts, why)
+}
+
+// reasonEnded is the code of a denial that no policy spoke.
+const reasonEnded = "ended"
+
+func (d *Desk) ended(ctx context.Context, facts record, why string) (assurance.Decision, error) {
+	facts.decision = assurance.Decision{Verdict: assurance.Deny, Reasons: []assurance.Reason{{Code: reasonEnded, Say: why}}}
+	return facts.decision, d.record(ctx, facts)
+}

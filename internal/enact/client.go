@@ -23,7 +23,7 @@ func Declared(bundle *recipe.Bundle) []iam.Client {
 // with the exceptions that name it. It has been judged by the reader of the recipe.
 func Client(id string, said recipe.Client, files map[string][]byte, r *recipe.Recipe) iam.Client {
 	client := kept(id, said)
-	client.Source, client.Was, client.SecretRefs = iam.FromRecipe, said.Was, said.Secrets
+	client.Source, client.Was, client.SecretRefs, client.Apps = iam.FromRecipe, said.Was, said.Secrets, said.Apps
 	if said.JWKS != "" {
 		client.JWKS = string(files[said.JWKS])
 	}

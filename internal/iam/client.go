@@ -51,6 +51,7 @@ type Client struct {
 	Unverified   bool              `json:"unverified,omitempty"` // nobody vouches for what it says of itself: people are told
 	Sector       string            `json:"sector,omitempty"`     // host that pairwise subjects are made for, fixed at registration
 	Allowed      []Allowed         `json:"allowed,omitempty"`    // exceptions
+	Apps         string            `json:"apps,omitempty"`       // family of native apps that share a sign-in; only a recipe says so
 	recipe.Metadata
 
 	// Was is the id that a declared client had until now. Only Revisions.Apply asks for it, and nobody keeps it.

@@ -88,6 +88,7 @@ func (work *deal) event(ctx context.Context, answer *token.Answer) journal.Event
 	var gave []string
 	for _, each := range []struct{ name, value string }{
 		{"access_token", answer.AccessToken}, {"id_token", answer.IDToken}, {"refresh_token", answer.RefreshToken}, {"code", answer.Code},
+		{"device_secret", answer.DeviceSecret},
 	} {
 		if each.value != "" {
 			gave = append(gave, each.name)

@@ -23,9 +23,10 @@ func (d *Desk) make(ctx context.Context, work *deal) (token.Answer, iam.Issue, e
 	if work.Refresh == nil && work.Grant.ID != "" {
 		deed.Binding = work.family()
 	}
-	var answer token.Answer
+	answer := token.Answer{IssuedType: work.IssuedType}
 	d.begin(work, &answer, &deed)
 	d.refresh(work, &answer, &deed)
+	d.device(work, &answer, &deed)
 	stamp, err := d.stamp(work)
 	if err != nil {
 		return answer, deed, err
@@ -130,7 +131,7 @@ func (d *Desk) idToken(ctx context.Context, work *deal, stamp token.Stamp, answe
 	if work.NoAccess && work.GiveCode == nil { // there will be no userinfo
 		opened = work.Scope.And(work.Client.Scope)
 	}
-	beside := token.Beside{Access: answer.AccessToken, Code: answer.Code}
+	beside := token.Beside{Access: answer.AccessToken, Code: answer.Code, Device: answer.DeviceSecret}
 	if work.front() {
 		beside.State = work.State
 	}

@@ -15,10 +15,11 @@ const (
 	AuthorizationCode GrantType = "authorization_code"
 	RefreshToken      GrantType = "refresh_token"
 	ClientCredentials GrantType = "client_credentials"
-	DeviceCode        GrantType = "urn:ietf:params:oauth:grant-type:device_code" // RFC 8628
-	CIBA              GrantType = "urn:openid:params:grant-type:ciba"            // OpenID CIBA Core
-	JWTBearer         GrantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"  //nolint:gosec // RFC 7523 section 2.1: a name, and no secret
-	Implicit          GrantType = "implicit"                                     // what the front channel gives, by exception
+	DeviceCode        GrantType = "urn:ietf:params:oauth:grant-type:device_code"    // RFC 8628
+	CIBA              GrantType = "urn:openid:params:grant-type:ciba"               // OpenID CIBA Core
+	JWTBearer         GrantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"     //nolint:gosec // RFC 7523 section 2.1: a name, and no secret
+	TokenExchange     GrantType = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // RFC 8693 section 2.1: a name, and no secret
+	Implicit          GrantType = "implicit"                                        // what the front channel gives, by exception
 )
 
 // AuthMethod names how a client proves itself at the token endpoint (OpenID Connect Core section 9).
@@ -98,6 +99,17 @@ const ScopeGate = "garde.gate"
 // ScopeApprove lets an application of a person list what waits for them and decide it in their name: the device on which
 // they approve what was asked by CIBA. Only clients that the recipe declares can have it.
 const ScopeApprove = "garde.approve"
+
+// ScopeDevice asks for a device secret, by which the apps of one family on one device share a sign-in (OpenID Native SSO
+// section 3.1).
+const ScopeDevice = "device_sso"
+
+// The token types that an exchange names (RFC 8693 section 3, OpenID Native SSO section 4.1).
+const (
+	TokenTypeAccess = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // a name, and no secret
+	TokenTypeID     = "urn:ietf:params:oauth:token-type:id_token"     //nolint:gosec // a name, and no secret
+	TokenTypeDevice = "urn:openid:params:token-type:device-secret"    //nolint:gosec // a name, and no secret
+)
 
 // MaxScope bounds the bytes of a scope parameter; anything longer is an attack, not a request.
 const MaxScope = 4096

@@ -38,8 +38,13 @@ type Order struct {
 	Flow    iam.FlowHash      // ends with the answer
 	Pushed  iam.PushedHash    // ends with the answer
 
+	// Of a client in a family of apps whose Scope has device_sso, with GiveID (OpenID Native SSO section 3.4):
+	Device     string // a device secret that was shown, and is good: it is given back, and the ID token is bound to it
+	GiveDevice bool   // without Device: a new one
+
 	GiveRefresh bool      // a first refresh token, with Code, Asked or Begins
 	GiveID      bool      // an ID token
+	IssuedType  string    // of an exchange: the answer says what was given (RFC 8693 section 2.2.1)
 	NoAccess    bool      // no access token: response_type=id_token and code id_token
 	GiveCode    *iam.Code // hybrid flow: a code of the same grant; issue fills in its hash
 	Nonce       string    // of the ID token
@@ -56,6 +61,9 @@ type Answer struct {
 	IDToken      string `json:"id_token,omitempty"`
 	Scope        string `json:"scope,omitempty"`
 	Code         string `json:"-"` // of the hybrid flow
+
+	DeviceSecret string `json:"device_secret,omitempty"`     // OpenID Native SSO section 3.4
+	IssuedType   string `json:"issued_token_type,omitempty"` // of an exchange (RFC 8693 section 2.2.1)
 
 	Details json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 section 7
 }
@@ -155,8 +163,15 @@ func OpaqueOf(order Order, stamp Stamp, secret string) iam.Access {
 }
 
 // Beside is what an ID token is given along with; it holds the left half of the hash of each (OpenID Connect Core sections
-// 3.1.3.6 and 3.3.2.11, FAPI 1.0 part 2 section 5.1.1). What is not given is empty.
-type Beside struct{ Access, Code, State string }
+// 3.1.3.6 and 3.3.2.11, FAPI 1.0 part 2 section 5.1.1), and DeviceHash of Device. What is not given is empty.
+type Beside struct{ Access, Code, State, Device string }
+
+// DeviceHash is the ds_hash that binds an ID token to a device secret (OpenID Native SSO section 3.4.1). A device secret
+// has 256 random bits: its hash tells nothing of it, and is not the one that storage knows it by.
+func DeviceHash(secret string) string {
+	sum := sha256.Sum256([]byte("ds_hash\x00" + secret))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
 
 // IDOf gives the claims of an ID token (OpenID Connect Core section 2) that alg signs. Extra claims that the request asked
 // for can't replace any that are set here (J36). sid is the session in which the grant began, also when it outlives it.
@@ -186,6 +201,10 @@ func IDOf(order Order, stamp Stamp, alg string, beside Beside, extra map[string]
 	hash("at_hash", beside.Access)
 	hash("c_hash", beside.Code)
 	hash("s_hash", beside.State)
+	delete(claims, "ds_hash")
+	if beside.Device != "" {
+		claims["ds_hash"] = DeviceHash(beside.Device)
+	}
 	set("nonce", order.Nonce)
 	set("acr", order.Grant.ACR)
 	set("sid", cmp.Or(order.Grant.Login, order.Grant.Session))

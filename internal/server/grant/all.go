@@ -17,6 +17,8 @@ type Needs struct {
 	Asking iam.Asking // what people decide elsewhere; nil: there are no such grants
 	Users  iam.Users  // with Asking
 
+	Native *Native // of families of apps; nil: no token is exchanged
+
 	Assertions *assertion.Reader // of other issuers; nil: nobody's are believed
 
 	Now func() time.Time // nil: time.Now
@@ -28,8 +30,8 @@ func All(needs Needs) []Grant {
 		needs.Now = time.Now
 	}
 	family := []Grant{
-		authorizationCode{needs.Codes, needs.Policy, needs.Now},
-		refreshToken{needs.Refreshes, needs.Policy},
+		authorizationCode{needs.Codes, needs.Native, needs.Policy, needs.Now},
+		refreshToken{needs.Refreshes, needs.Native, needs.Policy, needs.Now},
 		clientCredentials{needs.Policy},
 	}
 	if needs.Asking != nil {
@@ -37,6 +39,9 @@ func All(needs Needs) []Grant {
 	}
 	if needs.Assertions != nil {
 		family = append(family, jwtBearer{needs.Assertions, needs.Policy, needs.Now})
+	}
+	if needs.Native != nil {
+		family = append(family, tokenExchange{needs.Native, needs.Policy, needs.Now})
 	}
 	return family
 }

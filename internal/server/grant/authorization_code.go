@@ -19,6 +19,7 @@ import (
 // authorizationCode redeems a code, OAuth 2.1 section 4.1.3.
 type authorizationCode struct {
 	codes  iam.Codes
+	native *Native
 	policy func() *assurance.Policy
 	now    func() time.Time
 }
@@ -52,6 +53,9 @@ func (g authorizationCode) Redeem(ctx context.Context, r Request) (token.Order, 
 		Nonce: code.Grant.Nonce, Claims: code.Grant.Claims, Scope: code.Grant.Scope,
 		GiveID:      code.Grant.Scope.Has(oauth.ScopeOpenID),
 		GiveRefresh: r.Client.MayUse(oauth.RefreshToken), Details: r.Form.Value("authorization_details"),
+	}
+	if order, err = g.native.offer(ctx, r, order, true, g.now()); err != nil {
+		return order, err
 	}
 	return aim(order, r.Form.Values("resource"), g.policy())
 }

@@ -2,6 +2,7 @@ package grant
 
 import (
 	"context"
+	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/iam"
@@ -13,7 +14,9 @@ import (
 // refreshToken gives new tokens of a grant, OAuth 2.1 section 4.3.
 type refreshToken struct {
 	refreshes iam.Refreshes
+	native    *Native
 	policy    func() *assurance.Policy
+	now       func() time.Time
 }
 
 func (refreshToken) Type() oauth.GrantType { return oauth.RefreshToken }
@@ -48,5 +51,11 @@ func (g refreshToken) Redeem(ctx context.Context, r Request) (token.Order, error
 		order.Scope = asked // for this token: the grant keeps all of its scope (OAuth 2.1 section 4.3.1)
 	}
 	order.GiveID = order.Scope.Has(oauth.ScopeOpenID)
+	// A new device secret only for who asks for one by name, and in a session: an app that does not know of them would get
+	// one more, which nobody keeps, each time.
+	fresh := r.Form.Has("scope") && grant.Session != ""
+	if order, err = g.native.offer(ctx, r, order, fresh, g.now()); err != nil {
+		return order, err
+	}
 	return aim(order, r.Form.Values("resource"), g.policy())
 }

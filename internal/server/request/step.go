@@ -272,6 +272,7 @@ type hint struct {
 	Subject string `json:"sub"`
 	Session string `json:"sid"`
 	Client  string `json:"aud"`
+	Device  string `json:"ds_hash"`
 
 	IssuedAt jose.NumericDate `json:"iat"`
 	Expires  jose.NumericDate `json:"exp"` // past or not; only that it is there
@@ -280,8 +281,8 @@ type hint struct {
 // skew is how far the clocks of nodes may stand apart.
 const skew = time.Minute
 
-// Hint says whom an ID token of ours is about.
-type Hint struct{ Subject, Session, Client string }
+// Hint says whom an ID token of ours is about. Device binds it to a device secret (OpenID Native SSO section 3.4.1).
+type Hint struct{ Subject, Session, Client, Device string }
 
 // ReadHint verifies an id_token_hint: signed by this server, an ID token and nothing else, for whichever of its clients.
 func (p *Parser) ReadHint(ctx context.Context, text string) (Hint, error) {
@@ -311,7 +312,7 @@ func (p *Parser) ReadHint(ctx context.Context, text string) (Hint, error) {
 	if time.Unix(int64(said.IssuedAt), 0).After(p.now().Add(skew)) {
 		return Hint{}, refuse(errors.New("issued in the future"))
 	}
-	return Hint{said.Subject, said.Session, said.Client}, nil
+	return Hint{said.Subject, said.Session, said.Client, said.Device}, nil
 }
 
 func ownHint(ctx context.Context, p *Parser, r *reading) error {

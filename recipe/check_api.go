@@ -141,7 +141,8 @@ func (r *reading) openOperation(at path, operation Operation) {
 	if strings.TrimSpace(operation.Open) == "" || !plainText(operation.Open) {
 		r.fault(at.key("open"), "has no reason", "write why anyone may call this: {open: public prices}")
 	}
-	if len(operation.For) > 0 || operation.Scope != "" || operation.Level != "" || operation.Fresh != 0 {
+	if len(operation.For) > 0 || operation.Scope != "" || operation.Level != "" || operation.Fresh != 0 ||
+		len(operation.Raise) > 0 || operation.Details != "" || len(operation.Match) > 0 || len(operation.Send) > 0 {
 		r.fault(at, "is open and guarded at once", "keep open, or for and scope")
 	}
 }

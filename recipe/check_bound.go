@@ -90,6 +90,7 @@ func (r *reading) detail(at path, detail Detail) {
 			r.fault(at.key("say").key(tag), "has a brace that stands for no member", "write {name} or {name.part}")
 		}
 	}
+	r.members(at, detail)
 	twice := doubles(detail.Scopes)
 	for i, scope := range detail.Scopes {
 		switch {

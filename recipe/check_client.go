@@ -42,6 +42,7 @@ func checkClients(r *reading) {
 		if client.Profile != "" && !slices.Contains(profileNames, string(client.Profile)) {
 			r.fault(at.key("profile"), "there is no profile "+show(string(client.Profile)), "the profiles are "+listed(profileNames))
 		}
+		r.apps(at, client)
 		if client.Type == Service {
 			r.nobodySignsIn(at, client)
 		}

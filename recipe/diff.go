@@ -95,9 +95,9 @@ func flatten(v reflect.Value, at path, pattern string, into map[path]leaf) {
 		for _, key := range v.MapKeys() {
 			flattenNamed(v.MapIndex(key), at.key(key.String()), pattern+".*", into)
 		}
-	case v.Type().Elem().Kind() == reflect.Struct: // levels: named by their field
+	case v.Type().Elem().Kind() == reflect.Struct:
 		for i := range v.Len() {
-			flattenNamed(v.Index(i), at.key(v.Index(i).FieldByName("Name").String()), pattern+".*", into)
+			flattenNamed(v.Index(i), at.key(nameOf(v.Index(i))), pattern+".*", into)
 		}
 	default:
 		for i := range v.Len() {
@@ -106,7 +106,24 @@ func flatten(v reflect.Value, at path, pattern string, into map[path]leaf) {
 	}
 }
 
+// nameOf tells by what a member of a list of things is the same in another recipe. Checks see that no two share a name.
+func nameOf(v reflect.Value) string {
+	switch member := v.Interface().(type) {
+	case Level:
+		return member.Name
+	case Raise:
+		return ruleName(member.When)
+	case Enrol:
+		return enrolName(member)
+	}
+	panic("recipe: nothing names a " + v.Type().String()) // a type in recipe.go that nobody compares: a test sees it
+}
+
 func flattenNamed(v reflect.Value, at path, pattern string, into map[path]leaf) {
+	if v.CanInt() && v.Type() != durationType { // by name, nothing is a number like any other
+		into[at] = leaf{pattern: pattern, value: scalar(v)}
+		return
+	}
 	if v.Kind() == reflect.Struct {
 		summary, err := json.Marshal(v.Interface())
 		if err != nil {
@@ -178,7 +195,7 @@ func (c *comparison) opened(was, is map[path]leaf) {
 	}
 	for _, leaves := range []map[path]leaf{was, is} {
 		maps.DeleteFunc(leaves, func(p path, l leaf) bool {
-			return l.pattern != openPattern && (flipped[p.parent()] || flipped[p.parent().parent()])
+			return l.pattern != openPattern && below(p, flipped)
 		})
 	}
 	for at, l := range is {
@@ -187,6 +204,16 @@ func (c *comparison) opened(was, is map[path]leaf) {
 			c.judge(at.parent(), operationPattern, "", is[at.parent()].value)
 		}
 	}
+}
+
+// below tells whether p stands beneath one of the places.
+func below(p path, places map[path]bool) bool {
+	for up := p.parent(); up != ""; up = up.parent() {
+		if places[up] {
+			return true
+		}
+	}
+	return false
 }
 
 const (
@@ -295,6 +322,10 @@ func effective(recipe *Recipe) Recipe {
 	}
 	reset := recipe.SignIn.Reset == nil || *recipe.SignIn.Reset
 	full.SignIn.Reset = &reset
+	full.SignIn.Factors = recipe.SignIn.Offered()
+	full.SignIn.Passkeys.Attestation = cmp.Or(recipe.SignIn.Passkeys.Attestation, AttestationOff)
+	full.SignIn.Passkeys.Synced = cmp.Or(recipe.SignIn.Passkeys.Synced, SyncedAllowed)
+	full.Risk.Forget = cmp.Or(recipe.Risk.Forget, Duration(DefaultForget))
 	lives := recipe.Lifetimes.Lives()
 	full.Lifetimes = Lifetimes{
 		Code: Duration(lives.Code), Access: Duration(lives.Access), ID: Duration(lives.ID),

@@ -28,6 +28,7 @@ var (
 	useKeys      = use{"key set", 64 << 10, checkKeySet}
 	useLogo      = use{"logo", 64 << 10, checkLogo}
 	usePasswords = use{"password list", 8 << 20, checkPasswordList}
+	useNetworks  = use{"list of networks", 8 << 20, checkNetworks}
 	useSchema    = use{"JSON Schema", 64 << 10, checkSchema}
 )
 
@@ -55,6 +56,7 @@ func (r *Recipe) files() []namedFile {
 	}
 	add(r.Company.Logo, path("company").key("logo"), useLogo)
 	add(r.SignIn.PasswordList, path("signin").key("password_list"), usePasswords)
+	add(r.Risk.Addresses, path("risk").key("addresses"), useNetworks)
 	for _, name := range slices.Sorted(maps.Keys(r.Clients)) {
 		add(r.Clients[name].JWKS, path("clients").key(name).key("jwks"), useKeys)
 	}

@@ -248,7 +248,7 @@ type SignIn struct {
 	SignUpHosts  []string `yaml:"signup_hosts,omitempty" json:"signup_hosts,omitempty" doc:"mail domains that may sign up; empty means any"`
 	Reset        *bool    `yaml:"reset,omitempty" json:"reset,omitempty" doc:"people may reset their password by mail (default true)"`
 	PasswordList string   `yaml:"password_list,omitempty" json:"password_list,omitempty" doc:"file with further passwords to refuse, one a line"`
-	Factors      []string `yaml:"factors,omitempty" json:"factors,omitempty" doc:"how people may prove who they are (default password, passkey, security_key, totp, recovery_code); also email and approval"`
+	Factors      []string `yaml:"factors,omitempty" json:"factors,omitempty" doc:"how people may prove who they are, of which email and approval have to be named; default is password, passkey, security_key, totp and recovery_code"`
 	Enrol        []Enrol  `yaml:"enrol,omitempty" json:"enrol,omitempty" doc:"who must add factors"`
 	Passkeys     Passkeys `yaml:"passkeys,omitempty" json:"passkeys,omitzero" doc:"rules for passkeys and security keys"`
 }

@@ -81,6 +81,7 @@ func schemaOf(t reflect.Type, pattern string) *schema {
 		s.Type = "integer"
 	}
 	narrow(s, pattern)
+	narrowAssurance(s, pattern)
 	switch last := pattern[strings.LastIndexByte(pattern, '.')+1:]; {
 	case s.Enum != nil:
 	case strings.HasSuffix(last, "_signed_response_alg"), strings.HasSuffix(last, "_signing_alg"):
@@ -157,6 +158,29 @@ func narrow(s *schema, pattern string) {
 		s.Format = "date"
 	case "scopes.*.say", "apis.*.authorization_details.*.say":
 		s.Required = []string{"en"}
+	}
+}
+
+// narrowAssurance adds what the types do not say of rules, risk and factors.
+func narrowAssurance(s *schema, pattern string) {
+	zero := 0
+	switch pattern {
+	case "signin.factors[]":
+		s.Enum = values(factors)
+	case "signin.enrol[].level", "clients.*.apps", "raise[].level", operationPattern + ".raise[].level":
+		s.Pattern = namePattern
+	case "signin.enrol[].until":
+		s.Format = "date"
+	case "signin.passkeys.attestation":
+		s.Enum = values([]string{AttestationOff, AttestationRequired})
+	case "signin.passkeys.synced":
+		s.Enum = values([]string{SyncedAllowed, SyncedRefused})
+	case "risk.points":
+		s.PropertyNames = &schema{Enum: values(signals)}
+	case "risk.points.*":
+		s.Minimum = &zero
+	case operationPattern + ".match.*", operationPattern + ".send.*":
+		s.Pattern = "^(body|path|query)\\.[A-Za-z0-9_.-]+$"
 	}
 }
 

@@ -86,7 +86,7 @@ var authLadder = []string{"none", "client_secret_post", "client_secret_basic", "
 const statementPattern = "registration.*.software_statements[]" // ISSUER=FILE
 
 // filePatterns are the values that name files.
-var filePatterns = []string{"company.logo", "signin.password_list", "clients.*.jwks", "apis.*.jwks", "issuers.*.jwks",
+var filePatterns = []string{"company.logo", "signin.password_list", "risk.addresses", "clients.*.jwks", "apis.*.jwks", "issuers.*.jwks",
 	"apis.*.authorization_details.*.schema", statementPattern}
 
 func ruleOf(pattern string) (judge, bool) {
@@ -255,16 +255,24 @@ func signUpHosts(c *comparison, change Change) (Verdict, string) {
 }
 
 func passwordList(c *comparison, change Change) (Verdict, string) {
-	refused := map[string]bool{}
-	for line := range strings.Lines(string(c.newFiles[unstamped(change.New)])) {
-		refused[strings.TrimSpace(line)] = true
+	if linesKept(c.oldFiles[unstamped(change.Old)], c.newFiles[unstamped(change.New)]) {
+		return Stronger, "no fewer passwords are refused"
 	}
-	for line := range strings.Lines(string(c.oldFiles[unstamped(change.Old)])) {
-		if line = strings.TrimSpace(line); line != "" && !refused[line] {
-			return Weaker, "passwords that were refused are allowed"
+	return Weaker, "passwords that were refused are allowed"
+}
+
+// linesKept tells whether every line of the old file stands in the new one.
+func linesKept(old, now []byte) bool {
+	there := map[string]bool{}
+	for line := range strings.Lines(string(now)) {
+		there[strings.TrimSpace(line)] = true
+	}
+	for line := range strings.Lines(string(old)) {
+		if line = strings.TrimSpace(line); line != "" && !there[line] {
+			return false
 		}
 	}
-	return Stronger, "no fewer passwords are refused"
+	return true
 }
 
 func until(_ *comparison, c Change) (Verdict, string) {

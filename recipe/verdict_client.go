@@ -154,4 +154,4 @@ func maxAge(c *comparison, change Change) (Verdict, string) {
 }
 
 // verdicts are all judges.
-var verdicts = slices.Concat(baseVerdicts, metadataVerdicts, doorVerdicts)
+var verdicts = slices.Concat(baseVerdicts, metadataVerdicts, doorVerdicts, assuranceVerdicts)

@@ -74,7 +74,6 @@ func TestAChangeThatNobodyJudgedIsWeaker(t *testing.T) {
 	}
 }
 
-// TestLadders uses factors that this version does not have yet.
 func TestLadders(t *testing.T) {
 	for name, c := range map[string]struct {
 		levels         []Level

@@ -50,10 +50,13 @@ func HashRecovery(user, typed string) iam.Digest {
 		return iam.Digest{}
 	}
 	var plain strings.Builder
-	for _, r := range strings.ToLower(typed) {
+	for _, r := range typed {
+		if 'A' <= r && r <= 'Z' { // these alone: other capitals fold to letters too
+			r += 'a' - 'A'
+		}
 		switch {
 		case r == ' ' || r == '-' || r == '\u00a0':
-		case r < 0x80 && strings.ContainsRune(letters, r):
+		case strings.ContainsRune(letters, r):
 			plain.WriteRune(r)
 		default:
 			return iam.Digest{}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -37,9 +38,10 @@ type Sessions interface {
 type Scene struct {
 	User        iam.User
 	Client      string
-	Address     string // network address that the request comes from
-	Agent       string // label of the browser or program
-	Device      string // id of the known device; empty: an unknown one
+	Proofs      []iam.Proved // what the session rests on
+	Address     netip.Addr   // that the request comes from; the zero address is unknown
+	Agent       string       // label of the browser or program
+	Device      string       // id of the known device; empty: an unknown one
 	Transaction signal.Transaction
 	Now         time.Time
 }
@@ -107,7 +109,7 @@ type Ask struct {
 	Wish    assurance.Wish
 	Since   time.Time  // when this very transaction was challenged; zero: it was not
 	Told    iam.Digest // cause of a challenge that was journaled before; zero: none was
-	Address string
+	Address netip.Addr
 	Agent   string
 }
 
@@ -173,7 +175,7 @@ func (d *Desk) Learn(ctx context.Context, ask Ask) {
 }
 
 func (d *Desk) scene(ask Ask, user iam.User, now time.Time) Scene {
-	return Scene{User: user, Client: ask.Client.ID, Address: ask.Address, Agent: ask.Agent, Device: ask.Session.Device, Now: now}
+	return Scene{User: user, Client: ask.Client.ID, Proofs: ask.Session.Proofs, Address: ask.Address, Agent: ask.Agent, Device: ask.Session.Device, Now: now}
 }
 
 // question is what an ask says by itself.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ type record struct {
 	decision assurance.Decision
 	session  string
 	grant    string
-	address  string
+	address  netip.Addr
 	reached  string
 }
 
@@ -102,8 +103,8 @@ func (made record) event(trace string) (journal.Event, error) {
 		event.Actor = "client:" + question.Client.ID
 	}
 	event.Personal = map[string]string{PersonalFacts: facts}
-	if made.address != "" {
-		event.Personal[personalPlace] = made.address
+	if made.address.IsValid() {
+		event.Personal[personalPlace] = web.Network(made.address).String()
 	}
 	if enough := enough(decision); enough != "" {
 		event.Personal[PersonalEnough] = enough

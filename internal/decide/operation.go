@@ -3,6 +3,7 @@ package decide
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
@@ -26,7 +27,7 @@ type Call struct {
 	Bound    bool // the token is bound to a key, and its holder proved it
 
 	Values  map[string]any // what the recipe maps of the request, by the names that it sends them under
-	Address string         // network address of who calls the API
+	Address netip.Addr     // of who calls the API; the zero address is unknown
 	Agent   string
 }
 
@@ -83,7 +84,7 @@ func (d *Desk) person(ctx context.Context, call Call, question *assurance.Questi
 		case err != nil:
 			return "", err
 		}
-		question.Answered, scene.Device = session.Answered, session.Device
+		question.Answered, scene.Device, scene.Proofs = session.Answered, session.Device, session.Proofs
 	}
 	return "", d.inform(ctx, question, user, *scene, nil)
 }

@@ -1,0 +1,91 @@
+package decide
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/iam"
+)
+
+// Unsure is the error of what was not permitted.
+type Unsure struct {
+	Decision assurance.Decision
+	Stale    bool // the level was reached, but too long ago
+}
+
+func (u *Unsure) Error() string {
+	for _, reason := range u.Decision.Reasons {
+		return u.Decision.Verdict.String() + ": " + reason.Say
+	}
+	return u.Decision.Verdict.String()
+}
+
+// Sure is Authorization for doors that go on with a permit alone: it gives what a token may say of the person. Its error is
+// *Unsure, iam.ErrRevoked when they no longer stand, or a fault of ours.
+func (d *Desk) Sure(ctx context.Context, ask Ask) (assurance.Claim, error) {
+	decision, err := d.Authorization(ctx, ask)
+	switch {
+	case err != nil:
+		return assurance.Claim{}, err
+	case decision.Verdict == assurance.Permit:
+		return decision.Claim, nil
+	}
+	have := ask.Session.ACR
+	if ask.Held != nil {
+		have = ask.Held.ACR
+	}
+	return assurance.Claim{}, &Unsure{decision, d.Policy().Ladder.Satisfied(decision.ACR, have)}
+}
+
+// Guess is Sure by what a caller holds in its hand: see Offline.
+func (d *Desk) Guess(ask Ask) (assurance.Claim, bool) {
+	decision := d.Offline(ask)
+	return decision.Claim, decision.Verdict == assurance.Permit
+}
+
+// reasonDenied is the code of what a rule refuses, in the recipe's words for people.
+const reasonDenied = "denied"
+
+// Denied tells whether a rule refuses: nothing that could be proved helps.
+func (u *Unsure) Denied() bool {
+	return u.Decision.Verdict == assurance.Deny && slices.ContainsFunc(u.Decision.Reasons, func(reason assurance.Reason) bool {
+		return reason.Code == reasonDenied
+	})
+}
+
+// Able tells whether the person can do something about it.
+func (u *Unsure) Able() bool {
+	return u.Decision.Verdict == assurance.StepUp && len(u.Decision.Sets)+len(u.Decision.Enrol) > 0
+}
+
+// Why are the company's words to the person, each once.
+func (u *Unsure) Why() []string {
+	var why []string
+	for _, reason := range u.Decision.Reasons {
+		if reason.Code == reasonDenied && reason.Say != "" && !slices.Contains(why, reason.Say) {
+			why = append(why, reason.Say)
+		}
+	}
+	return why
+}
+
+// Need is what the login is to ask of them. before is what this transaction asked last: a page that is loaded again moves
+// nothing, and what was begun since the first challenge still answers it.
+func (u *Unsure) Need(before *iam.Need, now time.Time) *iam.Need {
+	made := u.Decision
+	need := &iam.Need{ACR: made.ACR, Fresh: made.Fresh, Sets: made.Sets, Since: now, Cause: made.Cause}
+	if len(need.Sets) == 0 {
+		need.Sets, need.Enrol = made.Enrol, true
+	}
+	for _, reason := range made.Reasons {
+		if !slices.Contains(need.Reasons, reason.Code) {
+			need.Reasons = append(need.Reasons, reason.Code)
+		}
+	}
+	if before != nil && before.Cause == need.Cause && before.ACR == need.ACR {
+		need.Since = before.Since
+	}
+	return need
+}

@@ -80,6 +80,9 @@ const gateScope = "garde.gate"
 // approveScope lets an application of a person decide in their name what waits for them: for declared clients alone.
 const approveScope = "garde.approve"
 
+// deviceScope lets an app have a device secret, by which the others of its family sign in (OpenID Native SSO section 3.1).
+const deviceScope = "device_sso"
+
 func checkFormat(r *reading) {
 	if n := r.recipe.Garde; n < 1 || n > Format || n < Format-1 {
 		r.fault(path("").key("garde"), "format "+strconv.Itoa(n)+" is not one that this program reads", "write garde: "+strconv.Itoa(Format))
@@ -204,7 +207,7 @@ func checkScopes(r *reading) {
 	for name, scope := range r.recipe.Scopes {
 		at := path("scopes").key(name)
 		switch {
-		case name == gateScope || name == approveScope || slices.Contains(standardScopes, name):
+		case name == gateScope || name == approveScope || name == deviceScope || slices.Contains(standardScopes, name):
 			r.fault(at, name+" is built in", "leave it out: its text comes with the pages")
 		case !scopeName(name):
 			r.fault(at, show(name)+" is not a scope name", "letters, digits and ._:/*~+@- make a name of at most 128, beginning with a letter")

@@ -207,6 +207,9 @@ func checkRights(r *reading) {
 			case twice[i]:
 				r.fault(at.key("scopes").index(i), "stands twice", "name each scope once")
 			case r.policy != "": // the policy's own list has judged it
+			case scope == deviceScope && client.Apps != "":
+			case scope == deviceScope:
+				r.fault(at.key("scopes").index(i), scope+" shares a sign-in with the other apps of a family, and this client is in none", "leave it out, or write apps: NAME in each of them")
 			case scope == gateScope && client.Type == Service, scope == approveScope && client.Type != Service:
 			case scope == gateScope:
 				r.fault(at.key("scopes").index(i), scope+" is for Gates alone", "leave it out, or write type: service")

@@ -229,7 +229,7 @@ type Client struct {
 	Rotate       bool       `yaml:"rotate,omitempty" json:"rotate,omitempty" doc:"rotate refresh tokens although the client is confidential"`
 	IDTokenAlg   string     `yaml:"id_token_signed_response_alg,omitempty" json:"id_token_signed_response_alg,omitempty" doc:"ES256 by default"`
 	Profile      Profile    `yaml:"profile,omitempty" json:"profile,omitempty" doc:"oauth21, fapi2-security, fapi2-message-signing or ipsie-sl1: a set of rules to meet as a whole"`
-	Apps         string     `yaml:"apps,omitempty" json:"apps,omitempty" doc:"name of the family of native apps that share one sign-in on a device (OpenID Native SSO)"`
+	Apps         string     `yaml:"apps,omitempty" json:"apps,omitempty" doc:"name of the family of native apps that share one sign-in on a device (OpenID Native SSO): those with the scope device_sso get a device secret, and all may exchange it"`
 	Metadata     `yaml:",inline"`
 }
 

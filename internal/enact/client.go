@@ -27,6 +27,9 @@ func Client(id string, said recipe.Client, files map[string][]byte, r *recipe.Re
 	if said.JWKS != "" {
 		client.JWKS = string(files[said.JWKS])
 	}
+	if client.Apps != "" { // its apps exchange what one of them was given; there is no other exchange yet
+		client.Grants = append(client.Grants, oauth.TokenExchange)
+	}
 	client.Allowed = allowed(r, id, "")
 	return client
 }

@@ -9,9 +9,9 @@ import (
 
 // Proved is one factor that a person proved.
 type Proved struct {
-	Factor     string    `json:"factor"` // the recipe's name: password, passkey, totp …
-	At         time.Time `json:"at"`     // when, whole seconds
-	Begun      time.Time `json:"begun"`  // when it was asked for: not before what it answers
+	Factor     string    `json:"factor"`               // the recipe's name: password, passkey, totp …
+	At         time.Time `json:"at"`                   // when, whole seconds
+	Begun      time.Time `json:"begun"`                // when it was asked for: not before what it answers
 	Credential string    `json:"credential,omitempty"` // id of the authenticator; empty: there is none, as for a password
 	Methods    []string  `json:"methods"`              // RFC 8176 names
 }
@@ -49,8 +49,11 @@ type Authenticator struct {
 	Used    time.Time // zero: never
 }
 
-// MaxAuthenticators is how many a person may have.
-const MaxAuthenticators = 20
+// MaxAuthenticators is how many a person may have, MaxRecovery how many recovery codes.
+const (
+	MaxAuthenticators = 20
+	MaxRecovery       = 50
+)
 
 // Authenticators keeps what people prove factors with.
 type Authenticators interface {
@@ -62,23 +65,33 @@ type Authenticators interface {
 	// ErrRevoked if the person does not stand.
 	AddAuthenticator(ctx context.Context, added Authenticator, events ...journal.Event) error
 	// UseAuthenticator moves the mark from one value to another and keeps the new sealed state (empty: the old stays). Of
-	// many with the same from one wins: the others get ErrSpent, and so does everybody when the mark moved meanwhile.
+	// many with the same from one wins: the others get ErrSpent, and so does everybody when the mark moved meanwhile, or when
+	// to is less than from. Where both are the same, as for a passkey that does not count, all of them win: its challenge
+	// serves once. ErrNotFound when it was removed, or its person is disabled.
 	UseAuthenticator(ctx context.Context, id string, from, to int64, sealed string, at time.Time) error
 	// RenameAuthenticator names it anew. ErrNotFound unless it is that person's.
 	RenameAuthenticator(ctx context.Context, user, id, name string, events ...journal.Event) error
 	// RemoveAuthenticator forgets it and ends every session that rests on it, but keep. ErrNotFound unless it is that
-	// person's; ErrLast if the person would have no password, passkey or proved address to sign in with.
+	// person's; ErrLast if the person would have no password, passkey or proved address to sign in with. The person's sign-ins
+	// under way end, too, those within keep only if they rest on it. Once it has returned no session begins that rests on it
+	// (see StartSession).
 	RemoveAuthenticator(ctx context.Context, user, id, keep string, events ...journal.Event) error
 
-	// SetRecovery replaces the recovery codes of a person, given as their hashes; none: they have none.
+	// SetRecovery replaces the recovery codes of a person, given as their hashes; none: they have none. ErrFull beyond
+	// MaxRecovery, ErrRevoked if the person does not stand.
 	SetRecovery(ctx context.Context, user string, codes []Digest, events ...journal.Event) error
-	// UseRecovery spends one. ErrNotFound: unknown or spent. Of many callers at once one wins.
+	// UseRecovery spends one. ErrNotFound: unknown or spent, or the person is disabled. Of many callers at once one wins.
 	UseRecovery(ctx context.Context, user string, code Digest, events ...journal.Event) error
 	// RecoveryLeft counts those that were not spent.
 	RecoveryLeft(ctx context.Context, user string) (int, error)
 }
 
-// Device is a browser or an installation from which a person has signed in.
+// MaxDevices is how many known devices are kept of a person: beyond it, the one that was not seen for longest is unknown
+// again.
+const MaxDevices = 100
+
+// Device is a browser or an installation from which a person has signed in. Two people on one device may share its id: to
+// each it is a device of their own.
 type Device struct {
 	ID      string // random; its sealed cookie holds it
 	User    string
@@ -92,7 +105,8 @@ type Device struct {
 
 // Devices keeps known devices.
 type Devices interface {
-	// KeepDevice adds a device or brings what is known of it up to date; Created and Name of a known one stay.
+	// KeepDevice adds a device or brings what is known of it up to date; Created and Name of a known one stay. ErrRevoked if
+	// the person does not stand, or has forgotten it: what was forgotten is known again only under another id.
 	KeepDevice(ctx context.Context, device Device) error
 	// Device finds a living one of that person. ErrNotFound when unknown, expired or forgotten.
 	Device(ctx context.Context, user, id string, now time.Time) (Device, error)
@@ -100,7 +114,8 @@ type Devices interface {
 	// RenameDevice names it anew. ErrNotFound unless it is that person's.
 	RenameDevice(ctx context.Context, user, id, name string) error
 	// ForgetDevice makes it unknown and ends every session on it, with the grants, tokens and device secrets born of them,
-	// also those that were to outlive it: it may be lost. ErrNotFound unless it is that person's.
+	// also those that were to outlive it, and those of sessions that ended before: it may be lost. Once it has returned no
+	// session begins on it (see StartSession). ErrNotFound unless it is that person's.
 	ForgetDevice(ctx context.Context, user, id string, events ...journal.Event) error
 }
 
@@ -119,14 +134,18 @@ type Approval struct {
 	By      string // session that decided
 }
 
-// Approvals keeps them.
+// MaxApprovals is how many may wait for one person.
+const MaxApprovals = 3
+
+// Approvals keeps them. A question ends with its flow, and an approval that was not taken with the session that gave it.
 type Approvals interface {
-	// AskApproval keeps a question and ends earlier ones of the same flow. ErrFull if three wait for that person already.
+	// AskApproval keeps a question and ends earlier ones of the same flow. ErrFull if MaxApprovals wait for that
+	// person already, also for sign-ins that were given up; ErrRevoked if the person does not stand.
 	AskApproval(ctx context.Context, asked Approval) error
 	// WaitingApprovals lists what waits for a person's decision.
 	WaitingApprovals(ctx context.Context, user string, now time.Time) ([]Approval, error)
-	// DecideApproval decides once, in a session that is not the waiting flow's. ErrNotFound: unknown, decided, expired or
-	// another person's.
+	// DecideApproval decides once, in a session that is not the waiting flow's. ErrNotFound: unknown, decided, expired,
+	// another person's, or asked by that very session's flow; ErrRevoked: the session no longer lives.
 	DecideApproval(ctx context.Context, id, user, session string, allowed bool, now time.Time, events ...journal.Event) error
 	// TakeApproval gives what was decided about a flow, once: ErrNotFound when nothing was asked or it was taken or expired,
 	// ErrPending while nobody has decided.

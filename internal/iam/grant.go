@@ -169,8 +169,8 @@ type Issue struct {
 	Idle    time.Time     // with Refresh and without Replace: the token's new idle end
 	Binding Binding       // with Code or Asked: becomes the Binding of the grant, also of one that its front channel began
 
-	NewRefresh *Refresh // first refresh token of a grant
-	NewAccess  *Access  // opaque access token
+	NewRefresh *Refresh      // first refresh token of a grant
+	NewAccess  *Access       // opaque access token
 	NewDevice  *DeviceSecret // device secret (OpenID Native SSO); its session must live
 	Events     []journal.Event
 }

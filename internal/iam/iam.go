@@ -61,17 +61,17 @@ func (d Digest) Equal(other Digest) bool {
 
 // The hashes of one-time and bearer values: a type each, so that one kind is never looked up as another.
 type (
-	CodeHash    Digest // authorization code
-	RefreshHash Digest // refresh token
-	AccessHash  Digest // opaque access token
-	SessionHash Digest // session cookie
-	FlowHash    Digest // login transaction
-	LinkHash    Digest // one-time link in a mail
-	PushedHash  Digest // pushed authorization request
-	AskedHash   Digest // device code or auth_req_id
-	UserHash    Digest // user code of a device, see HashUserCode
-	KeeperHash  Digest // registration access token
-	InitialHash Digest // initial access token
+	CodeHash         Digest // authorization code
+	RefreshHash      Digest // refresh token
+	AccessHash       Digest // opaque access token
+	SessionHash      Digest // session cookie
+	FlowHash         Digest // login transaction
+	LinkHash         Digest // one-time link in a mail
+	PushedHash       Digest // pushed authorization request
+	AskedHash        Digest // device code or auth_req_id
+	UserHash         Digest // user code of a device, see HashUserCode
+	KeeperHash       Digest // registration access token
+	InitialHash      Digest // initial access token
 	DeviceSecretHash Digest // device secret (OpenID Native SSO)
 )
 
@@ -166,7 +166,9 @@ func HashKeeper(value string) KeeperHash { return KeeperHash(hashOf(PrefixKeeper
 func HashInitial(value string) InitialHash { return InitialHash(hashOf(PrefixInitial, value)) }
 
 // HashDeviceSecret hashes a device secret.
-func HashDeviceSecret(value string) DeviceSecretHash { return DeviceSecretHash(hashOf(PrefixNative, value)) }
+func HashDeviceSecret(value string) DeviceSecretHash {
+	return DeviceSecretHash(hashOf(PrefixNative, value))
+}
 
 func hashOf(prefix, value string) Digest {
 	if !WellFormed(prefix, value) {

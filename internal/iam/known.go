@@ -22,10 +22,11 @@ const MaxHabits = 16 << 10
 
 // HabitKeeping keeps habits.
 type HabitKeeping interface {
-	// Habits is ErrNotFound when nothing was learned and nothing switched off.
+	// Habits is ErrNotFound when nothing was learned and nothing switched off. What was erased is found, empty: its version
+	// goes on, so that what was read before it is not written back.
 	Habits(ctx context.Context, user string) (Habits, error)
 	// LearnHabits keeps what was learned on top of version from (0: nothing was there). ErrRaced if another was faster:
-	// read again; ErrRevoked if learning is off, or the person does not stand.
+	// read again; ErrRevoked if learning is off, or the person does not stand; ErrFull beyond MaxHabits.
 	LearnHabits(ctx context.Context, habits Habits, from int64) error
 	// SwitchHabits switches learning on or off; off erases.
 	SwitchHabits(ctx context.Context, user string, on bool, events ...journal.Event) error
@@ -63,6 +64,8 @@ type DeviceSecret struct {
 
 // DeviceSecrets finds device secrets.
 type DeviceSecrets interface {
-	// DeviceSecret finds a living one: ErrNotFound when unknown, expired, or its session or person no longer stands.
+	// DeviceSecret finds a living one: ErrNotFound when unknown, expired, or its session, person or client no longer stands.
+	// How long its session was unseen is the caller's to judge. Issue.NewDevice keeps one; it ends with its session, and goes
+	// on with it under its next id.
 	DeviceSecret(ctx context.Context, hash DeviceSecretHash, now time.Time) (DeviceSecret, Session, error)
 }

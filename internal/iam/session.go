@@ -20,7 +20,7 @@ type Session struct {
 	Answered []Answer  // what its authentications answered
 	Device   string    // id of the known device; empty: none
 	Agent    string    // label of the browser
-	Address  string // network address at sign-in
+	Address  string    // network address at sign-in
 	Created  time.Time
 	Seen     time.Time
 	Expires  time.Time // absolute end
@@ -30,8 +30,14 @@ type Session struct {
 type Sessions interface {
 	// Session finds a living session of a standing user: ErrNotFound when ended, past its absolute end, or unseen for idle.
 	Session(ctx context.Context, hash SessionHash, now time.Time, idle time.Duration) (Session, error)
+	// LivingSession finds like Session, but by its ID, for decisions about tokens, which name it by sid. An ID that was given
+	// up for another finds the session that went on.
+	LivingSession(ctx context.Context, id string, now time.Time, idle time.Duration) (Session, error)
 	// StartSession keeps a session. It replaces the one whose hash is old (zero: none): sign-in rotates the cookie; when
-	// both are the same person's, grants born of the old one go on under the new ID.
+	// both are the same person's, grants, device secrets and decided approvals of the old one go on under the new ID. Proofs,
+	// Answered and Device are kept as they are given: what the old one proved is merged by the caller. ErrRevoked if the
+	// person no longer stands, has forgotten the device, or has removed an authenticator that a proof names (but for one
+	// that the old session rested on already).
 	StartSession(ctx context.Context, session Session, old SessionHash, events ...journal.Event) error
 	// TouchSession remembers that it was seen; it may be late or lost, it is no promise.
 	TouchSession(ctx context.Context, id string, at time.Time) error
@@ -67,10 +73,10 @@ type Flow struct {
 // Need is what a person was sent to prove.
 type Need struct {
 	ACR     string        `json:"acr"`
-	Fresh   time.Duration `json:"fresh,omitempty"` // 0: however long ago
-	Sets    []string      `json:"sets"`            // sets of factors, each of which is enough, as password+totp
-	Since   time.Time     `json:"since"`           // what was begun from here on answers it
-	Cause   Digest        `json:"cause"`           // of what raised it; zero: the operation itself
+	Fresh   time.Duration `json:"fresh,omitempty"`   // 0: however long ago
+	Sets    []string      `json:"sets"`              // sets of factors, each of which is enough, as password+totp
+	Since   time.Time     `json:"since"`             // what was begun from here on answers it
+	Cause   Digest        `json:"cause"`             // of what raised it; zero: the operation itself
 	Reasons []string      `json:"reasons,omitempty"` // words of the catalogue, for the page
 	Enrol   bool          `json:"enrol,omitempty"`   // nothing the person has reaches it: a factor is to be added first
 }

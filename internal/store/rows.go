@@ -25,13 +25,14 @@ const (
 func tables() []string {
 	return []string{"house", "counters", "clients", "client_secrets", "users", "passwords", "links", "user_groups", "members", "sessions",
 		"flows", "consents", "codes", "pushed", "asked", "registrations", "initials", "past_sessions", "grants", "refreshes", "accesses", "ended_tokens", "signing_keys", "revisions", "nodes", "leases",
-		"outbox", "journal", "journal_personal", "tree_tiles", "once", "deliveries"}
+		"outbox", "journal", "journal_personal", "tree_tiles", "once", "deliveries", "authenticators", "recovery_codes", "devices", "approvals",
+		"habits", "uses", "device_secrets"}
 }
 
 // truths are the columns that hold true or false; an engine may spell these as numbers.
 func truths() []string {
 	return []string{"clients.disabled", "clients.removed", "users.email_verified", "users.admin", "users.disabled", "users.removed",
-		"nodes.ready"}
+		"nodes.ready", "authenticators.synced", "approvals.allowed", "habits.off"}
 }
 
 // copyTo copies all rows, as they are at one moment, into an empty engine, and marks it as a backup of that moment.

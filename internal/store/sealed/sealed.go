@@ -29,6 +29,8 @@ func columns() []column {
 		{"links", "flow", "hash", `'links'`, "hash"},
 		{"client_secrets", "sealed", `client || ' ' || id`, `'client_secrets'`, "id"},
 		{"asked", "notify", "hash", `'asked'`, "id"},
+		{"authenticators", "sealed", "id", `'authenticators'`, "id"},
+		{"habits", "sealed", "user_id", `'habits'`, "user_id"},
 		{"house", "value", "name", `'notary'`, `'signer'`}, // within the checkpoint
 	}
 }

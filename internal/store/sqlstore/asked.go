@@ -152,7 +152,8 @@ func decide(tenant, id string, state iam.AskedState, grant iam.Grant, now time.T
 	}
 	body, err := grantBody(grant)
 	return deeds.Must(`UPDATE asked AS k SET state = $4, user_id = $5, user_era = (SELECT u.era FROM users u WHERE u.tenant = $1 AND u.id = $5),
-		session = $6, grant_id = $7, body = $8, grant_created = $9, grant_expires = $10`+waits+` AND k.client = $11
+		session = $6, grant_id = $7, body = $8, grant_created = $9, grant_expires = $10,
+		device = COALESCE((SELECT s.device FROM sessions s WHERE s.tenant = $1 AND s.id = $12), '')`+waits+` AND k.client = $11
 		AND (k.user_id = '' OR k.user_id = $5) AND `+codeUserStands+`
 		AND EXISTS (SELECT 1 FROM users u WHERE u.tenant = $1 AND u.id = $5 AND NOT u.disabled AND NOT u.removed AND ($12 = '' OR EXISTS (
 			SELECT 1 FROM sessions s WHERE s.tenant = $1 AND s.id = $12 AND s.user_id = u.id AND s.user_era = u.era AND s.expires > $3)))`,
@@ -234,11 +235,11 @@ func askedSpending(tenant string, issue iam.Issue) []deeds.Statement {
 		deeds.May(`UPDATE users SET era = era WHERE tenant = $1 AND id = (SELECT user_id FROM asked WHERE tenant = $1 AND hash = $2)`, tenant, value),
 		deeds.Must(`UPDATE asked AS k SET spent = $3 WHERE k.tenant = $1 AND k.hash = $2 AND k.spent = 0 AND k.expires > $3
 			AND k.client = $4 AND k.kind = $5 AND (k.jkt = '' OR k.jkt = $6) AND k.state = 'approved'
-			AND `+codeClientStands+` AND `+codeUserStands+` AND `+codeSessionLives+` AND `+codeAsRead,
+			AND `+codeClientStands+` AND `+codeUserStands+` AND `+codeSessionLives+` AND `+codeDeviceStays+` AND `+codeAsRead,
 			tenant, value, deeds.Micro(issue.Now), proof.Client, string(proof.Kind), proof.JKT, issue.Session, issue.User,
 			allowed(issue.Allowed)),
-		deeds.May(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires, binding)
-			SELECT tenant, grant_id, client, client_era, user_id, user_era, session, body, grant_created, grant_expires, CAST($3 AS TEXT)
+		deeds.May(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires, binding, device)
+			SELECT tenant, grant_id, client, client_era, user_id, user_era, session, body, grant_created, grant_expires, CAST($3 AS TEXT), device
 			FROM asked WHERE tenant = $1 AND hash = $2`, tenant, value, bindingText(issue.Binding)),
 	}
 }

@@ -18,8 +18,10 @@ type Restored struct {
 
 // TakeOver replaces all that the store holds by what fill puts in, the rows of a backup, in one deed, and ends what is
 // older than it: since then things may have been revoked that the backup does not know of. Sessions, login transactions,
-// links, codes, requests that wait, grants and tokens are gone, those that let clients register, too, signing keys are withdrawn, a new epoch begins, and only administrators are to
-// be admitted until Confirm. Users, clients, passwords, consents, recipes and the journal stay. fill puts users and clients
+// links, codes, requests that wait, grants and tokens are gone, those that let clients register, too, recovery codes,
+// which serve once and may have, known devices, which may have been lost, signing keys are withdrawn, a new epoch begins, and only administrators are to
+// be admitted until Confirm. Users, clients, passwords, authenticators, habits, consents, recipes and the
+// journal stay. fill puts users and clients
 // into their next era.
 func (s *Store) TakeOver(ctx context.Context, backupAt time.Time, fill func(deeds.Tx) error) (Restored, error) {
 	restored := Restored{BackupAt: backupAt, Epoch: rand.Text()}
@@ -37,7 +39,8 @@ func (s *Store) TakeOver(ctx context.Context, backupAt time.Time, fill func(deed
 }
 
 func (d *deed) takeOver(restored Restored) error {
-	for _, table := range []string{"sessions", "flows", "links", "codes", "pushed", "asked", "initials", "past_sessions", "grants", "refreshes", "accesses", "deliveries", "nodes", "leases", "outbox"} {
+	for _, table := range []string{"sessions", "flows", "links", "codes", "pushed", "asked", "initials", "past_sessions", "grants", "refreshes", "accesses", "deliveries", "nodes", "leases", "outbox",
+		"recovery_codes", "devices", "approvals", "uses", "device_secrets"} {
 		if err := d.Later("DELETE FROM " + table); err != nil { // the names are ours
 			return err
 		}

@@ -67,10 +67,10 @@ func codeRow(tenant string, code iam.Code, body string, begun bool) deeds.Statem
 	}
 	// The eras of client and user are taken along: whoever ends them later, or just now, ends this code.
 	return deeds.Must(`INSERT INTO codes (tenant, hash, client, client_era, user_id, user_era, session, redirect_uri, challenge,
-			grant_id, body, grant_created, grant_expires, created, expires, jkt, begun)
+			grant_id, body, grant_created, grant_expires, created, expires, jkt, begun, device)
 		SELECT c.tenant, CAST($2 AS TEXT), c.id, c.era, u.id, u.era, CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS TEXT),
 			CAST($9 AS TEXT), CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS BIGINT),
-			CAST($16 AS TEXT), CAST($17 AS BIGINT)
+			CAST($16 AS TEXT), CAST($17 AS BIGINT), COALESCE((SELECT s.device FROM sessions s WHERE s.tenant = $1 AND s.id = $14), '')
 		FROM clients c JOIN users u ON u.tenant = c.tenant AND u.id = $4 AND NOT u.disabled AND NOT u.removed
 		WHERE c.tenant = $1 AND c.id = $3 AND NOT c.disabled AND NOT c.removed
 		AND ($14 = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = $1 AND s.id = $14 AND s.user_id = u.id AND s.user_era = u.era
@@ -131,6 +131,10 @@ func readCode(tx deeds.Tx, tenant string, value iam.CodeHash) (code iam.Code, sp
 	return code, spent, stands, err
 }
 
+// codeDeviceStays is false if the device was forgotten while the code was given.
+const codeDeviceStays = `(k.device = '' OR NOT EXISTS (SELECT 1 FROM devices v WHERE v.tenant = k.tenant AND v.user_id = k.user_id AND v.id = k.device
+	AND v.forgotten > 0))`
+
 const codeSessionLives = `(COALESCE(NULLIF(k.session, ''), $7) = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = k.tenant
 	AND s.id = COALESCE(NULLIF(k.session, ''), $7) AND s.user_id = k.user_id AND s.user_era = k.user_era AND s.expires > $3))`
 
@@ -148,11 +152,11 @@ func codeSpending(tenant string, issue iam.Issue) []deeds.Statement {
 		deeds.Must(`UPDATE codes AS k SET spent = $3 WHERE k.tenant = $1 AND k.hash = $2 AND k.spent = 0 AND k.expires > $3
 			AND k.client = $4 AND k.challenge = $5 AND ($6 = '' OR k.redirect_uri = $6) AND (k.jkt = '' OR k.jkt = $10)
 			AND (k.begun = 0 OR EXISTS (SELECT 1 FROM grants g WHERE g.tenant = k.tenant AND g.id = k.grant_id AND g.revoked = 0))
-			AND `+codeClientStands+` AND `+codeUserStands+` AND `+codeSessionLives+` AND `+codeAsRead,
+			AND `+codeClientStands+` AND `+codeUserStands+` AND `+codeSessionLives+` AND `+codeDeviceStays+` AND `+codeAsRead,
 			tenant, value, deeds.Micro(issue.Now), proof.Client, proof.Challenge, proof.RedirectURI, issue.Session, issue.User,
 			allowed(issue.Allowed), proof.JKT),
-		deeds.May(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires, binding)
-			SELECT tenant, grant_id, client, client_era, user_id, user_era, session, body, grant_created, grant_expires, CAST($3 AS TEXT)
+		deeds.May(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires, binding, device)
+			SELECT tenant, grant_id, client, client_era, user_id, user_era, session, body, grant_created, grant_expires, CAST($3 AS TEXT), device
 			FROM codes WHERE tenant = $1 AND hash = $2 AND begun = 0`, tenant, value, bindingText(issue.Binding)),
 	}
 	if issue.Binding.Bound() { // a grant that has begun is bound from now on, too

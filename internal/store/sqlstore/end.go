@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/store/deeds"
+	"github.com/gardeauth/garde/internal/store/factors"
 )
 
 // endUser begins a new era of a person: sessions, flows, links, codes, what waits for approval, grants and tokens given before are dead, also those
@@ -23,6 +24,7 @@ func (d *deed) endUser(user, keep string, entirely bool) error {
 		deeds.May(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND spent = 0 AND ($3 = '' OR session <> $3)`, d.Tenant, user, keep),
 		// What was approved stays, too, and can't be spent: it is of an earlier era.
 		deeds.May(`DELETE FROM asked WHERE tenant = $1 AND user_id = $2 AND user_id <> '' AND state = 'waiting'`, d.Tenant, user),
+		factors.EndQuestions(d.Tenant, user),
 	)
 	if err == nil && keep != "" {
 		err = d.Do(

@@ -8,26 +8,41 @@ import (
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/store/deeds"
+	"github.com/gardeauth/garde/internal/store/factors"
 )
 
 // AddFlow keeps a login transaction.
 func (t *Tenant) AddFlow(ctx context.Context, flow iam.Flow) error {
+	proofs, need, err := halfOf(flow)
+	if err != nil {
+		return err
+	}
 	return t.deed(ctx, nil, func(d *deed) error {
-		return d.Later(`INSERT INTO flows (tenant, hash, browser, client, query, user_id, session, asked, created, expires)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, d.Tenant, deeds.Hash(flow.Hash), flow.Browser.String(), deeds.Clean(flow.Client),
-			deeds.Clean(flow.Query), flow.User, flow.Session, deeds.Join(flow.Asked), deeds.Micro(flow.Created), deeds.Micro(flow.Expires))
+		return d.Later(`INSERT INTO flows (tenant, hash, browser, client, query, user_id, session, asked, created, expires, proofs, need, state)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`, d.Tenant, deeds.Hash(flow.Hash), flow.Browser.String(), deeds.Clean(flow.Client),
+			deeds.Clean(flow.Query), flow.User, flow.Session, deeds.Join(flow.Asked), deeds.Micro(flow.Created), deeds.Micro(flow.Expires),
+			proofs, need, deeds.Clean(flow.State))
 	})
+}
+
+// halfOf spells what was proved within a flow, and what it needs.
+func halfOf(flow iam.Flow) (proofs, need string, err error) {
+	if proofs, err = factors.ProofsText(flow.Proofs); err == nil {
+		need, err = factors.NeedText(flow.Need)
+	}
+	return proofs, need, err
 }
 
 // Flow finds a living flow of that browser.
 func (t *Tenant) Flow(ctx context.Context, value iam.FlowHash, browser iam.Digest, now time.Time) (iam.Flow, error) {
 	flow := iam.Flow{Hash: value, Browser: browser}
 	err := t.read(ctx, func(tx deeds.Tx) error {
-		var kept, asked string
+		var kept, asked, proofs, need string
 		var created, expires int64
-		if err := deeds.Only(tx, iam.ErrNotFound, `SELECT browser, client, query, user_id, session, asked, created, expires FROM flows
+		if err := deeds.Only(tx, iam.ErrNotFound, `SELECT browser, client, query, user_id, session, asked, created, expires, proofs, need, state FROM flows
 			WHERE tenant = $1 AND hash = $2 AND expires > $3`, []any{t.view.Tenant, deeds.Hash(value), deeds.Micro(now)},
-			&kept, &flow.Client, &flow.Query, &flow.User, &flow.Session, &asked, &created, &expires); err != nil {
+			&kept, &flow.Client, &flow.Query, &flow.User, &flow.Session, &asked, &created, &expires,
+			&proofs, &need, &flow.State); err != nil {
 			return err
 		}
 		sum, err := deeds.Digest(kept)
@@ -38,7 +53,11 @@ func (t *Tenant) Flow(ctx context.Context, value iam.FlowHash, browser iam.Diges
 			return iam.ErrNotFound
 		}
 		flow.Asked, flow.Created, flow.Expires = deeds.Split(asked), deeds.At(created), deeds.At(expires)
-		return nil
+		if flow.Proofs, err = factors.ProofsOf(proofs); err != nil {
+			return err
+		}
+		flow.Need, err = factors.NeedOf(need)
+		return err
 	})
 	if err != nil {
 		return iam.Flow{}, err
@@ -46,12 +65,32 @@ func (t *Tenant) Flow(ctx context.Context, value iam.FlowHash, browser iam.Diges
 	return flow, nil
 }
 
-// SetFlow keeps what was answered.
+// SetFlow keeps what was answered and proved, and leaves the state as it is.
 func (t *Tenant) SetFlow(ctx context.Context, flow iam.Flow) error {
+	proofs, need, err := halfOf(flow)
+	if err != nil {
+		return err
+	}
 	return t.deed(ctx, nil, func(d *deed) error {
-		return d.Must(iam.ErrNotFound, `UPDATE flows SET query = $4, user_id = $5, session = $6, asked = $7, expires = $8
+		return d.Must(iam.ErrNotFound, `UPDATE flows SET query = $4, user_id = $5, session = $6, asked = $7, expires = $8, proofs = $10, need = $11
 			WHERE tenant = $1 AND hash = $2 AND browser = $3 AND expires > $9`, d.Tenant, deeds.Hash(flow.Hash), flow.Browser.String(),
-			deeds.Clean(flow.Query), flow.User, flow.Session, deeds.Join(flow.Asked), deeds.Micro(flow.Expires), deeds.Micro(d.Now))
+			deeds.Clean(flow.Query), flow.User, flow.Session, deeds.Join(flow.Asked), deeds.Micro(flow.Expires), deeds.Micro(d.Now), proofs, need)
+	})
+}
+
+// SwapState replaces the state of a flow if it is still old: compared and set in one statement.
+func (t *Tenant) SwapState(ctx context.Context, value iam.FlowHash, old, state string) error {
+	return t.deed(ctx, nil, func(d *deed) error {
+		n, err := d.Exec(`UPDATE flows SET state = $4 WHERE tenant = $1 AND hash = $2 AND state = $3 AND expires > $5`,
+			d.Tenant, deeds.Hash(value), deeds.Clean(old), deeds.Clean(state), deeds.Micro(d.Now))
+		if err != nil || n == 1 {
+			return err
+		}
+		if err := deeds.Only(d, iam.ErrNotFound, `SELECT 1 FROM flows WHERE tenant = $1 AND hash = $2 AND expires > $3`,
+			[]any{d.Tenant, deeds.Hash(value), deeds.Micro(d.Now)}, new(int64)); err != nil {
+			return err
+		}
+		return iam.ErrRaced
 	})
 }
 
@@ -142,7 +181,8 @@ func (t *Tenant) RevokeConsent(ctx context.Context, user, client string, events 
 		if err != nil {
 			return err
 		}
-		if err := d.Later(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND client = $3 AND spent = 0`, d.Tenant, user, client); err != nil {
+		if err := d.Do(deeds.May(`DELETE FROM codes WHERE tenant = $1 AND user_id = $2 AND client = $3 AND spent = 0`, d.Tenant, user, client),
+			factors.EndSecrets(d.Tenant, user, client)); err != nil {
 			return err
 		}
 		if err := d.Ended(iam.ChangeGrant, `UPDATE grants SET revoked = $4 WHERE tenant = $1 AND user_id = $2 AND client = $3 AND revoked = 0

@@ -1,11 +1,13 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/store/deeds"
+	"github.com/gardeauth/garde/internal/store/factors"
 )
 
 // Issue does the one deed that makes tokens durable. See iam.Issuing for its answers.
@@ -72,6 +74,9 @@ func newRows(rows []deeds.Statement, tenant string, issue iam.Issue) ([]deeds.St
 	if issue.NewRefresh != nil {
 		rows = append(rows, refreshRow(tenant, *issue.NewRefresh))
 	}
+	if issue.NewDevice != nil {
+		rows = append(rows, factors.SecretRow(tenant, *issue.NewDevice))
+	}
 	if issue.NewAccess == nil {
 		return rows, nil
 	}
@@ -86,13 +91,13 @@ func begin(tenant string, issue iam.Issue) ([]deeds.Statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := []deeds.Statement{deeds.Must(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires, binding)
+	rows := []deeds.Statement{deeds.Must(`INSERT INTO grants (tenant, id, client, client_era, user_id, user_era, session, body, created, expires, binding, device)
 		SELECT c.tenant, CAST($2 AS TEXT), c.id, c.era, CAST($4 AS TEXT),
 			COALESCE((SELECT u.era FROM users u WHERE u.tenant = $1 AND u.id = $4), 0), CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT),
-			CAST($8 AS BIGINT), CAST($9 AS TEXT)
+			CAST($8 AS BIGINT), CAST($9 AS TEXT), COALESCE((SELECT s.device FROM sessions s WHERE s.tenant = $1 AND s.id = $10), '')
 		FROM clients c WHERE c.tenant = $1 AND c.id = $3 AND NOT c.disabled AND NOT c.removed
 		AND ($4 = '' OR EXISTS (SELECT 1 FROM users u WHERE u.tenant = $1 AND u.id = $4 AND NOT u.disabled AND NOT u.removed))`,
-		tenant, grant.ID, grant.Client, grant.User, grant.Session, body, deeds.Micro(grant.Created), deeds.Micro(grant.Expires), bindingText(grant.Binding))}
+		tenant, grant.ID, grant.Client, grant.User, grant.Session, body, deeds.Micro(grant.Created), deeds.Micro(grant.Expires), bindingText(grant.Binding), cmp.Or(grant.Session, grant.Login))}
 	if issue.NewCode == nil {
 		return rows, nil
 	}
@@ -160,7 +165,7 @@ const standing = ` AND NOT disabled AND NOT removed`
 // plain tells whether nothing but journal rows is kept: a client's own signed token, the most frequent deed of all.
 func plain(issue iam.Issue) bool {
 	return issue.Code == nil && issue.Asked == nil && issue.Begin == nil && issue.Refresh == nil && issue.NewRefresh == nil &&
-		issue.NewAccess == nil && iam.Digest(issue.Flow).Zero() && iam.Digest(issue.Pushed).Zero() && issue.User == "" && issue.Session == "" && len(issue.Events) > 0
+		issue.NewAccess == nil && issue.NewDevice == nil && iam.Digest(issue.Flow).Zero() && iam.Digest(issue.Pushed).Zero() && issue.User == "" && issue.Session == "" && len(issue.Events) > 0
 }
 
 // issuePlain asks for the client's standing within the very statement that inserts, so one round trip does all.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/store/deeds"
+	"github.com/gardeauth/garde/internal/store/factors"
 )
 
 // A client was told the id of the session in which its grant began, and knows no other. So ids that were given up are
@@ -27,6 +28,9 @@ func (d *deed) endSessions(user, relation, id string) error {
 	if err := d.Later(`INSERT INTO past_sessions (tenant, id, user_id, session, until)
 		SELECT s.tenant, s.id, s.user_id, s.id, CAST($4 AS BIGINT) FROM sessions s WHERE s.tenant = $1 AND s.user_id = $2 AND s.id `+relation+` $3
 		ON CONFLICT (tenant, id) DO NOTHING`, d.Tenant, user, id, deeds.Micro(d.Now.Add(replayWindow))); err != nil {
+		return err
+	}
+	if err := d.Do(factors.EndSessions(d.Tenant, user, relation, id)...); err != nil {
 		return err
 	}
 	return d.Ended(iam.ChangeSession, `DELETE FROM sessions WHERE tenant = $1 AND user_id = $2 AND id `+relation+` $3 RETURNING id`, d.Tenant, user, id)

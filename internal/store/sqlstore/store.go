@@ -9,6 +9,7 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/store/deeds"
+	"github.com/gardeauth/garde/internal/store/factors"
 	"github.com/gardeauth/garde/internal/store/registry"
 )
 
@@ -24,6 +25,7 @@ type Store struct {
 // Tenant is a tenant's view of the store. It keeps every contract of iam.
 type Tenant struct {
 	registry.Registry
+	factors.Factors
 	view deeds.View
 }
 
@@ -58,12 +60,24 @@ var (
 	_ iam.Tree           = (*Tenant)(nil)
 	_ iam.Once           = (*Tenant)(nil)
 	_ iam.Deliveries     = (*Tenant)(nil)
+	_ iam.Authenticators = (*Tenant)(nil)
+	_ iam.Devices        = (*Tenant)(nil)
+	_ iam.Approvals      = (*Tenant)(nil)
+	_ iam.HabitKeeping   = (*Tenant)(nil)
+	_ iam.Uses           = (*Tenant)(nil)
+	_ iam.DeviceSecrets  = (*Tenant)(nil)
 )
 
 // Tenant gives the view of one tenant.
 func (s *Store) Tenant(id iam.Tenant) *Tenant {
 	view := s.view(id)
-	return &Tenant{Registry: registry.New(view), view: view}
+	return &Tenant{Registry: registry.New(view), Factors: factors.New(view, factors.Ends{
+		Session: func(d *deeds.Deed, id string) error { return (&deed{d}).endSession(id) },
+		Grant: func(d *deeds.Deed, id string) error {
+			_, err := (&deed{d}).endGrant(id)
+			return err
+		},
+	}), view: view}
 }
 
 func (s *Store) view(id iam.Tenant) deeds.View {

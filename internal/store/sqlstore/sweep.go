@@ -44,6 +44,12 @@ func sweeping(tenant string, now time.Time) []deeds.Statement {
 			AND NOT EXISTS (SELECT 1 FROM refreshes r WHERE r.tenant = g.tenant AND r.grant_id = g.id) LIMIT $3)`, tenant, deeds.Micro(now.Add(-replayWindow)), batch),
 		deeds.May(`DELETE FROM outbox WHERE tenant = $1 AND seq IN (SELECT seq FROM outbox WHERE tenant = $1 AND until < $2 ORDER BY seq LIMIT $3)`, tenant, n, batch),
 		deeds.May(`DELETE FROM once WHERE tenant = $1 AND until < $2 AND id IN (SELECT id FROM once WHERE tenant = $1 AND until < $2 LIMIT $3)`, tenant, n, batch),
+		deeds.May(`DELETE FROM approvals WHERE tenant = $1 AND id IN (SELECT id FROM approvals WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
+		deeds.May(`DELETE FROM uses WHERE tenant = $1 AND hash IN (SELECT hash FROM uses WHERE tenant = $1 AND expires < $2 LIMIT $3)`, tenant, n, batch),
+		deeds.May(`DELETE FROM device_secrets WHERE tenant = $1 AND hash IN (SELECT hash FROM device_secrets WHERE tenant = $1 AND expires < $2 LIMIT $3)`,
+			tenant, n, batch),
+		deeds.May(`DELETE FROM devices WHERE tenant = $1 AND expires < $2 AND (user_id, id) IN (SELECT user_id, id FROM devices WHERE tenant = $1
+			AND expires < $2 LIMIT $3)`, tenant, n, batch),
 		deeds.May(`DELETE FROM nodes WHERE tenant = $1 AND seen < $2`, tenant, deeds.Micro(now.Add(-nodeMemory))),
 	}
 }

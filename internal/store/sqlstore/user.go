@@ -7,6 +7,7 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/store/deeds"
+	"github.com/gardeauth/garde/internal/store/factors"
 )
 
 const userColumns = `SELECT u.id, u.username, u.email, u.email_key, u.email_verified, u.name, u.claims, u.admin, u.disabled, u.locale,
@@ -182,10 +183,10 @@ func (t *Tenant) RemoveUser(ctx context.Context, id string, events ...journal.Ev
 			return err
 		}
 		d.Change(iam.ChangedUser, id)
-		return d.Do(
+		return d.Do(append(factors.Forget(d.Tenant, id),
 			deeds.May(`DELETE FROM passwords WHERE tenant = $1 AND user_id = $2`, d.Tenant, id),
 			deeds.May(`DELETE FROM members WHERE tenant = $1 AND user_id = $2`, d.Tenant, id),
 			deeds.May(`DELETE FROM consents WHERE tenant = $1 AND user_id = $2`, d.Tenant, id),
-		)
+		)...)
 	})
 }

@@ -1,5 +1,5 @@
-// Package ask is how a Gate speaks to the Server as a client: it asks what an opaque token means (RFC 7662), and gets
-// itself the token by which it may follow what is revoked. It remembers nothing that it was told: whether a verdict may be
+// Package ask is how a Gate speaks to the Server as a client: it asks what an opaque token means (RFC 7662), whether a call
+// is allowed (AuthZEN), which proofs and details were shown before, and gets itself the token by which it may. It remembers nothing that it was told: whether a verdict may be
 // kept is for proxy to say.
 package ask
 
@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/seal"
@@ -71,7 +72,12 @@ func New(c Config) (*Server, error) {
 // Introspect asks what token means. A token that is not active is an invalid_token error; any other error means that it
 // could not be found out. The claims are what the Server said, in an answer over the connection that we opened to it: they
 // must still be judged as those of a signed token are.
+//
+// A text that is no opaque token of ours is refused without a question: strangers must not make the Gate ask.
 func (s *Server) Introspect(ctx context.Context, token string) (verify.Claims, error) {
+	if !iam.WellFormed(iam.PrefixAccess, token) {
+		return verify.Claims{}, oauth.InvalidToken("the token is malformed")
+	}
 	body, err := s.post(ctx, s.config.Introspect, url.Values{"token": {token}, "token_type_hint": {"access_token"}})
 	if err != nil {
 		return verify.Claims{}, fmt.Errorf("introspect: %w", err)

@@ -11,11 +11,15 @@ import (
 	"testing"
 
 	"github.com/gardeauth/garde/internal/gateway/ask"
+	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/seal"
 )
 
 const secret = "s+cret/with:signs"
+
+// at1 is an opaque token that could be one of the Server's.
+var at1 = iam.NewSecret(iam.PrefixAccess)
 
 // server answers with what the test says, and keeps what it was sent.
 func server(t *testing.T, answer func(http.ResponseWriter, *http.Request)) *ask.Server {
@@ -43,13 +47,13 @@ func says(status int, kind, body string) func(http.ResponseWriter, *http.Request
 func TestIntrospectGivesWhatTheServerSays(t *testing.T) {
 	asked := server(t, func(w http.ResponseWriter, r *http.Request) {
 		id, proof, _ := r.BasicAuth()
-		if err := r.ParseForm(); err != nil || id != "gate%3A1" || proof != "s%2Bcret%2Fwith%3Asigns" || r.PostForm.Get("token") != "at_1" || r.URL.RawQuery != "" {
+		if err := r.ParseForm(); err != nil || id != "gate%3A1" || proof != "s%2Bcret%2Fwith%3Asigns" || r.PostForm.Get("token") != at1 || r.URL.RawQuery != "" {
 			t.Errorf("it was asked %v %v %v", id, proof, r.PostForm)
 		}
 		says(200, "application/json;charset=utf-8", `{"active":true,"sub":"u","aud":"https://api","client_id":"c","scope":"a b","jti":"j",
 			"iat":1,"exp":2,"auth_time":1,"acr":"x","amr":["pwd"],"sid":"s","grant_id":"g","unknown":1}`)(w, r)
 	})
-	claims, err := asked.Introspect(context.Background(), "at_1")
+	claims, err := asked.Introspect(context.Background(), at1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,11 +85,11 @@ func TestOnlyALiteralTrueIsActiveAndOnlyThatAnswerRefuses(t *testing.T) {
 		"malformed scope":     {200, "application/json", `{"active":true,"scope":"a\"b"}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := server(t, says(c.status, c.kind, c.body)).Introspect(context.Background(), "at_1")
+			_, err := server(t, says(c.status, c.kind, c.body)).Introspect(context.Background(), at1)
 			if err == nil || (oauth.CodeOf(err) == "invalid_token") != c.refused {
 				t.Errorf("the error is %v", err)
 			}
-			if err != nil && (strings.Contains(err.Error(), "oops") || strings.Contains(err.Error(), "at_1") || strings.Contains(err.Error(), secret)) {
+			if err != nil && (strings.Contains(err.Error(), "oops") || strings.Contains(err.Error(), at1) || strings.Contains(err.Error(), secret)) {
 				t.Errorf("the error repeats what was sent or answered: %v", err)
 			}
 		})
@@ -99,7 +103,7 @@ func TestNoRedirectTakesTheCredentialsAway(t *testing.T) {
 	asked := server(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
 	})
-	if _, err := asked.Introspect(context.Background(), "at_1"); err == nil || reached {
+	if _, err := asked.Introspect(context.Background(), at1); err == nil || reached {
 		t.Errorf("it followed: %v %v", err, reached)
 	}
 }
@@ -127,10 +131,19 @@ func TestASecretThatCannotBeReadIsAFault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := asked.Introspect(context.Background(), "x"); err == nil || oauth.CodeOf(err) != "" {
+	if _, err := asked.Introspect(context.Background(), at1); err == nil || oauth.CodeOf(err) != "" {
 		t.Error(err)
 	}
 	if _, err := ask.New(ask.Config{}); err == nil {
 		t.Error("it was made of nothing")
+	}
+}
+
+func TestStrangersCannotMakeTheGateAsk(t *testing.T) {
+	asked := server(t, func(http.ResponseWriter, *http.Request) { t.Error("it asked") })
+	for _, token := range []string{"", "x", "at_1", at1[:len(at1)-1] + "!", at1 + "x", iam.NewSecret(iam.PrefixCode), "eyJhbGciOiJFUzI1NiJ9.e30.c2ln"} {
+		if _, err := asked.Introspect(t.Context(), token); oauth.CodeOf(err) != "invalid_token" {
+			t.Errorf("%q: %v", token, err)
+		}
 	}
 }

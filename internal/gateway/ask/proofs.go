@@ -1,7 +1,6 @@
 package ask
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -9,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -33,10 +31,10 @@ type Proofs struct {
 	Authorize func(context.Context) (string, error) // as Server.Authorize
 	Transport http.RoundTripper                     // nil: http.DefaultTransport
 
-	mu            sync.Mutex
-	waiting       []question
-	asking        bool
-	authorization string // of the one who asks
+	mu      sync.Mutex
+	waiting []question
+	asking  bool
+	voice   voice
 }
 
 // question is one proof whose caller waits.
@@ -55,8 +53,8 @@ type verdict struct {
 	err   error
 }
 
-// ErrCrowded says that too many proofs wait for an answer.
-var ErrCrowded = errors.New("too many proofs wait for the Server's answer")
+// ErrCrowded says that too many calls wait for an answer.
+var ErrCrowded = errors.New("too many calls wait for the Server's answer")
 
 // Seen implements once.Checker.
 func (p *Proofs) Seen(ctx context.Context, kind once.Kind, issuer, id string, until time.Time) (bool, error) {
@@ -131,51 +129,19 @@ func (p *Proofs) ask(batch []question) ([]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	held := p.authorization != ""
-	fresh, status, err := p.send(ctx, body)
-	if held && status == http.StatusUnauthorized {
-		fresh, status, err = p.send(ctx, body)
+	var said struct {
+		Fresh []bool `json:"fresh"`
 	}
+	raw, err := p.voice.post(ctx, voiced{p.Authorize, p.Transport, p.URL, ""}, body)
+	if err == nil {
+		err = jose.DecodeJSON(raw, &said)
+	}
+	fresh := said.Fresh
 	if err == nil && len(fresh) != len(batch) {
-		err = fmt.Errorf("the Server answered %d about %d proofs of %d", status, len(fresh), len(batch))
+		err = fmt.Errorf("the Server answered about %d proofs of %d", len(fresh), len(batch))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ask whether proofs were shown before: %w", err)
 	}
 	return fresh, nil
-}
-
-func (p *Proofs) send(ctx context.Context, body []byte) (fresh []bool, status int, err error) {
-	if p.authorization == "" {
-		if p.authorization, err = p.Authorize(ctx); err != nil {
-			return nil, 0, err
-		}
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL, bytes.NewReader(body))
-	if err != nil {
-		return nil, 0, err
-	}
-	r.Header.Set("Authorization", p.authorization)
-	r.Header.Set("Content-Type", "application/json")
-	client := http.Client{Transport: p.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	response, err := client.Do(r)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return nil, 0, err
-	}
-	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
-		p.authorization = ""
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, response.StatusCode, fmt.Errorf("the Server answered %d", response.StatusCode)
-	}
-	var said struct {
-		Fresh []bool `json:"fresh"`
-	}
-	err = jose.DecodeJSON(raw, &said)
-	return said.Fresh, response.StatusCode, err
 }

@@ -113,8 +113,8 @@ const (
 
 // forward sends the call upstream and its answer back.
 func (d *door) forward(w http.ResponseWriter, call *Call) {
-	r := call.In
-	if r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 {
+	r := call.prepared()
+	if call.asks.body == nil && r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 {
 		call.body = body{from: r.Body, left: d.api.Body, pace: &call.pace}
 		r.Body = &call.body
 	}
@@ -210,6 +210,7 @@ func modify(response *http.Response) error {
 // failed answers when no answer of the upstream came.
 func (d *door) failed(w http.ResponseWriter, r *http.Request, cause error) {
 	call := callOf(r.Context())
+	call.release()
 	w.Header().Set(web.TraceHeader, web.Trace(r.Context()))
 	d.face.Show(w, call.In, call.failure(cause))
 }
@@ -249,13 +250,14 @@ type resource struct {
 	Algs     []string `json:"dpop_signing_alg_values_supported,omitempty"`
 	OnlyDPoP bool     `json:"dpop_bound_access_tokens_required,omitempty"`
 	TLSBound bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	Told     string   `json:"resource_documentation"` // the Server's page about its operations
 }
 
 // describe says of an API what a client must know before it asks for a token.
 func (g *Gate) describe(api *route.API) resource {
 	about := resource{
 		Resource: api.Audience, Servers: []string{g.config.Issuer}, Scopes: api.Scopes, Methods: []string{"header"}, Name: api.Name,
-		Details: api.Details,
+		Details: api.Details, Told: strings.TrimSuffix(g.config.Issuer, "/") + "/apis/" + url.PathEscape(api.Name),
 	}
 	if api.Bound != recipe.BoundOff {
 		about.Algs, about.OnlyDPoP, about.TLSBound = strings.Fields(binding.Challenge()), g.onlyDPoP(api), g.config.CertificatesAsked

@@ -18,6 +18,7 @@ import (
 	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/gateway/route"
 	"github.com/gardeauth/garde/internal/gateway/shield"
+	"github.com/gardeauth/garde/internal/gateway/weigh"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
@@ -34,7 +35,8 @@ type Tokens interface {
 }
 
 // Introspector asks the issuer about an opaque token. A token that is not active is an invalid_token error; any other
-// error means that it could not be found out.
+// error means that it could not be found out. A text that can be no token of the issuer's it refuses without a question:
+// strangers must not make the Gate ask.
 type Introspector interface {
 	Introspect(ctx context.Context, token string) (verify.Claims, error)
 }
@@ -61,6 +63,11 @@ type Config struct {
 	// Proofs remembers proofs for all Gates together, where the recipe says shared_replay. Without it such a recipe is not
 	// adopted.
 	Proofs binding.Memory
+
+	// Decider is asked where rules need to know more than the token says, and Uses remembers for all Gates which details were
+	// used. Without them a recipe with such rules or details is not adopted.
+	Decider weigh.Decider
+	Uses    weigh.Uses
 
 	Peers    web.Proxies   // whose X-Forwarded-* are believed; zero: nobody's
 	Upstream *tls.Config   // for upstreams with https; nil: the authorities of the system
@@ -91,6 +98,7 @@ type Gate struct {
 // house is one recipe, ready for requests. It is never changed.
 type house struct {
 	table   *route.Table
+	book    *weigh.Book
 	doors   map[*route.API]*door
 	nonces  bool            // proofs must have one
 	shared  bool            // a proof that another Gate saw is refused
@@ -149,7 +157,11 @@ func (g *Gate) Adopt(r *recipe.Recipe) error {
 	if r.Proofs.Shared && g.config.Proofs == nil {
 		return errors.New("proofs.shared_replay: this Gate has nobody to share its memory of proofs with")
 	}
-	next := &house{table: table, doors: map[*route.API]*door{}, nonces: r.Proofs.Nonce, shared: r.Proofs.Shared, origins: map[string]bool{}}
+	book, err := g.book(r)
+	if err != nil {
+		return err
+	}
+	next := &house{table: table, book: book, doors: map[*route.API]*door{}, nonces: r.Proofs.Nonce, shared: r.Proofs.Shared, origins: map[string]bool{}}
 	for _, client := range r.Clients {
 		for _, origin := range client.Origins {
 			next.origins[origin] = true

@@ -33,6 +33,7 @@ type Call struct {
 	door  *door
 	pace  pace
 	body  body
+	asks  asking
 	words [words]string // values of the headers that go upstream
 	back  answer
 
@@ -75,6 +76,13 @@ var Standard = Steps{
 	{"scope", false, hasScope},
 	{"level", false, highEnough},
 	{"fresh", false, freshEnough},
+	{"rules", false, rulesHold},
+	// The body is read only for who passed all that needs none.
+	{"request", false, readValues},
+	{"exact", false, exactRequest},
+	{"online", false, serverPermits},
+	// Last: from here on the use is reserved, and what fails must release it.
+	{"once", false, neverTwice},
 }
 
 // Without is the table less one step, for labs and mutation tests only. An unknown name panics: a test that takes nothing

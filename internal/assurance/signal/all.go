@@ -1,0 +1,84 @@
+package signal
+
+import "slices"
+
+// Signal is one kind of bad sign. It is a pure function of the facts.
+type Signal interface {
+	// Name is how the recipe (risk.points) and CEL (risk.NAME) know it.
+	Name() string
+	// Points is what it gives where the recipe says nothing.
+	Points() int
+	// Judge gives one English sentence, with the facts in it, or nothing when there is nothing to say.
+	Judge(*Facts) string
+}
+
+// all lists every signal, in the order in which findings stand.
+func all() [16]Signal {
+	return [...]Signal{
+		newDevice{},
+		changedDevice{},
+		newCountry{},
+		newNetwork{},
+		impossibleTravel{},
+		unusualHour{},
+		newClient{},
+		unusualAmount{},
+		newPayee{},
+		frequent{},
+		failures{},
+		velocity{},
+		badAddress{},
+		youngAccount{},
+		youngFactor{},
+		unknown{},
+	}
+}
+
+// All lists every signal, in the order in which findings stand.
+func All() []Signal {
+	list := all()
+	return slices.Clone(list[:])
+}
+
+// Names lists the names of all signals.
+func Names() []string {
+	list := all()
+	names := make([]string, len(list))
+	for i, signal := range list {
+		names[i] = signal.Name()
+	}
+	return names
+}
+
+// Judge asks every signal. points replaces the points of a signal by its name, from 0 (it is not asked) to MaxScore. The
+// same facts and points always give the same result. The facts are not changed and not kept.
+func Judge(facts *Facts, points map[string]int) Result {
+	var result Result
+	list := all()
+	for _, signal := range list {
+		worth, set := points[signal.Name()]
+		if !set {
+			worth = signal.Points()
+		}
+		worth = min(worth, MaxScore)
+		if worth <= 0 {
+			continue
+		}
+		say := signal.Judge(facts)
+		if say == "" {
+			continue
+		}
+		if result.Findings == nil {
+			result.Findings = make([]Finding, 0, 4)
+		}
+		result.Findings = append(result.Findings, Finding{Name: signal.Name(), Points: worth, Say: say})
+		result.Score = min(result.Score+worth, MaxScore)
+	}
+	return result
+}
+
+// cantTell is what a signal says when the facts it rests on could not be found out: it speaks then, since whoever can make
+// a storage fail must not pass for somebody with good habits.
+func cantTell(what, missing string) string {
+	return "it can't be told whether " + what + ": the " + missing + " could not be read"
+}

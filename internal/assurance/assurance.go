@@ -16,9 +16,10 @@ import (
 	"github.com/gardeauth/garde/recipe"
 )
 
-// Identity are the scopes that OpenID Connect defines (Core sections 5.4 and 11): they need no API.
+// Identity are the scopes that OpenID Connect defines (Core sections 5.4 and 11, Native SSO section 3.1): they need no API.
 var identity = oauth.Scope{
-	oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopeAddress, oauth.ScopePhone, oauth.ScopeOffline,
+	oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopeAddress, oauth.ScopePhone,
+	oauth.ScopeOffline, oauth.ScopeDevice,
 }
 
 // IsIdentity tells whether a scope is one of OpenID Connect rather than of an API.
@@ -217,10 +218,27 @@ func (p *Policy) Knows(scope string) bool {
 
 // Scopes lists every scope that a client could ask for, identity first, then by name.
 func (p *Policy) Scopes() oauth.Scope {
-	if p == nil || p.Recipe == nil {
-		return slices.Clone(identity)
+	all := slices.Clone(identity)
+	if p != nil && p.Recipe != nil {
+		all = all.Or(slices.Sorted(maps.Keys(p.Recipe.Scopes)))
 	}
-	return identity.Or(slices.Sorted(maps.Keys(p.Recipe.Scopes)))
+	if !p.NativeSSO() {
+		all = slices.DeleteFunc(all, func(name string) bool { return name == oauth.ScopeDevice })
+	}
+	return all
+}
+
+// NativeSSO tells whether there is a family of apps, which share a sign-in (OpenID Native SSO).
+func (p *Policy) NativeSSO() bool {
+	if p == nil || p.Recipe == nil {
+		return false
+	}
+	for _, client := range p.Recipe.Clients {
+		if client.Apps != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // Owns tells whether audience is an API whose own client this is, so that it may introspect its tokens.

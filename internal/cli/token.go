@@ -83,7 +83,7 @@ func loopbackRedirect(client admin.Client) (*url.URL, error) {
 // apiScopes is what a client may ask of APIs: no word of OpenID, since nothing here reads an ID token.
 func apiScopes(client admin.Client) []string {
 	return slices.DeleteFunc(slices.Clone(client.Scopes), func(scope string) bool {
-		return slices.Contains([]string{"openid", "profile", "email", "address", "phone", "offline_access"}, scope)
+		return slices.Contains([]string{"openid", "profile", "email", "address", "phone", "offline_access", "device_sso"}, scope)
 	})
 }
 

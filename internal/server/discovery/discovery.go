@@ -117,7 +117,10 @@ func (e *Endpoint) responseTypes(policy *assurance.Policy) []string {
 func (e *Endpoint) grants(policy *assurance.Policy) []oauth.GrantType {
 	var grants []oauth.GrantType
 	for _, grant := range e.Grants {
-		if grant != oauth.JWTBearer || policy.Recipe != nil && len(policy.Recipe.Issuers) > 0 {
+		switch {
+		case grant == oauth.JWTBearer && (policy.Recipe == nil || len(policy.Recipe.Issuers) == 0):
+		case grant == oauth.TokenExchange && !e.nativeSSO(policy):
+		default:
 			grants = append(grants, grant)
 		}
 	}
@@ -125,6 +128,11 @@ func (e *Endpoint) grants(policy *assurance.Policy) []oauth.GrantType {
 		grants = append(grants, oauth.Implicit)
 	}
 	return grants
+}
+
+// nativeSSO tells whether apps of a family share a sign-in: the one exchange that there is (OpenID Native SSO section 5).
+func (e *Endpoint) nativeSSO(policy *assurance.Policy) bool {
+	return slices.Contains(e.Grants, oauth.TokenExchange) && policy.NativeSSO()
 }
 
 func (e *Endpoint) requests(policy *assurance.Policy) members {
@@ -241,6 +249,9 @@ func (e *Endpoint) others(policy *assurance.Policy) members {
 		said["backchannel_token_delivery_modes_supported"] = []string{"poll", "ping", "push"}
 		said["backchannel_authentication_request_signing_alg_values_supported"] = e.AuthAlgs
 		said["backchannel_user_code_parameter_supported"] = false
+	}
+	if e.nativeSSO(policy) {
+		said["native_sso_supported"] = true
 	}
 	if address := e.Register(); address != "" {
 		said["registration_endpoint"] = address

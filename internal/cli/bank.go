@@ -18,6 +18,8 @@ import (
 	"github.com/gardeauth/garde/internal/app"
 	"github.com/gardeauth/garde/internal/config"
 	"github.com/gardeauth/garde/internal/demo"
+	"github.com/gardeauth/garde/internal/demo/accounts"
+	"github.com/gardeauth/garde/internal/demo/local"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/seal"
 )
@@ -48,7 +50,7 @@ func (options bank) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := demo.Listen("127.0.0.1:0", filepath.Join(options.Data, "accounts.port"))
+	accounts, err := local.Listen("127.0.0.1:0", filepath.Join(options.Data, "accounts.port"))
 	if err != nil {
 		return err
 	}
@@ -71,18 +73,18 @@ func (options bank) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bank, err := demo.Listen(site.BankListen, "")
+	bank, err := local.Listen(site.BankListen, "")
 	if err != nil {
 		return err
 	}
-	budget, err := demo.Listen(site.BudgetListen, "")
+	budget, err := local.Listen(site.BudgetListen, "")
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx) })
 	group.Go(func() error { return gateway.run(ctx) })
-	group.Go(func() error { return (&demo.AccountsAPI{}).Run(ctx, accounts) })
+	group.Go(func() error { return (&accounts.API{}).Run(ctx, accounts) })
 	group.Go(func() error {
 		return (&demo.Bank{Site: site, Dir: options.Data, Web: keys.Web, Nightly: keys.Nightly, Program: os.Args[0], Log: options.Log}).Run(ctx, bank)
 	})

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/gardeauth/garde/internal/demo/accounts"
 	"github.com/gardeauth/garde/internal/demo/client"
 )
 
@@ -88,7 +89,7 @@ func (b *Budget) home(w http.ResponseWriter, r *http.Request) error {
 // connect asks for the balances, and for nothing else, until a day that the person reads at consent.
 func (b *Budget) connect(w http.ResponseWriter, r *http.Request) error {
 	until := b.now().Add(informed).UTC().Format(time.DateOnly)
-	details, err := json.Marshal([]information{{"account_information", until}})
+	details, err := json.Marshal([]accounts.Information{{Type: "account_information", Until: until}})
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (b *Budget) overview(w http.ResponseWriter, r *http.Request) error {
 		b.show(w, r, http.StatusOK, "refused.html", "refused.title", map[string]any{"Reply": back})
 		return nil
 	}
-	var total balances
+	var total accounts.Balances
 	if err := json.Unmarshal(back.Raw, &total); err != nil || len(total.Accounts) == 0 {
 		return errors.Join(errors.New("the accounts API's answer can't be read"), err)
 	}

@@ -240,40 +240,6 @@ func TestSteal(t *testing.T) {
 	})
 }
 
-func TestWhatAnAggregatorWasAllowed(t *testing.T) {
-	api := &demo.AccountsAPI{Now: func() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }}
-	id := holdings(t, api, "usr_a").Accounts[0].ID
-	const name = "Garde-Authorization-Details"
-	for what, row := range map[string]struct {
-		method, path, details string
-		status                int
-	}{
-		"balances":                         {"GET", "/balance", `[{"type":"account_information","until":"2026-11-23"}]`, 200},
-		"balances, a day too late":         {"GET", "/balance", `[{"type":"account_information","until":"2026-11-22"}]`, 403},
-		"balances, until no day":           {"GET", "/balance", `[{"type":"account_information"}]`, 403},
-		"balances, by something unknown":   {"GET", "/balance", `[{"type":"payment","until":"2026-11-23"}]`, 403},
-		"balances, by one of two":          {"GET", "/balance", `[{"type":"payment"},{"type":"account_information","until":"2026-12-01"}]`, 200},
-		"what was spent":                   {"GET", "/accounts/" + id, `[{"type":"account_information","until":"2026-12-01"}]`, 403},
-		"moving money":                     {"POST", "/transfers", `[{"type":"account_information","until":"2026-12-01"}]`, 403},
-		"what was spent, without a detail": {"GET", "/accounts/" + id, "", 200},
-		"details that are none":            {"GET", "/balance", `{}`, 401},
-		"no details in a list":             {"GET", "/balance", `[]`, 401},
-	} {
-		t.Run(what, func(t *testing.T) {
-			more := []string{}
-			if row.details != "" {
-				more = []string{name, row.details}
-			}
-			if w := ask(api, row.method, row.path, "usr_a", "", more...); w.Code != row.status {
-				t.Errorf("answered %d %s", w.Code, w.Body)
-			}
-		})
-	}
-	if w := ask(api, "GET", "/balance", "usr_a", "", name, `[{"type":"account_information","until":"2999-01-01"}]`, name, "[]"); w.Code != 401 {
-		t.Errorf("the header twice: %d", w.Code)
-	}
-}
-
 // TestBudgetMeetsFAPIButForHTTPS: what a recipe of http can't say by the profile's one word, it says by its members.
 func TestBudgetMeetsFAPIButForHTTPS(t *testing.T) {
 	client := theRecipe(t).Clients[demo.BudgetClient]

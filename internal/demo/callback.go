@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/gardeauth/garde/internal/demo/client"
+	"github.com/gardeauth/garde/internal/demo/local"
 )
 
 // callback is the command line's own door: it takes the first answer that bears the right state, and then no more.
@@ -32,7 +33,7 @@ func (c *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	lang := language(r)
-	if r.Method != http.MethodGet || r.URL.Path != "/callback" || !isLoopback(hostOf(r.Host)) {
+	if r.Method != http.MethodGet || r.URL.Path != "/callback" || !local.IsLoopback(local.Host(r.Host)) {
 		http.NotFound(w, r)
 		return
 	}

@@ -21,7 +21,9 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/gardeauth/garde/internal/demo/accounts"
 	"github.com/gardeauth/garde/internal/demo/client"
+	"github.com/gardeauth/garde/internal/demo/local"
 )
 
 // ErrUsage is in the error of a command line that makes no sense; the program then ends with 2.
@@ -145,7 +147,7 @@ func (t *terminal) balance(ctx context.Context) error {
 	if reply.Status != http.StatusOK {
 		return fmt.Errorf("the Gate refused: %d %s\n%s\n%s", reply.Status, http.StatusText(reply.Status), reply.Challenge, reply.Answer)
 	}
-	var total balances
+	var total accounts.Balances
 	if err := json.Unmarshal(reply.Raw, &total); err != nil {
 		return fmt.Errorf("read the balance: %w", err)
 	}
@@ -158,7 +160,7 @@ func (t *terminal) balance(ctx context.Context) error {
 }
 
 // table aligns the names to the left and the amounts to the right.
-func table(total balances) string {
+func table(total accounts.Balances) string {
 	rows := make([][3]string, 0, len(total.Accounts)+1)
 	for _, a := range total.Accounts {
 		rows = append(rows, [3]string{strings.ToUpper(a.Kind[:1]) + a.Kind[1:], a.Number, money("en", a.Cents)})
@@ -266,7 +268,7 @@ func (t *terminal) keep(g client.Grant) error {
 func (t *terminal) signIn(ctx context.Context) (client.Grant, error) {
 	ctx, stop := context.WithTimeout(ctx, t.wait)
 	defer stop()
-	l, err := Listen("127.0.0.1:0", "")
+	l, err := local.Listen("127.0.0.1:0", "")
 	if err != nil {
 		return client.Grant{}, err
 	}
@@ -279,7 +281,7 @@ func (t *terminal) signIn(ctx context.Context) (client.Grant, error) {
 	serving, end := context.WithCancel(ctx)
 	var closed sync.WaitGroup
 	closed.Go(func() {
-		if err := serve(serving, l, door); err != nil {
+		if err := local.Serve(serving, l, door); err != nil {
 			fmt.Fprintf(t.stderr, "The door for the browser did not close well (%v).\n", err)
 		}
 	})

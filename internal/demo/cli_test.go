@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gardeauth/garde/internal/demo"
+	"github.com/gardeauth/garde/internal/demo/local"
 )
 
 // neighbours puts the fake Server and Gate on ports that the command line finds: one after the other.
@@ -29,7 +30,7 @@ func neighbours(t *testing.T) (*garde, string) {
 			first.Close()
 			continue
 		}
-		second, err := demo.Listen(site.GateListen, "")
+		second, err := local.Listen(site.GateListen, "")
 		if err != nil {
 			first.Close()
 			continue

@@ -1,10 +1,7 @@
 package demo
 
-// ReadTransfer and ReadAmount let the fuzzers in at the parsers of foreign bytes.
-var (
-	ReadTransfer = readTransfer
-	ReadAmount   = readAmount
-)
+// ReadAmount lets the fuzzer in at the parser of foreign bytes.
+var ReadAmount = readAmount
 
 // What the clients ask for, to be held against the recipe.
 const (

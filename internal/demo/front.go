@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gardeauth/garde/internal/demo/client"
+	"github.com/gardeauth/garde/internal/demo/local"
 )
 
 // front is what the two web sites of the demonstration have in common: a name of their own, pages in two languages,
@@ -63,7 +64,7 @@ func (f *front) run(ctx context.Context, l net.Listener, h http.Handler) error {
 	if _, err := f.shelf.read(); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	return serve(ctx, l, h)
+	return local.Serve(ctx, l, h)
 }
 
 // answer serves those who came under the site's own name, and sends those who came to localhost there.

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/gardeauth/garde/internal/demo"
+	"github.com/gardeauth/garde/internal/demo/accounts"
+	"github.com/gardeauth/garde/internal/demo/local"
 )
 
 func b64(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }
@@ -109,7 +111,7 @@ func newGarde(t testing.TB) *garde {
 	g := &garde{t: t, key: key, idKey: key, life: 2 * time.Minute, codes: map[string]url.Values{}, refresh: map[string]string{},
 		revoked: map[string]bool{}, subject: "usr_alice",
 		pushed: map[string]url.Values{}, jtis: map[any]bool{}, nonce: "n-1"}
-	api := httptest.NewServer(&demo.AccountsAPI{})
+	api := httptest.NewServer(&accounts.API{})
 	upstream, _ := url.Parse(api.URL)
 	g.gate = httptest.NewServer(g.gateway(upstream))
 	mux := http.NewServeMux()
@@ -471,7 +473,7 @@ func field(body, mark string) string {
 
 func loopback(t testing.TB) net.Listener {
 	t.Helper()
-	l, err := demo.Listen("127.0.0.1:0", "")
+	l, err := local.Listen("127.0.0.1:0", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gardeauth/garde/internal/demo/accounts"
 	"github.com/gardeauth/garde/internal/demo/client"
 )
 
@@ -28,19 +29,19 @@ func (b *Bank) accounts(w http.ResponseWriter, r *http.Request) error {
 	last, order := v.last, v.order
 	v.last = nil
 	if last != nil && last.OK() {
-		v.order = Transfer{}
-		order = Transfer{}
+		v.order = accounts.Transfer{}
+		order = accounts.Transfer{}
 	}
 	v.mu.Unlock()
 	if !back.OK() {
 		b.show(w, r, http.StatusOK, "refused.html", "refused.title", map[string]any{"Reply": back})
 		return nil
 	}
-	var total balances
+	var total accounts.Balances
 	if err := json.Unmarshal(back.Raw, &total); err != nil || len(total.Accounts) == 0 {
 		return errors.Join(errors.New("the accounts API's answer can't be read"), err)
 	}
-	i := max(0, slices.IndexFunc(total.Accounts, func(a Account) bool { return a.ID == r.URL.Query().Get("account") }))
+	i := max(0, slices.IndexFunc(total.Accounts, func(a accounts.Account) bool { return a.ID == r.URL.Query().Get("account") }))
 	shown := total.Accounts[i]
 	detail, err := b.ask(r.Context(), v, http.MethodGet, "/accounts/"+url.PathEscape(shown.ID), nil)
 	if err != nil {
@@ -73,7 +74,7 @@ func (b *Bank) transfer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	order := Transfer{From: r.PostForm.Get("from"), To: r.PostForm.Get("to"), Note: strings.TrimSpace(r.PostForm.Get("note"))}
+	order := accounts.Transfer{From: r.PostForm.Get("from"), To: r.PostForm.Get("to"), Note: strings.TrimSpace(r.PostForm.Get("note"))}
 	cents, ok := readAmount(r.PostForm.Get("amount"))
 	order.Cents = cents
 	if !ok {
@@ -94,7 +95,7 @@ func (b *Bank) transfer(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (v *visit) remember(last *client.Reply, order Transfer) {
+func (v *visit) remember(last *client.Reply, order accounts.Transfer) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.last, v.order = last, order

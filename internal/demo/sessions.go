@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gardeauth/garde/internal/demo/accounts"
 	"github.com/gardeauth/garde/internal/demo/client"
 )
 
@@ -29,7 +30,7 @@ type visit struct {
 	grant   client.Grant
 	expired string        // the last access token that has run out, to show what the Gate says to it
 	last    *client.Reply // what the Gate said to the last transfer, shown once
-	order   Transfer
+	order   accounts.Transfer
 	seen    time.Time // guarded by the desk
 }
 

@@ -1,4 +1,4 @@
-package demo
+package accounts
 
 import (
 	"crypto/sha256"

@@ -1,4 +1,4 @@
-package demo_test
+package accounts_test
 
 import (
 	"context"
@@ -10,7 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gardeauth/garde/internal/demo"
+	"github.com/gardeauth/garde/internal/demo/accounts"
+	"github.com/gardeauth/garde/internal/demo/local"
 )
 
 func ask(api http.Handler, method, path, subject, body string, more ...string) *httptest.ResponseRecorder {
@@ -37,7 +38,7 @@ func ask(api http.Handler, method, path, subject, body string, more ...string) *
 
 type holding struct {
 	Cents    int64
-	Accounts []demo.Account
+	Accounts []accounts.Account
 }
 
 func holdings(t *testing.T, api http.Handler, subject string) holding {
@@ -52,7 +53,7 @@ func holdings(t *testing.T, api http.Handler, subject string) holding {
 
 func TestWhatAPersonHasIsTheSameAfterARestart(t *testing.T) {
 	now := func() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
-	first, again, other := holdings(t, &demo.AccountsAPI{Now: now}, "usr_a"), holdings(t, &demo.AccountsAPI{Now: now}, "usr_a"), holdings(t, &demo.AccountsAPI{Now: now}, "usr_b")
+	first, again, other := holdings(t, &accounts.API{Now: now}, "usr_a"), holdings(t, &accounts.API{Now: now}, "usr_a"), holdings(t, &accounts.API{Now: now}, "usr_b")
 	if first.Cents != again.Cents || first.Accounts[0].ID != again.Accounts[0].ID {
 		t.Error("another balance after a restart")
 	}
@@ -86,7 +87,7 @@ func mod97(number string) int {
 }
 
 func TestTheAPIRefuses(t *testing.T) {
-	api := &demo.AccountsAPI{}
+	api := &accounts.API{}
 	mine, theirs := holdings(t, api, "usr_a").Accounts, holdings(t, api, "usr_b").Accounts
 	order := func(members string) string {
 		return `{"from":"` + mine[0].ID + `","to":"` + mine[1].ID + `"` + members + `}`
@@ -140,7 +141,7 @@ func TestTheAPIRefuses(t *testing.T) {
 }
 
 func TestMoneyMovesOnceAndIsConserved(t *testing.T) {
-	api := &demo.AccountsAPI{}
+	api := &accounts.API{}
 	before := holdings(t, api, "usr_a")
 	body := `{"from":"` + before.Accounts[0].ID + `","to":"` + before.Accounts[1].ID + `","cents":1250,"note":"été"}`
 	if w := ask(api, "POST", "/transfers", "usr_a", body); w.Code != 201 {
@@ -157,7 +158,7 @@ func TestMoneyMovesOnceAndIsConserved(t *testing.T) {
 
 func TestNothingListensOffLoopback(t *testing.T) {
 	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "example.com:0", "10.0.0.1:0"} {
-		if l, err := demo.Listen(address, ""); err == nil {
+		if l, err := local.Listen(address, ""); err == nil {
 			l.Close()
 			t.Errorf("%s was listened on", address)
 		}
@@ -168,21 +169,21 @@ func TestNothingListensOffLoopback(t *testing.T) {
 	}
 	ctx, stop := context.WithTimeout(context.Background(), 5*time.Second)
 	defer stop()
-	if err := (&demo.AccountsAPI{}).Run(ctx, l); err == nil || ctx.Err() != nil {
+	if err := (&accounts.API{}).Run(ctx, l); err == nil || ctx.Err() != nil {
 		t.Errorf("the API ran: %v", err)
 	}
 }
 
 func TestTheFreePortIsTakenAgain(t *testing.T) {
 	file := t.TempDir() + "/accounts.port"
-	first, err := demo.Listen("127.0.0.1:0", file)
+	first, err := local.Listen("127.0.0.1:0", file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := first.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- (&demo.AccountsAPI{}).Run(ctx, first) }()
+	go func() { done <- (&accounts.API{}).Run(ctx, first) }()
 	response, err := http.Get("http://" + address + "/rates")
 	if err != nil || response.StatusCode != 200 {
 		t.Fatalf("rates: %v", err)
@@ -192,7 +193,7 @@ func TestTheFreePortIsTakenAgain(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("it ended with %v", err)
 	}
-	again, err := demo.Listen("127.0.0.1:0", file)
+	again, err := local.Listen("127.0.0.1:0", file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +201,7 @@ func TestTheFreePortIsTakenAgain(t *testing.T) {
 	if again.Addr().String() != address {
 		t.Errorf("%s, then %s", address, again.Addr())
 	}
-	if third, err := demo.Listen("127.0.0.1:0", file); err != nil {
+	if third, err := local.Listen("127.0.0.1:0", file); err != nil {
 		t.Errorf("a port in use stopped the start: %v", err)
 	} else {
 		third.Close()
@@ -212,7 +213,7 @@ func FuzzTransfer(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		order, err := demo.ReadTransfer(body)
+		order, err := accounts.ReadTransfer(body)
 		if err != nil {
 			return
 		}
@@ -224,4 +225,38 @@ func FuzzTransfer(f *testing.F) {
 			t.Errorf("%q is no such object: %v", body, err)
 		}
 	})
+}
+
+func TestWhatAnAggregatorWasAllowed(t *testing.T) {
+	api := &accounts.API{Now: func() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }}
+	id := holdings(t, api, "usr_a").Accounts[0].ID
+	const name = "Garde-Authorization-Details"
+	for what, row := range map[string]struct {
+		method, path, details string
+		status                int
+	}{
+		"balances":                         {"GET", "/balance", `[{"type":"account_information","until":"2026-11-23"}]`, 200},
+		"balances, a day too late":         {"GET", "/balance", `[{"type":"account_information","until":"2026-11-22"}]`, 403},
+		"balances, until no day":           {"GET", "/balance", `[{"type":"account_information"}]`, 403},
+		"balances, by something unknown":   {"GET", "/balance", `[{"type":"payment","until":"2026-11-23"}]`, 403},
+		"balances, by one of two":          {"GET", "/balance", `[{"type":"payment"},{"type":"account_information","until":"2026-12-01"}]`, 200},
+		"what was spent":                   {"GET", "/accounts/" + id, `[{"type":"account_information","until":"2026-12-01"}]`, 403},
+		"moving money":                     {"POST", "/transfers", `[{"type":"account_information","until":"2026-12-01"}]`, 403},
+		"what was spent, without a detail": {"GET", "/accounts/" + id, "", 200},
+		"details that are none":            {"GET", "/balance", `{}`, 401},
+		"no details in a list":             {"GET", "/balance", `[]`, 401},
+	} {
+		t.Run(what, func(t *testing.T) {
+			more := []string{}
+			if row.details != "" {
+				more = []string{name, row.details}
+			}
+			if w := ask(api, row.method, row.path, "usr_a", "", more...); w.Code != row.status {
+				t.Errorf("answered %d %s", w.Code, w.Body)
+			}
+		})
+	}
+	if w := ask(api, "GET", "/balance", "usr_a", "", name, `[{"type":"account_information","until":"2999-01-01"}]`, name, "[]"); w.Code != 401 {
+		t.Errorf("the header twice: %d", w.Code)
+	}
 }

@@ -1,4 +1,6 @@
-package demo
+// Package accounts is the API of the demonstration's bank, behind the Gate: it believes who the Gate says is calling, and
+// checks what only it can know, whose account it is.
+package accounts
 
 import (
 	"bytes"
@@ -15,6 +17,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/gardeauth/garde/internal/demo/local"
 )
 
 // Bounds of a transfer.
@@ -24,10 +28,10 @@ const (
 	maxNote         = 60        // characters
 )
 
-// AccountsAPI is the bank's accounts API. It verifies no token: it stands behind the Gate, believes the identity headers
+// API is the bank's accounts API. It verifies no token: it stands behind the Gate, believes the identity headers
 // that the Gate sets and nobody else can, and therefore is to be reached on loopback alone. What it does check is what
 // only it can know: whose account it is. The zero value is ready.
-type AccountsAPI struct {
+type API struct {
 	Now func() time.Time // nil: time.Now
 
 	once   sync.Once
@@ -36,45 +40,45 @@ type AccountsAPI struct {
 }
 
 // Run serves on a loopback listener until ctx ends; it refuses any other.
-func (a *AccountsAPI) Run(ctx context.Context, l net.Listener) error { return serve(ctx, l, a) }
+func (a *API) Run(ctx context.Context, l net.Listener) error { return local.Serve(ctx, l, a) }
 
-// caller is whom the Gate says it has let in.
-type caller struct {
+// Caller is whom the Gate says it has let in.
+type Caller struct {
 	Subject string `json:"subject,omitempty"`
 	Client  string `json:"client"`
 	Scope   string `json:"scope"`
 
-	Details []information `json:"authorization_details,omitempty"` // none: all that the scope says
+	Details []Information `json:"authorization_details,omitempty"` // none: all that the scope says
 }
 
-// information is what a person allowed an aggregator: to see balances, until a day.
-type information struct {
+// Information is what a person allowed an aggregator: to see balances, until a day.
+type Information struct {
 	Type  string `json:"type"`
 	Until string `json:"until"`
 }
 
 // may tells whether the caller may do a part of what its scope says on a day. A detail that this API does not know allows
 // nothing.
-func (c caller) may(part, day string) bool {
-	return len(c.Details) == 0 || part == "balances" && slices.ContainsFunc(c.Details, func(d information) bool {
+func (c Caller) may(part, day string) bool {
+	return len(c.Details) == 0 || part == "balances" && slices.ContainsFunc(c.Details, func(d Information) bool {
 		return d.Type == "account_information" && day <= d.Until
 	})
 }
 
 // ServeHTTP answers the operations of the recipe.
-func (a *AccountsAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.once.Do(a.prepare)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	// A page in a browser that points its own name at 127.0.0.1 sends that name as Host.
-	if host := hostOf(r.Host); host != "localhost" && !isLoopback(host) {
+	if host := local.Host(r.Host); host != "localhost" && !local.IsLoopback(host) {
 		problem(w, http.StatusMisdirectedRequest, "this API answers on loopback only")
 		return
 	}
 	a.mux.ServeHTTP(w, r)
 }
 
-func (a *AccountsAPI) prepare() {
+func (a *API) prepare() {
 	if a.Now == nil {
 		a.Now = time.Now
 	}
@@ -91,7 +95,7 @@ func (a *AccountsAPI) prepare() {
 }
 
 // person admits callers for whom the Gate names a person that is not the client itself, and who allowed this part.
-func (a *AccountsAPI) person(part string, next func(http.ResponseWriter, *http.Request, caller)) http.HandlerFunc {
+func (a *API) person(part string, next func(http.ResponseWriter, *http.Request, Caller)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		who, err := identify(r.Header)
 		if err == nil && (who.Subject == "" || who.Subject == who.Client) {
@@ -113,25 +117,25 @@ func (a *AccountsAPI) person(part string, next func(http.ResponseWriter, *http.R
 const detailsHeader = "Garde-Authorization-Details"
 
 // identify reads the Gate's headers. One that stands there twice did not come from the Gate alone.
-func identify(h http.Header) (caller, error) {
+func identify(h http.Header) (Caller, error) {
 	for _, name := range []string{"Garde-Subject", "Garde-Client", "Garde-Scope", detailsHeader} {
 		if len(h.Values(name)) > 1 {
-			return caller{}, fmt.Errorf("the header %s stands there twice", name)
+			return Caller{}, fmt.Errorf("the header %s stands there twice", name)
 		}
 	}
-	who := caller{Subject: h.Get("Garde-Subject"), Client: h.Get("Garde-Client"), Scope: h.Get("Garde-Scope")}
+	who := Caller{Subject: h.Get("Garde-Subject"), Client: h.Get("Garde-Client"), Scope: h.Get("Garde-Scope")}
 	if who.Client == "" {
-		return caller{}, errors.New("the Gate named no client: is the request past it?")
+		return Caller{}, errors.New("the Gate named no client: is the request past it?")
 	}
 	if text := h.Get(detailsHeader); text != "" {
 		if err := json.Unmarshal([]byte(text), &who.Details); err != nil || len(who.Details) == 0 {
-			return caller{}, errors.New("what the person allowed can't be read")
+			return Caller{}, errors.New("what the person allowed can't be read")
 		}
 	}
 	return who, nil
 }
 
-func (a *AccountsAPI) rates(w http.ResponseWriter, _ *http.Request) {
+func (a *API) rates(w http.ResponseWriter, _ *http.Request) {
 	type rate struct {
 		Kind        string `json:"kind"`
 		BasisPoints int    `json:"basis_points"`
@@ -142,20 +146,20 @@ func (a *AccountsAPI) rates(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// balances is the answer to GET /balance.
-type balances struct {
-	Seen     caller    `json:"seen"` // whom the API was told about, to show what the Gate passes on
+// Balances is the answer to GET /balance.
+type Balances struct {
+	Seen     Caller    `json:"seen"` // whom the API was told about, to show what the Gate passes on
 	Currency string    `json:"currency"`
 	Cents    int64     `json:"cents"`
 	Accounts []Account `json:"accounts"`
 }
 
-func (a *AccountsAPI) balance(w http.ResponseWriter, _ *http.Request, who caller) {
+func (a *API) balance(w http.ResponseWriter, _ *http.Request, who Caller) {
 	held, ok := a.held(w, who)
 	if !ok {
 		return
 	}
-	total := balances{Currency: "EUR", Accounts: held, Seen: who}
+	total := Balances{Currency: "EUR", Accounts: held, Seen: who}
 	for i := range held {
 		held[i].Entries = nil
 		total.Cents += held[i].Cents
@@ -163,7 +167,7 @@ func (a *AccountsAPI) balance(w http.ResponseWriter, _ *http.Request, who caller
 	answer(w, http.StatusOK, total)
 }
 
-func (a *AccountsAPI) account(w http.ResponseWriter, r *http.Request, who caller) {
+func (a *API) account(w http.ResponseWriter, r *http.Request, who Caller) {
 	held, ok := a.held(w, who)
 	if !ok {
 		return
@@ -176,7 +180,7 @@ func (a *AccountsAPI) account(w http.ResponseWriter, r *http.Request, who caller
 	answer(w, http.StatusOK, held[i])
 }
 
-func (a *AccountsAPI) transfer(w http.ResponseWriter, r *http.Request, who caller) {
+func (a *API) transfer(w http.ResponseWriter, r *http.Request, who Caller) {
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(kind) != "application/json" {
 		problem(w, http.StatusUnsupportedMediaType, "send application/json")
 		return
@@ -199,7 +203,7 @@ func (a *AccountsAPI) transfer(w http.ResponseWriter, r *http.Request, who calle
 }
 
 // statement is for the bank's own programs: what all postings of a day add up to.
-func (a *AccountsAPI) statement(w http.ResponseWriter, r *http.Request) {
+func (a *API) statement(w http.ResponseWriter, r *http.Request) {
 	who, err := identify(r.Header)
 	if err == nil && who.Subject != "" && who.Subject != who.Client {
 		err = errors.New("statements are for the bank's own programs")
@@ -224,7 +228,7 @@ func (a *AccountsAPI) statement(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (a *AccountsAPI) held(w http.ResponseWriter, who caller) ([]Account, bool) {
+func (a *API) held(w http.ResponseWriter, who Caller) ([]Account, bool) {
 	held, ok := a.ledger.accounts(who.Subject)
 	if !ok {
 		w.Header().Set("Retry-After", "60")
@@ -330,17 +334,4 @@ func problem(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	w.Write(append(text, '\n'))
-}
-
-// hostOf is the host of a Host header, without port and brackets.
-func hostOf(hostport string) string {
-	if host, _, err := net.SplitHostPort(hostport); err == nil {
-		return host
-	}
-	return strings.Trim(hostport, "[]")
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/otp"
+	"github.com/gardeauth/garde/internal/seal"
 )
 
 func TestCodesAreThoseOfTheStandard(t *testing.T) { // RFC 6238 appendix B, last six digits
@@ -150,4 +151,26 @@ func FuzzCodes(f *testing.F) {
 			t.Errorf("%q", typed)
 		}
 	})
+}
+
+func TestASealedSecretOpensInItsRowAlone(t *testing.T) {
+	master, err := seal.ParseMaster(seal.GenerateMaster())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, secret := seal.Sealer{Current: master}, otp.NewSecret()
+	kept := iam.Authenticator{ID: "a", Kind: iam.FactorTOTP}
+	if kept.Sealed, err = otp.Seal(sealer, iam.DefaultTenant, "a", secret); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := otp.Open(sealer, iam.DefaultTenant, kept); err != nil || got != secret {
+		t.Errorf("opened %q, %v", got, err)
+	}
+	for name, odd := range map[string]iam.Authenticator{
+		"another row": {ID: "b", Kind: iam.FactorTOTP, Sealed: kept.Sealed}, "another kind": {ID: "a", Kind: iam.FactorPasskey, Sealed: kept.Sealed},
+	} {
+		if _, err := otp.Open(sealer, iam.DefaultTenant, odd); err == nil {
+			t.Errorf("%s opens", name)
+		}
+	}
 }

@@ -3,7 +3,9 @@ package passkey
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -11,9 +13,9 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 )
 
-// BeginLogin asks for a signature. For a passkey nobody is named and nothing is listed: the authenticator says whose it is.
-// For a security key, list is what the person has, who must have proved something else before: a list tells who has
-// which (WebAuthn section 14.6.2).
+// BeginLogin asks for a signature. Of an unknown user (empty) only a passkey can be asked, and nothing is listed: the
+// authenticator says whose it is. With user, list is what that person has, who must have proved something before: a list
+// tells who has which (WebAuthn section 14.6.2).
 func (p Party) BeginLogin(kind iam.FactorKind, user string, list []iam.Authenticator) (Asked, error) {
 	begun := p.begin(deedGet, kind, user)
 	options := requestOptions{
@@ -21,13 +23,16 @@ func (p Party) BeginLogin(kind iam.FactorKind, user string, list []iam.Authentic
 		Verification: string(protocol.VerificationRequired), Allow: []descriptor{},
 	}
 	if kind == iam.FactorSecurityKey {
-		if user == "" || len(list) == 0 {
-			return Asked{}, fmt.Errorf("a security key is asked of a person who has one")
-		}
 		options.Verification = string(protocol.VerificationDiscouraged)
+	}
+	if user != "" {
+		list = slices.DeleteFunc(slices.Clone(list), func(one iam.Authenticator) bool { return one.Kind != kind || one.User != user })
 		for _, one := range p.descriptors(list) {
 			options.Allow = append(options.Allow, describe(one))
 		}
+	}
+	if len(options.Allow) == 0 && (user != "" || kind != iam.FactorPasskey) {
+		return Asked{}, errors.New("it is asked of a person who has one")
 	}
 	return asked(options, begun)
 }

@@ -202,7 +202,12 @@ func TestS22ASecurityKeyIsAskedOfItsPersonAlone(t *testing.T) {
 	if _, err := p.BeginLogin(iam.FactorSecurityKey, "", nil); err == nil {
 		t.Error("a list for nobody")
 	}
-	asked, err := p.BeginLogin(iam.FactorSecurityKey, "bob", []iam.Authenticator{kept})
+	if _, err := p.BeginLogin(iam.FactorSecurityKey, "bob", []iam.Authenticator{kept}); err == nil {
+		t.Error("alice's key is listed for bob")
+	}
+	twin := kept
+	twin.User = "bob"
+	asked, err := p.BeginLogin(iam.FactorSecurityKey, "bob", []iam.Authenticator{twin})
 	if err != nil {
 		t.Fatal(err)
 	}

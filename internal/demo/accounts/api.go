@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/gardeauth/garde/internal/demo/local"
@@ -58,10 +57,18 @@ type Information struct {
 }
 
 // may tells whether the caller may do a part of what its scope says on a day. A detail that this API does not know allows
-// nothing.
+// nothing; of those that add a recipient or pay, the Gate has compared every word with the request.
 func (c Caller) may(part, day string) bool {
-	return len(c.Details) == 0 || part == "balances" && slices.ContainsFunc(c.Details, func(d Information) bool {
-		return d.Type == "account_information" && day <= d.Until
+	return len(c.Details) == 0 || slices.ContainsFunc(c.Details, func(d Information) bool {
+		switch d.Type {
+		case "account_information":
+			return part == "balances" && day <= d.Until
+		case "recipient":
+			return part == "recipients"
+		case "payment":
+			return part == "payments"
+		}
+		return false
 	})
 }
 
@@ -88,6 +95,9 @@ func (a *API) prepare() {
 	a.mux.HandleFunc("GET /balance", a.person("balances", a.balance))
 	a.mux.HandleFunc("GET /accounts/{id}", a.person("entries", a.account))
 	a.mux.HandleFunc("POST /transfers", a.person("transfers", a.transfer))
+	a.mux.HandleFunc("GET /recipients", a.person("entries", a.recipients))
+	a.mux.HandleFunc("POST /recipients", a.person("recipients", a.addRecipient))
+	a.mux.HandleFunc("POST /payments", a.person("payments", a.pay))
 	a.mux.HandleFunc("GET /statement", a.statement)
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusNotFound, "the bank has no such operation")
@@ -181,25 +191,34 @@ func (a *API) account(w http.ResponseWriter, r *http.Request, who Caller) {
 }
 
 func (a *API) transfer(w http.ResponseWriter, r *http.Request, who Caller) {
-	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(kind) != "application/json" {
-		problem(w, http.StatusUnsupportedMediaType, "send application/json")
+	body, ok := order(w, r)
+	if !ok {
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTransferBody))
-	if err != nil {
-		problem(w, http.StatusRequestEntityTooLarge, "a transfer fits into 4096 bytes")
-		return
-	}
-	order, err := readTransfer(body)
+	wanted, err := readTransfer(body)
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if fault := a.ledger.move(who.Subject, order); fault != "" {
+	if fault := a.ledger.move(who.Subject, wanted); fault != "" {
 		problem(w, http.StatusUnprocessableEntity, fault)
 		return
 	}
-	answer(w, http.StatusCreated, order)
+	answer(w, http.StatusCreated, wanted)
+}
+
+// order reads the body of an order, or has answered why not.
+func order(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(kind) != "application/json" {
+		problem(w, http.StatusUnsupportedMediaType, "send application/json")
+		return nil, false
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTransferBody))
+	if err != nil {
+		problem(w, http.StatusRequestEntityTooLarge, "an order fits into 4096 bytes")
+		return nil, false
+	}
+	return body, true
 }
 
 // statement is for the bank's own programs: what all postings of a day add up to.
@@ -235,48 +254,6 @@ func (a *API) held(w http.ResponseWriter, who Caller) ([]Account, bool) {
 		problem(w, http.StatusServiceUnavailable, "the demonstration has more people than it can remember")
 	}
 	return held, ok
-}
-
-// readTransfer reads an order strictly. The standard decoder takes names in any case and lets the last of two win, and
-// so could read another order than whoever looked at it before.
-func readTransfer(body []byte) (Transfer, error) {
-	members, err := flatObject(body)
-	if err != nil {
-		return Transfer{}, err
-	}
-	var order Transfer
-	for name, value := range members {
-		var ok bool
-		switch name {
-		case "from":
-			order.From, ok = value.(string)
-		case "to":
-			order.To, ok = value.(string)
-		case "note":
-			order.Note, ok = value.(string)
-		case "cents":
-			var n json.Number
-			if n, ok = value.(json.Number); ok {
-				order.Cents, err = n.Int64()
-				ok = err == nil && order.Cents > 0 && order.Cents <= maxTransfer
-			}
-			if !ok {
-				return Transfer{}, fmt.Errorf("cents is a whole number from 1 to %d", maxTransfer)
-			}
-		default:
-			return Transfer{}, errors.New("a transfer has from, to, cents and note, and nothing else")
-		}
-		if !ok {
-			return Transfer{}, fmt.Errorf("%s is a text", name)
-		}
-	}
-	switch {
-	case order.From == "" || order.To == "" || order.Cents == 0:
-		return Transfer{}, errors.New("a transfer needs from, to and cents")
-	case utf8.RuneCountInString(order.Note) > maxNote || strings.ContainsFunc(order.Note, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return Transfer{}, fmt.Errorf("a note is one line of at most %d characters", maxNote)
-	}
-	return order, nil
 }
 
 // flatObject reads one JSON object of texts and numbers, whose names are all different.

@@ -42,6 +42,7 @@ type ledger struct {
 	now     func() time.Time
 	mu      sync.Mutex
 	holders map[string][]Account
+	known   map[string][]Recipient
 }
 
 // accounts gives copies of what the subject has; false when the ledger is full.
@@ -98,6 +99,60 @@ func (l *ledger) move(subject string, order Transfer) (fault string) {
 	held[to].Cents += order.Cents
 	held[from].Entries = record(held[from].Entries, Entry{day, text, -order.Cents})
 	held[to].Entries = record(held[to].Entries, Entry{day, text, order.Cents})
+	return ""
+}
+
+// recipients gives copies of whom the subject may pay.
+func (l *ledger) recipients(subject string) []Recipient {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]Recipient{}, l.known[subject]...)
+}
+
+// add adds somebody to pay. The text that it gives back is empty when they were added.
+func (l *ledger) add(subject string, added Recipient) (fault string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.held(subject); !ok {
+		return "the demonstration has more people than it can remember"
+	}
+	if slices.ContainsFunc(l.known[subject], func(r Recipient) bool { return r.Number == added.Number }) {
+		return "you have this recipient already"
+	}
+	if len(l.known[subject]) >= maxRecipients {
+		return "you have as many recipients as the bank remembers"
+	}
+	if l.known == nil {
+		l.known = map[string][]Recipient{}
+	}
+	l.known[subject] = append(l.known[subject], added)
+	return ""
+}
+
+// pay pays a recipient. The text that it gives back is empty when the money has left.
+func (l *ledger) pay(subject string, order Payment) (fault string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held, ok := l.held(subject)
+	if !ok {
+		return "the demonstration has more people than it can remember"
+	}
+	from := slices.IndexFunc(held, func(a Account) bool { return a.ID == order.From })
+	to := slices.IndexFunc(l.known[subject], func(r Recipient) bool { return r.Number == order.To })
+	switch {
+	case from < 0:
+		return "you have no such account"
+	case to < 0:
+		return "you have no such recipient"
+	case held[from].Cents < order.Cents:
+		return "there is not enough money on the account"
+	}
+	text := l.known[subject][to].Name
+	if order.Note != "" {
+		text += ", " + order.Note
+	}
+	held[from].Cents -= order.Cents
+	held[from].Entries = record(held[from].Entries, Entry{l.now().UTC().Format(time.DateOnly), text, -order.Cents})
 	return ""
 }
 

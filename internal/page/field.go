@@ -91,6 +91,11 @@ func (w words) field(f frame, id, value string, focus bool) (input, error) {
 		in.Type, in.Complete, in.Max = "password", "new-password", 1024
 	case FieldUserCode:
 		in.Complete, in.Max = "off", 64
+	case FieldFactorName:
+		in.Complete, in.Max = "off", 64
+		in.Hint = w.text("field.factor-name.hint")
+	case FieldNewCode:
+		in.Complete, in.Mode, in.Max = "one-time-code", "numeric", 16
 	default:
 		return input{}, errors.New("no such field: " + id)
 	}
@@ -101,6 +106,8 @@ func (w words) field(f frame, id, value string, focus bool) (input, error) {
 	var described []string
 	if id == FieldNewPassword {
 		in.Hint = w.text("field.new-password.hint", "min", minimum(f))
+	}
+	if in.Hint != "" {
 		described = append(described, id+"-hint")
 	}
 	for _, p := range f.Problems {
@@ -152,6 +159,6 @@ func (w words) funcs() template.FuncMap {
 		"scope": w.scope, "asks": w.asks, "sentences": w.sentences, "activity": w.activity,
 		"note": w.note, "noted": w.noted, "circumstances": w.circumstances,
 		"clean": clean, "detail": cleanDetail, "initial": initial, "image": clientImage, "link": link, "action": formAction,
-		"pairs": pairs,
+		"pairs": pairs, "margin": margin, "otpauth": otpauth,
 	}
 }

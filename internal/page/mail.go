@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,6 +20,10 @@ const (
 	MailReset   MailKind = "reset"   // set a new password; needs Link and Expires
 	MailEnrol   MailKind = "enrol"   // open an account; needs Link and Expires
 	MailChanged MailKind = "changed" // the password was changed; needs When
+
+	MailFactorAdded   MailKind = "factor_added" // these need When as well
+	MailFactorRemoved MailKind = "factor_removed"
+	MailCodesMade     MailKind = "codes_made"
 )
 
 // MailData is what a mail tells. Link is ours, made from the configured public
@@ -61,12 +66,15 @@ func (p *Pages) Mail(kind MailKind, locale string, data MailData) (subject, text
 	return words.text(key+".subject", "name", p.theme.Name), words.plain(m), out.String(), nil
 }
 
+// told are the mails that only tell what was done.
+var told = []MailKind{MailChanged, MailFactorAdded, MailFactorRemoved, MailCodesMade}
+
 // check finds what a caller forgot before a person reads it.
 func (d MailData) check(kind MailKind) error {
 	if d.Username == "" {
 		return errors.New("it greets nobody")
 	}
-	if kind == MailChanged {
+	if slices.Contains(told, kind) {
 		if d.Link != "" || d.When.IsZero() {
 			return errors.New("it tells when, and has no link")
 		}

@@ -102,6 +102,7 @@ type frame struct {
 	Common
 	V     View
 	Page  string
+	Wide  bool // the pages of an account, of lists
 	Lang  string
 	Title string
 	Name  string
@@ -122,6 +123,7 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, view 
 		Common: common, V: view, Page: view.name(), Lang: lang,
 		Name: p.theme.Name, Logo: p.logo, CSS: p.css,
 	}
+	_, f.Wide = view.(interface{ wide() })
 	f.Title = p.tongues.words[lang].title(view)
 	var body bytes.Buffer
 	if err := p.compiled[lang].ExecuteTemplate(&body, f.Page, f); err != nil {

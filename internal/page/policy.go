@@ -28,8 +28,8 @@ func headers(h http.Header, lang, policy string) {
 }
 
 // policy is the Content-Security-Policy of a page (CSP Level 3). Only the
-// form_post page and the one that answers about sessions may run a script, their
-// own; only the latter may be framed; only the page after a sign-out frames
+// form_post page, the one that answers about sessions and those that speak to an
+// authenticator may run a script, their own; only the second may be framed; only the page after a sign-out frames
 // others, those of the applications that it signs out.
 func policy(view View, c Common) string {
 	target := c.FormTarget
@@ -39,6 +39,9 @@ func policy(view View, c Common) string {
 		script = "; script-src 'nonce-" + nonce(c.Nonce) + "'"
 	}
 	ancestors := "'none'"
+	if _, ok := view.(interface{ scripted() }); ok {
+		script = "; script-src 'nonce-" + nonce(c.Nonce) + "'"
+	}
 	if _, ok := view.(interface{ frameable() }); ok {
 		script, ancestors = "; script-src 'nonce-"+nonce(c.Nonce)+"'", "*"
 	}

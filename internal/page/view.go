@@ -112,6 +112,7 @@ type Session struct {
 	Device      string // Firefox on Linux
 	Place       string
 	Since, Seen time.Time
+	Factors     []string // that were proved, by the recipe's names
 	Current     bool
 }
 
@@ -134,7 +135,7 @@ type Activity struct {
 
 // Account is the person's own page. Its forms post below Action:
 // /password (current_password, new_password, new_password_again),
-// /sessions (session), /consents (consent), /everywhere, /signout.
+// /sessions (session), /consents (consent), /everywhere, /notme, /signout.
 type Account struct {
 	Common
 	Action        string
@@ -146,6 +147,11 @@ type Account struct {
 	Activity      []Activity
 	Notice        Note // what was just done, if anything
 	Waiting       bool // something waits for a decision, at Action/requests
+	Asked         bool // a sign-in on another device waits, at Action/approvals
+	Bar           []Corner
+	Switch        string // address where another account is chosen; empty: there is no such page
+	NotYou        bool   // what the person did not do can be answered, by Action/notme
+	Passwordless  bool   // no password is set
 }
 
 // LogoutConfirm asks whether to sign out. Posts flow, decision=yes|no.

@@ -64,9 +64,10 @@ type Decision struct {
 // Context is what an answer of this house says besides. Seconds are whole.
 type Context struct {
 	Reasons  []Reason `json:"reasons,omitempty"`
-	ACR      string   `json:"acr_values,omitempty"` // the levels that would do, space-separated: what is to be asked for (RFC 9470)
-	MaxAge   *int64   `json:"max_age,omitempty"`    // how long ago it may have been reached; nil: any time
-	Lifetime int64    `json:"lifetime,omitempty"`   // how long this answer may serve for the very same question; 0: only now
+	ACR      string   `json:"acr_values,omitempty"`                 // the levels that would do, space-separated: what is to be asked for (RFC 9470)
+	MaxAge   *int64   `json:"max_age,omitempty"`                    // how long ago it may have been reached; nil: any time
+	Details  string   `json:"authorization_details_type,omitempty"` // the call must also carry a detail of this type for exactly this request, once: who asks sees to that
+	Lifetime int64    `json:"lifetime,omitempty"`                   // how long this answer may serve for the very same question; 0: only now
 	Trace    string   `json:"trace,omitempty"`
 	Error    *Fault   `json:"error,omitempty"` // this question could not be decided
 }

@@ -110,6 +110,12 @@ func (p *program) fileChecks(node *config.Node) []doctor.Check {
 	if node.Gate.TLS.Cert != "" {
 		checks = append(checks, doctor.Certificate("certificate of the Gate", node.Gate.TLS.Cert, node.Gate.TLS.Key, "", time.Now))
 	}
+	if node.GeoIP.City != "" {
+		checks = append(checks, doctor.Places("places", node.GeoIP.City, time.Now))
+	}
+	if node.GeoIP.ASN != "" {
+		checks = append(checks, doctor.Places("networks", node.GeoIP.ASN, time.Now))
+	}
 	return checks
 }
 

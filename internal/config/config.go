@@ -38,6 +38,7 @@ type Node struct {
 	Shown    Shown    `yaml:"forwarded_certificates,omitempty"`
 	Mail     Mail     `yaml:"mail,omitempty"`
 	Fetch    Fetch    `yaml:"fetch,omitempty"`
+	GeoIP    GeoIP    `yaml:"geoip,omitempty"`
 	Gate     Gate     `yaml:"gate,omitempty"`
 
 	Dir string `yaml:"-"` // of the file
@@ -77,6 +78,13 @@ type Mail struct {
 type Fetch struct {
 	AllowHosts  []string `yaml:"allow_hosts,omitempty"` // host:port that may be private or plain http
 	Authorities string   `yaml:"authorities,omitempty"` // file of further root certificates
+}
+
+// GeoIP names databases of places in the MaxMind DB form, of any provider, for the risk of a moment (see risk.md). They are
+// read again when the files change: put a new one in the place of the old by renaming it.
+type GeoIP struct {
+	City string `yaml:"city,omitempty"` // file that tells country and place of an address (City or Country); empty: places are unknown
+	ASN  string `yaml:"asn,omitempty"`  // file that tells the autonomous system of an address; empty: networks are known by their address
 }
 
 // Gate is what `garde gate` needs.
@@ -138,7 +146,7 @@ func (n *Node) place() {
 	}
 	for _, path := range []*string{
 		&n.TLS.Cert, &n.TLS.Key, &n.Gate.TLS.Cert, &n.Gate.TLS.Key, &n.MTLS.TLS.Cert, &n.MTLS.TLS.Key, &n.MTLS.Authorities, &n.Admin, &n.Recipe, &n.Seed, &n.Mail.Folder,
-		&n.Fetch.Authorities,
+		&n.Fetch.Authorities, &n.GeoIP.City, &n.GeoIP.ASN,
 	} {
 		*path = at(*path)
 	}

@@ -87,14 +87,12 @@ func (d *Desk) Moment(ctx context.Context, ask Ask) (Moment, error) {
 	}, nil
 }
 
-// forgetAfter is when habits are forgotten that were not seen again, unless the recipe says otherwise.
-const forgetAfter = 180 * 24 * time.Hour
-
+// forget is when habits are forgotten that were not seen again.
 func forget(risk recipe.Risk) time.Duration {
 	if risk.Forget > 0 {
 		return risk.Forget.Std()
 	}
-	return forgetAfter
+	return recipe.DefaultForget
 }
 
 // locate says where the address is, and what is known of it.

@@ -24,7 +24,7 @@ type known struct {
 
 const (
 	// patience bounds the reading of one person: a decision can't wait longer, and what is late is unknown.
-	patience = 500 * time.Millisecond
+	patience = 250 * time.Millisecond
 	// lasts is how long what was read serves: whatever changes takes effect within a second.
 	lasts = time.Second
 	// crowd is how many people are remembered at most, in each of two halves.

@@ -1,42 +1,26 @@
 package facts
 
 import (
-	"bufio"
-	"bytes"
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
-// maxListed bounds a list of networks.
-const maxListed = 500_000
-
-// Networks is a set of networks. The zero value is empty.
+// Networks is a set of networks that is asked by address. The zero value is empty.
 type Networks struct {
 	sorted []netip.Prefix // by address; none lies within another
 }
 
-// ParseNetworks reads a list of networks, one address or CIDR prefix a line. Behind a # stands a comment. A prefix that
-// covers everybody, or has bits behind its length, is refused, with its line.
-func ParseNetworks(text []byte) (Networks, error) {
-	var listed []netip.Prefix
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for line := 1; lines.Scan(); line++ {
-		word, _, _ := strings.Cut(lines.Text(), "#")
-		if word = strings.TrimSpace(word); word == "" {
-			continue
+// NewNetworks compiles a list, such as recipe.Networks reads. What is no valid prefix is left out.
+func NewNetworks(list []netip.Prefix) Networks {
+	listed := make([]netip.Prefix, 0, len(list))
+	for _, prefix := range list {
+		// IPv4 in the clothes of IPv6 is IPv4: addresses are asked for so.
+		if prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
+			prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
 		}
-		prefix, err := parseNetwork(word)
-		if err != nil {
-			return Networks{}, fmt.Errorf("line %d: %w", line, err)
+		if prefix.IsValid() {
+			listed = append(listed, prefix.Masked())
 		}
-		if listed = append(listed, prefix); len(listed) > maxListed {
-			return Networks{}, fmt.Errorf("line %d: more than %d networks", line, maxListed)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return Networks{}, fmt.Errorf("read the list of networks: %w", err)
 	}
 	slices.SortFunc(listed, func(a, b netip.Prefix) int {
 		if by := a.Addr().Compare(b.Addr()); by != 0 {
@@ -44,32 +28,15 @@ func ParseNetworks(text []byte) (Networks, error) {
 		}
 		return a.Bits() - b.Bits()
 	})
+	// Of two prefixes, one holds the other or they share nothing: so once those within others are gone, the last one that
+	// does not begin after an address is the only one that can hold it.
 	widest := listed[:0]
 	for _, prefix := range listed {
 		if n := len(widest); n == 0 || !widest[n-1].Contains(prefix.Addr()) {
 			widest = append(widest, prefix)
 		}
 	}
-	return Networks{slices.Clip(widest)}, nil
-}
-
-func parseNetwork(word string) (netip.Prefix, error) {
-	if address, err := netip.ParseAddr(word); err == nil && address.Zone() == "" {
-		address = address.Unmap()
-		return netip.PrefixFrom(address, address.BitLen()), nil
-	}
-	prefix, err := netip.ParsePrefix(word)
-	switch {
-	case err != nil:
-		return netip.Prefix{}, fmt.Errorf("%q is neither an address nor a CIDR prefix", word)
-	case prefix.Bits() == 0:
-		return netip.Prefix{}, fmt.Errorf("%q covers everybody", word)
-	case prefix.Addr().Is4In6():
-		return netip.Prefix{}, fmt.Errorf("%q is IPv4 in disguise; write it as IPv4", word)
-	case prefix.Masked() != prefix:
-		return netip.Prefix{}, fmt.Errorf("%q has bits behind its length; write %s", word, prefix.Masked())
-	}
-	return prefix, nil
+	return Networks{slices.Clip(widest)}
 }
 
 // Find gives the entry that holds the address, or nothing. An IPv4 address that is written as IPv6 is that IPv4 address.

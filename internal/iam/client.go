@@ -99,6 +99,9 @@ type ClientSecret struct {
 // Public tells whether the client can keep no secret (OAuth 2.1 section 2.1).
 func (c Client) Public() bool { return c.Kind == recipe.Native || c.Kind == recipe.Browser }
 
+// Trusted tells whether the company vouches for the client: nobody is asked whether it may have what it asks for.
+func (c Client) Trusted() bool { return c.Consent == recipe.ConsentImplied }
+
 // MayUse tells whether the client may use the grant.
 func (c Client) MayUse(grant oauth.GrantType) bool { return slices.Contains(c.Grants, grant) }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"slices"
 
 	"github.com/gardeauth/garde/internal/iam"
@@ -29,6 +30,9 @@ type Request struct {
 	Client iam.Client
 	Form   web.Form
 	Proven iam.Binding // keys that the caller proved: DPoP, certificate. The endpoint puts them into every order itself
+
+	Address netip.Addr // where it comes from; the zero address is unknown
+	Agent   string     // what it says of its program
 }
 
 // meaningful are parameters that would change what is issued: a grant that does not declare one refuses it rather than
@@ -61,7 +65,8 @@ type Endpoint struct {
 	Clients Clients
 	Grants  []Grant
 	Issuer  Issuer
-	Proofs  Proofs // nil: nobody proves a key
+	Proofs  Proofs                           // nil: nobody proves a key
+	Caller  func(r *http.Request) netip.Addr // address of the program; nil: unknown
 }
 
 // Token answers a token request (OAuth 2.1 section 3.2).
@@ -84,7 +89,10 @@ func (e *Endpoint) Token(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	request := Request{Client: client, Form: form, Proven: proven}
+	request := Request{Client: client, Form: form, Proven: proven, Agent: r.UserAgent()}
+	if e.Caller != nil {
+		request.Address = e.Caller(r)
+	}
 	answer, err := e.answer(r.Context(), chosen, request)
 	if errors.Is(err, iam.ErrRaced) { // what this node remembered was no longer so, and is forgotten: the storage is asked now
 		answer, err = e.answer(r.Context(), chosen, request)

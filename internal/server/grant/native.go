@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
@@ -11,7 +12,6 @@ import (
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/token"
-	"github.com/gardeauth/garde/recipe"
 )
 
 // Native is what the apps of a family need to share a sign-in (OpenID Native SSO). All fields are required.
@@ -22,7 +22,18 @@ type Native struct {
 	Clients  iam.Clients
 	Consents iam.Consents
 	Subject  func(client iam.Client, user string) string // what a client calls a person
-	Claim    func(session iam.Session, now time.Time) assurance.Claim
+	// Decide says whether a session is sure enough for what an app asks for, and what its tokens may truthfully say of it.
+	Decide func(ctx context.Context, moment Moment) (assurance.Decision, error)
+}
+
+// Moment is a sign-in that is to serve one more app.
+type Moment struct {
+	Session iam.Session
+	Client  iam.Client
+	Scope   oauth.Scope
+	Bound   bool // a key was proved
+	Address netip.Addr
+	Agent   string
 }
 
 // Hints verifies ID tokens of this server, expired ones too. Its errors are *oauth.Error.
@@ -121,7 +132,7 @@ func (n *Native) scope(ctx context.Context, r Request, user string) (oauth.Scope
 // allowed is what the app may have without asking the person.
 func (n *Native) allowed(ctx context.Context, client iam.Client, user string) (oauth.Scope, error) {
 	allowed := client.Scope
-	if client.Consent != recipe.ConsentImplied {
+	if !client.Trusted() {
 		consent, err := n.Consents.Consent(ctx, user, client.ID)
 		if errors.Is(err, iam.ErrNotFound) {
 			return nil, unasked()

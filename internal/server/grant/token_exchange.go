@@ -2,15 +2,16 @@ package grant
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/issue"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/token"
-	"github.com/gardeauth/garde/recipe"
 )
 
 // tokenExchange is RFC 8693 for what the recipe opens, which is one thing: an app gets tokens for the person who has signed
@@ -55,9 +56,29 @@ func (g tokenExchange) Redeem(ctx context.Context, r Request) (token.Order, erro
 	if err != nil {
 		return order, err
 	}
-	if with.secret.JKT == "" && mustBind(r.Client, policy.Rules(order.Audience)) {
+	// A secret that whoever copied it could use is no way to tokens that must be bound, whatever key comes along.
+	if with.secret.JKT == "" && policy.Rules(order.Audience).MustBind(r.Client) {
 		return order, oauth.InteractionRequired("the token must be bound to a key, and the device secret is bound to none: sign in by the browser with a DPoP proof")
 	}
+	return g.sure(ctx, r, with.session, order)
+}
+
+// sure asks the policy, as a request in the browser would. What more it asks for, only the browser can ask.
+func (g tokenExchange) sure(ctx context.Context, r Request, session iam.Session, order token.Order) (token.Order, error) {
+	decision, err := g.native.Decide(ctx, Moment{
+		Session: session, Client: r.Client, Scope: order.Grant.Scope, Bound: r.Proven.Bound(), Address: r.Address, Agent: r.Agent,
+	})
+	switch {
+	case errors.Is(err, iam.ErrRevoked):
+		return order, issue.Refused(err)
+	case err != nil:
+		return order, err
+	case decision.Verdict == assurance.StepUp:
+		return order, oauth.InteractionRequired("more is to be proved than this sign-in has: ask for it in the browser")
+	case decision.Verdict != assurance.Permit:
+		return order, oauth.AccessDenied("the policy does not allow it")
+	}
+	order.Grant.ACR, order.Grant.AMR, order.Grant.AuthTime = decision.Claim.ACR, decision.Claim.AMR, decision.Claim.AuthTime
 	return order, nil
 }
 
@@ -81,10 +102,8 @@ func (g tokenExchange) formed(r Request) error {
 	return nil
 }
 
-// order begins a grant of the session: it ends with it, and not later than it. What is said of the sign-in is what the
-// session can truthfully say.
+// order begins a grant of the session: it ends with it, and not later.
 func (g tokenExchange) order(r Request, with shared, scope oauth.Scope, now time.Time) token.Order {
-	claim := g.native.Claim(with.session, now)
 	ends := now.Add(g.policy().Lives.Refresh)
 	if with.session.Expires.Before(ends) {
 		ends = with.session.Expires
@@ -92,18 +111,11 @@ func (g tokenExchange) order(r Request, with shared, scope oauth.Scope, now time
 	grant := iam.Grant{
 		ID: uuid.Must(uuid.NewV7()).String(), Client: r.Client.ID, User: with.secret.User,
 		Session: with.session.ID, Login: with.session.ID, Scope: scope, Resource: r.Form.Values("resource"),
-		AuthTime: claim.AuthTime, AMR: claim.AMR, ACR: claim.ACR, Created: now, Expires: ends,
+		Created: now, Expires: ends,
 	}
 	return token.Order{
 		GrantType: oauth.TokenExchange, Client: r.Client, Subject: grant.User, Grant: grant, Begins: true, Scope: scope,
 		GiveID: true, GiveRefresh: r.Client.MayUse(oauth.RefreshToken), Device: r.Form.Value("actor_token"),
 		IssuedType: oauth.TokenTypeAccess,
 	}
-}
-
-// mustBind tells whether tokens of the client for an API are to be bound. Then a secret that whoever copied it could use is
-// no way to them, whatever key comes along: bound: required prevails over the bearer rule of Native SSO section 4.4.
-func mustBind(client iam.Client, rules assurance.Rules) bool {
-	demands := client.Demands()
-	return rules.Bound == recipe.BoundRequired || demands.Bound || demands.DPoPOnly || rules.Demands.Bound || rules.Demands.DPoPOnly
 }

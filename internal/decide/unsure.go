@@ -45,6 +45,35 @@ func (d *Desk) Guess(ask Ask) (assurance.Claim, bool) {
 	return decision.Claim, decision.Verdict == assurance.Permit
 }
 
+// Level is the level that an ask needs and does not reach, as far as that can be told without the facts; empty: none.
+func (d *Desk) Level(ask Ask) string {
+	decision, have := d.Offline(ask), ask.Session.ACR
+	if ask.Held != nil {
+		have = ask.Held.ACR
+	}
+	if decision.Verdict == assurance.Permit || decision.ACR == "" || d.Policy().Ladder.Satisfied(decision.ACR, have) {
+		return ""
+	}
+	return decision.ACR
+}
+
+// Hold makes what a token says of the person count, and no session.
+func (a *Ask) Hold(acr string, authTime time.Time) {
+	a.Held = &assurance.Held{ACR: acr, AuthTime: authTime}
+}
+
+// Since is from when on a proof answers a transaction, so that what was proved for it is fresh however little is asked:
+// from its challenge, or from its beginning, if the person has signed in within it. Zero: nothing was proved for it.
+func Since(flow iam.Flow, signedIn bool) time.Time {
+	switch {
+	case flow.Need != nil:
+		return flow.Need.Since
+	case signedIn:
+		return flow.Created
+	}
+	return time.Time{}
+}
+
 // reasonDenied is the code of what a rule refuses, in the recipe's words for people.
 const reasonDenied = "denied"
 

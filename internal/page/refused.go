@@ -1,0 +1,25 @@
+package page
+
+import "strings"
+
+// Refused tells a person that the company's policy says no to what an application asks for, why, and how to go on: back to
+// the application, which then hears of it, or to a human.
+type Refused struct {
+	Common
+	Client Client
+	Why    []string // the company's own words; none: ours
+	Help   string   // https address or mailto: of human help; empty: there is none
+	Back   string   // address that leads back to the application; empty: nothing waits behind this page
+}
+
+func (Refused) name() string { return "refused" }
+
+// Mail is the address to write to, if that is what Help is.
+func (r Refused) Mail() string {
+	address, mail := strings.CutPrefix(r.Help, "mailto:")
+	if !mail {
+		return ""
+	}
+	address, _, _ = strings.Cut(address, "?")
+	return address
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/gardeauth/garde/internal/config"
 	"github.com/gardeauth/garde/internal/deliver"
 	"github.com/gardeauth/garde/internal/enact"
+	"github.com/gardeauth/garde/internal/facts"
 	"github.com/gardeauth/garde/internal/fetch"
 	"github.com/gardeauth/garde/internal/follow"
 	"github.com/gardeauth/garde/internal/gateway/proxy"
@@ -76,6 +77,7 @@ type Server struct {
 	users      *follow.Users
 	recalled   *recall.House
 	revoked    *verify.Revocations
+	moments    moments // what signals of risk read
 	fetcher    *fetch.Fetcher
 	tokens     *inspect.Inspector
 	proofs     *proof.Desk
@@ -173,7 +175,7 @@ func (s *Server) openStore(ctx context.Context) error {
 func (s *Server) openRecipe(ctx context.Context) error {
 	s.Force = &enact.Enactor{
 		Revisions: s.House, Issuer: s.Node.Issuer, Log: s.Log,
-		Parts: []enact.Part{s.themePart, s.originsPart, s.offersPart, s.detailsPart},
+		Parts: []enact.Part{s.themePart, s.originsPart, s.offersPart, s.detailsPart, s.networksPart},
 	}
 	pages, err := page.New(page.Theme{})
 	if err != nil {
@@ -181,6 +183,7 @@ func (s *Server) openRecipe(ctx context.Context) error {
 	}
 	s.pages.set(pages)
 	s.offers.set(&login.Offers{})
+	s.moments.listed.set(&facts.Networks{})
 	s.details.set(&request.Details{})
 	if err := s.firstRecipe(ctx); err != nil {
 		return err
@@ -235,8 +238,9 @@ func (s *Server) openDoors(context.Context) error {
 		return err
 	}
 	s.revoked = &verify.Revocations{Now: s.Lab.Now}
+	s.openMoments()
 	s.Follower = &follow.Follower{Changes: s.House, Log: s.Log, Now: s.Lab.Now}
-	s.Follower.Listeners = []func(context.Context, iam.Change){s.clients.Hear, s.users.Hear, s.recalled.Hear, s.hearRevocation, s.hearRecipe, s.hearKeys}
+	s.Follower.Listeners = []func(context.Context, iam.Change){s.clients.Hear, s.users.Hear, s.recalled.Hear, s.moments.desk.Hear, s.hearRevocation, s.hearRecipe, s.hearKeys}
 	if err := s.openProofs(); err != nil {
 		return err
 	}
@@ -254,6 +258,7 @@ func (s *Server) openDoors(context.Context) error {
 	}
 	s.sessions = &session.Keeper{
 		Sessions: s.recalled, Recalled: s.recalled, Lives: func() recipe.Lives { return s.Force.Policy().Lives }, Secure: s.secure(), Now: s.Lab.Now,
+		Reached: s.reached,
 	}
 	s.notary = s.newNotary()
 	if err := s.openPost(); err != nil {

@@ -13,17 +13,19 @@ import (
 )
 
 // Devices knows the browsers from which somebody has signed in before: a sealed cookie per browser, set after a success
-// and bound to the accounts. It proves nothing about a person; it only keeps strangers from using up the tries of the
-// account's owner. All fields are required.
+// and bound to the accounts, and a row for each of them, which its person can list and forget. It proves nothing about a
+// person; it keeps strangers from using up the tries of the account's owner, and tells what is new. All fields but Kept
+// and Now are required.
 type Devices struct {
 	Keeper *Keeper
 	Sealer seal.Sealer
 	Tenant iam.Tenant
+	Kept   iam.Devices // nil: the cookie alone tells
 }
 
 const (
 	cookieDevice = "garde-device"
-	deviceLife   = 400 * 24 * time.Hour // the most that browsers keep
+	deviceLife   = 180 * 24 * time.Hour // since the last sign-in; then it is as new
 	maxAccounts  = 4                    // of one browser
 )
 
@@ -52,8 +54,21 @@ func (d *Devices) all(r *http.Request) []known {
 	return list
 }
 
-// Known gives the id of this browser if that person has signed in from it before, else "".
+// Known gives the id of this browser if that person has signed in from it before and has not forgotten it since, else "".
+// What can't be told is not known.
 func (d *Devices) Known(r *http.Request, user string) string {
+	id := d.said(r, user)
+	if id == "" || d.Kept == nil {
+		return id
+	}
+	if _, err := d.Kept.Device(r.Context(), user, id, d.Keeper.now()); err != nil {
+		return ""
+	}
+	return id
+}
+
+// said is what the cookie says.
+func (d *Devices) said(r *http.Request, user string) string {
 	for _, entry := range d.all(r) {
 		if user != "" && entry.User == user {
 			return entry.Device
@@ -62,24 +77,52 @@ func (d *Devices) Known(r *http.Request, user string) string {
 	return ""
 }
 
-// Remember marks this browser as one that the person has signed in from.
-func (d *Devices) Remember(w http.ResponseWriter, r *http.Request, user string) error {
-	entry := known{user, d.Known(r, user)}
-	if entry.Device == "" {
-		entry.Device = rand.Text()
+// Seen is a device as it was found at a sign-in.
+type Seen struct {
+	ID    string
+	New   bool // this person has not signed in from it before, or has forgotten it
+	First bool // and from no other either
+}
+
+// Remember marks this browser as one that the person signs in from, at that network. It comes before the session, which
+// is told the ID: a device that is forgotten meanwhile begins none.
+func (d *Devices) Remember(w http.ResponseWriter, r *http.Request, user, address string) (Seen, error) {
+	seen := Seen{ID: d.Known(r, user)}
+	if seen.New = seen.ID == ""; seen.New {
+		seen.ID = rand.Text()
+	}
+	if err := d.keep(r, user, address, &seen); err != nil {
+		return Seen{}, err
 	}
 	rest := slices.DeleteFunc(d.all(r), func(other known) bool { return other.User == user })
-	list := append([]known{entry}, rest...)
+	list := append([]known{{user, seen.ID}}, rest...)
 	body, err := json.Marshal(list[:min(len(list), maxAccounts)])
 	if err != nil {
-		return err
+		return Seen{}, err
 	}
 	sealed, err := d.Sealer.Seal(d.place(), body)
 	if err != nil {
-		return err
+		return Seen{}, err
 	}
 	d.Keeper.Set(w, cookieDevice, sealed, deviceLife)
-	return nil
+	return seen, nil
+}
+
+func (d *Devices) keep(r *http.Request, user, address string, seen *Seen) error {
+	if d.Kept == nil {
+		return nil
+	}
+	now := d.Keeper.now()
+	if seen.New {
+		others, err := d.Kept.UserDevices(r.Context(), user, now)
+		if err != nil {
+			return err
+		}
+		seen.First = len(others) == 0
+	}
+	return d.Kept.KeepDevice(r.Context(), iam.Device{
+		ID: seen.ID, User: user, Agent: Agent(r), Address: address, Created: now, Seen: now, Expires: now.Add(deviceLife),
+	})
 }
 
 // Agent gives a short label of a browser, such as "Firefox on Linux", from what it says of itself. It is for people to

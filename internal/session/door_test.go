@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/seal"
@@ -35,7 +36,7 @@ func with(answers ...*httptest.ResponseRecorder) *http.Request {
 func TestS18DevicesAreKnownToTheirOwnAccounts(t *testing.T) {
 	devices := &session.Devices{Keeper: &session.Keeper{Secure: true}, Sealer: sealer(t), Tenant: iam.DefaultTenant}
 	first := httptest.NewRecorder()
-	if err := devices.Remember(first, with(), "alice"); err != nil {
+	if _, err := devices.Remember(first, with(), "alice", "192.0.2.1"); err != nil {
 		t.Fatal(err)
 	}
 	id := devices.Known(with(first), "alice")
@@ -49,7 +50,7 @@ func TestS18DevicesAreKnownToTheirOwnAccounts(t *testing.T) {
 	last := first
 	for _, user := range []string{"bob", "alice", "carol", "dave", "alice", "erin"} {
 		next := httptest.NewRecorder()
-		if err := devices.Remember(next, with(last), user); err != nil {
+		if _, err := devices.Remember(next, with(last), user, "192.0.2.1"); err != nil {
 			t.Fatal(err)
 		}
 		last = next
@@ -172,4 +173,48 @@ func FuzzWishes(f *testing.F) {
 			t.Fatal("too many languages")
 		}
 	})
+}
+
+func TestADeviceThatIsForgottenOrTooOldIsNew(t *testing.T) {
+	d := newDesk(t)
+	devices := &session.Devices{Keeper: d.Keeper, Sealer: sealer(t), Tenant: iam.DefaultTenant, Kept: d.tenant}
+	remember := func(r *http.Request) (session.Seen, *httptest.ResponseRecorder) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		seen, err := devices.Remember(w, r, "alice", "192.0.2.0/24")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return seen, w
+	}
+	first, cookie := remember(with())
+	if !first.New || !first.First || devices.Known(with(cookie), "alice") != first.ID {
+		t.Fatalf("the first is %+v", first)
+	}
+	again, cookie := remember(with(cookie))
+	if again.New || again.ID != first.ID {
+		t.Errorf("the same again is %+v", again)
+	}
+	other, _ := remember(with())
+	if !other.New || other.First {
+		t.Errorf("another browser is %+v", other)
+	}
+	list, err := d.tenant.UserDevices(t.Context(), "alice", d.time)
+	if err != nil || len(list) != 2 || list[0].Address != "192.0.2.0/24" {
+		t.Errorf("listed %+v (%v)", list, err)
+	}
+	if err := d.tenant.ForgetDevice(t.Context(), "alice", first.ID); err != nil {
+		t.Fatal(err)
+	}
+	if devices.Known(with(cookie), "alice") != "" {
+		t.Error("what was forgotten is known")
+	}
+	anew, cookie := remember(with(cookie))
+	if !anew.New || anew.ID == first.ID {
+		t.Errorf("what was forgotten comes back as %+v", anew)
+	}
+	d.time = d.time.Add(181 * 24 * time.Hour)
+	if devices.Known(with(cookie), "alice") != "" {
+		t.Error("what was not seen for half a year is known")
+	}
 }

@@ -23,8 +23,9 @@ type Keeper struct {
 	Sessions iam.Sessions
 	Recalled iam.RecalledSessions // for Guess; nil: nothing is remembered
 	Lives    func() recipe.Lives
-	Secure   bool             // the issuer is https: cookies are __Host- and Secure. False on loopback only
-	Now      func() time.Time // nil: time.Now
+	Reached  func(proofs []iam.Proved) (acr string) // highest level that proofs reach, however old; nil: none
+	Secure   bool                                   // the issuer is https: cookies are __Host- and Secure. False on loopback only
+	Now      func() time.Time                       // nil: time.Now
 }
 
 // Names of the cookies, without the __Host- that they carry over https.
@@ -107,26 +108,31 @@ func (k *Keeper) Forget(session iam.Session) {
 	}
 }
 
-// Proof is what a person proved just now.
+// Proof is what a person has proved, and where.
 type Proof struct {
-	User    string
-	Methods []string // RFC 8176
-	ACR     string
-	Agent   string // label of the browser
-	Address string
+	User     string
+	Proofs   []iam.Proved // all that the session is to know: a step-up brings along what was proved before
+	Answered []iam.Answer
+	Device   string // id of the known device; empty: none
+	Agent    string // label of the browser
+	Address  string
 }
 
-// Start begins a session and replaces the browser's old one: the cookie changes at every sign-in, so that a planted one
-// is worth nothing (session fixation).
+// Start begins a session and replaces the browser's old one: the cookie changes at every sign-in and step-up, so that a
+// planted one is worth nothing (session fixation). auth_time is that of the newest proof. iam.ErrRevoked when the person,
+// the device or an authenticator no longer stands.
 func (k *Keeper) Start(w http.ResponseWriter, r *http.Request, proof Proof, trace string) (iam.Session, error) {
 	now, lives := k.now(), k.Lives()
 	value := iam.NewSecret(iam.PrefixSession)
 	session := iam.Session{
-		ID: uuid.NewString(), Hash: iam.HashSession(value), User: proof.User, AuthTime: now.Truncate(time.Second),
-		AMR: proof.Methods, ACR: proof.ACR, Agent: proof.Agent, Address: proof.Address,
-		Created: now, Seen: now, Expires: now.Add(lives.Session),
+		ID: uuid.NewString(), Hash: iam.HashSession(value), User: proof.User, AuthTime: newest(proof.Proofs, now),
+		AMR: Methods(proof.Proofs), Proofs: proof.Proofs, Answered: proof.Answered, Device: proof.Device,
+		Agent: proof.Agent, Address: proof.Address, Created: now, Seen: now, Expires: now.Add(lives.Session),
 	}
-	event := journal.New(now, journal.SignedIn{Methods: proof.Methods, Level: proof.ACR})
+	if k.Reached != nil {
+		session.ACR = k.Reached(proof.Proofs)
+	}
+	event := journal.New(now, journal.SignedIn{Methods: session.AMR, Level: session.ACR})
 	event.Actor, event.User, event.Session, event.Trace = "user:"+proof.User, proof.User, session.ID, trace
 	event.Personal = map[string]string{"address": proof.Address, "agent": proof.Agent}
 	old := iam.HashSession(k.read(r, cookieSession))

@@ -36,6 +36,7 @@ func newDesk(t *testing.T) *desk {
 	d.tenant = kept.Tenant(iam.DefaultTenant)
 	d.Keeper = &session.Keeper{
 		Sessions: d.tenant, Lives: func() recipe.Lives { return recipe.Lifetimes{}.Lives() }, Secure: true, Now: now,
+		Reached: func([]iam.Proved) string { return "urn:basic" },
 	}
 	for _, name := range []string{"alice", "bob"} {
 		if err := d.tenant.AddUser(t.Context(), iam.User{ID: name, Username: name}, iam.Password{User: name}); err != nil {
@@ -57,7 +58,7 @@ func carrying(cookies ...*http.Cookie) *http.Request {
 func (d *desk) start(user string, r *http.Request) (iam.Session, *http.Cookie) {
 	d.t.Helper()
 	w := httptest.NewRecorder()
-	begun, err := d.Start(w, r, session.Proof{User: user, Methods: []string{"pwd"}, ACR: "urn:basic", Agent: "Firefox", Address: "192.0.2.1"}, "trace")
+	begun, err := d.Start(w, r, session.Proof{User: user, Proofs: []iam.Proved{{Factor: "password", At: d.time, Methods: []string{"pwd"}}}, Agent: "Firefox", Address: "192.0.2.1"}, "trace")
 	if err != nil {
 		d.t.Fatal(err)
 	}

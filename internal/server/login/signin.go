@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/limit"
@@ -186,17 +187,18 @@ func (e *Endpoint) enter(w http.ResponseWriter, r *http.Request, at step, user i
 			return err
 		}
 	}
-	methods := []string{factor.Method()}
+	seen, err := e.Devices.Remember(w, r, user.ID, e.Network(r))
+	if err != nil {
+		return err
+	}
+	proved := iam.Proved{Factor: factor.Name(), At: e.now().Truncate(time.Second), Begun: at.flow.Created, Methods: []string{factor.Method()}}
 	current, err := e.Sessions.Start(w, r, session.Proof{
-		User: user.ID, Methods: methods, ACR: e.Reached(methods), Agent: session.Agent(r), Address: e.Network(r),
+		User: user.ID, Proofs: []iam.Proved{proved}, Device: seen.ID, Agent: session.Agent(r), Address: e.Network(r),
 	}, web.Trace(r.Context()))
 	if errors.Is(err, iam.ErrRevoked) { // disabled or removed since it was looked up
 		return e.refuse(w, r, at, page.SignIn{Username: user.Username}, user, factor)
 	}
 	if err != nil {
-		return err
-	}
-	if err := e.Devices.Remember(w, r, user.ID); err != nil {
 		return err
 	}
 	if at.flow.Client == "" {

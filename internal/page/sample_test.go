@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"maps"
 	"net/url"
 	"time"
 
@@ -73,7 +74,7 @@ func samples() map[string]page.View {
 	bad := sampleAccount()
 	bad.Notice = ""
 	bad.Problems = []page.Problem{{Field: page.FieldCurrentPassword, Fault: page.FaultCurrent}}
-	return map[string]page.View{
+	all := map[string]page.View{
 		"signin":          page.SignIn{Common: c, Flow: "f1", Client: client, SignUp: "/signup", Forgot: "/forgot"},
 		"signin-plain":    page.SignIn{Common: c},
 		"signin-hint":     page.SignIn{Common: c, Action: "/login", Flow: "f1", Client: unverified, Username: "ada", Switch: "/switch", Forgot: "/forgot"},
@@ -118,10 +119,25 @@ func samples() map[string]page.View {
 		"signedout":     page.SignedOut{Common: c, SignIn: "/login"},
 		"error":         page.Error{Common: c, Code: "invalid_request", Reason: "redirect_uri", Detail: "redirect_uri is not registered for this client", Client: client},
 		"error-plain":   page.Error{Common: c, Code: "server_error", Retry: "/login"},
-		"formpost":      page.FormPost{Common: c, Action: "https://budget.example/callback?a=(1)", Values: url.Values{"code": {"c0de"}, "state": {"st"}, "iss": {"https://id.example"}}, Client: client},
-		"message":       page.Message{Common: c, Note: page.NoteMailVerified, Next: "/account"},
-		"message-words": page.Message{Common: c, Title: "A title", Text: "A text."},
-		"locked":        page.Locked{Common: c, Wait: 4 * time.Minute, Forgot: "/forgot"},
-		"locked-later":  page.Locked{Common: c},
+		"embedded":      page.Embedded{Common: c, Client: client, Address: "https://id.example/authorize?a=b", Open: "intent://id.example/authorize?a=b#Intent;scheme=https;end"},
+		"embedded-stay": page.Embedded{Common: c, Address: "https://id.example/authorize?a=b", Stay: "/authorize?a=b&view=embedded"},
+		"refused":       page.Refused{Common: c, Client: client, Why: []string{"Payments above 10,000 EUR need a call with your adviser."}, Help: "https://bank.example/help", Back: "/authorize?decline=1&flow=f1"},
+		"refused-mail":  page.Refused{Common: c, Client: client, Help: "mailto:help@bank.example", Back: "/authorize?decline=1&flow=f1"},
+		"refused-plain": page.Refused{Common: c},
+		"operations": page.Operations{Common: c, API: "accounts", Place: "https://api.bank.example/accounts", Bound: true, List: []page.Operation{
+			{Name: "GET /rates", Open: "public prices"},
+			{Name: "GET /balance", People: true, Scope: "accounts.read", Rules: true},
+			{Name: "POST /transfers", People: true, Scope: "transfers.write", Level: "basic", Fresh: 5 * time.Minute, Rules: true},
+			{Name: "POST /recipients", People: true, Clients: true, Scope: "recipients.write", Level: "strong", Fresh: 30 * time.Second, Detail: "recipient", Rules: true},
+			{Name: "GET /report", Clients: true, Scope: "accounts.read"},
+		}},
+		"operations-none": page.Operations{Common: c, API: "accounts", Place: "https://api.bank.example/accounts"},
+		"formpost":        page.FormPost{Common: c, Action: "https://budget.example/callback?a=(1)", Values: url.Values{"code": {"c0de"}, "state": {"st"}, "iss": {"https://id.example"}}, Client: client},
+		"message":         page.Message{Common: c, Note: page.NoteMailVerified, Next: "/account"},
+		"message-words":   page.Message{Common: c, Title: "A title", Text: "A text."},
+		"locked":          page.Locked{Common: c, Wait: 4 * time.Minute, Forgot: "/forgot"},
+		"locked-later":    page.Locked{Common: c},
 	}
+	maps.Copy(all, factorSamples())
+	return all
 }

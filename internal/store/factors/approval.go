@@ -9,7 +9,7 @@ import (
 	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
-const approvalColumns = `k.id, k.user_id, k.flow, k.number, k.agent, k.address, k.created, k.expires, k.decided, k.allowed, k.session`
+const approvalColumns = `id, user_id, flow, number, agent, address, created, expires, decided, allowed, session`
 
 // flowWaits is what is asked of the sign-in that an approval, called k, is for: nobody is asked about one that is over.
 const flowWaits = `EXISTS (SELECT 1 FROM flows f WHERE f.tenant = k.tenant AND f.hash = k.flow AND f.expires > $3)`
@@ -74,13 +74,13 @@ func (f *Factors) DecideApproval(ctx context.Context, id, user, session string, 
 			return err
 		}
 		if err := deeds.Only(d, iam.ErrRevoked, `SELECT 1 FROM sessions s JOIN users u ON u.tenant = s.tenant AND u.id = s.user_id AND u.era = s.user_era
-			WHERE s.tenant = $1 AND s.id = $2 AND s.user_id = $3 AND s.expires > $4`, []any{d.Tenant, session, user, deeds.Micro(now)}, new(int64)); err != nil {
+			WHERE s.tenant = $1 AND s.id = $2 AND s.user_id = $3 AND s.expires > $4`, []any{d.Tenant, deeds.Clean(session), user, deeds.Micro(now)}, new(int64)); err != nil {
 			return err
 		}
 		return d.Must(iam.ErrNotFound, `UPDATE approvals AS k SET decided = $3, allowed = $5, session = $6
 			WHERE k.tenant = $1 AND k.id = $2 AND k.user_id = $4 AND k.decided = 0 AND k.expires > $3 AND `+flowWaits+`
 			AND NOT EXISTS (SELECT 1 FROM flows f WHERE f.tenant = k.tenant AND f.hash = k.flow AND f.session = $6)`,
-			d.Tenant, id, deeds.Micro(now), user, allowed, session)
+			d.Tenant, deeds.Clean(id), deeds.Micro(now), user, allowed, session)
 	})
 }
 

@@ -111,7 +111,7 @@ func (f *Factors) UseAuthenticator(ctx context.Context, id string, from, to int6
 func (f *Factors) RenameAuthenticator(ctx context.Context, user, id, name string, events ...journal.Event) error {
 	return f.deed(ctx, events, func(d *deeds.Deed) error {
 		return d.Must(iam.ErrNotFound, `UPDATE authenticators SET name = $4 WHERE tenant = $1 AND id = $2 AND user_id = $3`,
-			d.Tenant, id, user, deeds.Clean(name))
+			d.Tenant, deeds.Clean(id), deeds.Clean(user), deeds.Clean(name))
 	})
 }
 
@@ -123,7 +123,7 @@ func (f *Factors) RemoveAuthenticator(ctx context.Context, user, id, keep string
 		if err := d.Hold(iam.ErrNotFound, user, ` AND NOT removed`); err != nil {
 			return err
 		}
-		if err := d.Must(iam.ErrNotFound, `DELETE FROM authenticators WHERE tenant = $1 AND id = $2 AND user_id = $3`, d.Tenant, id, user); err != nil {
+		if err := d.Must(iam.ErrNotFound, `DELETE FROM authenticators WHERE tenant = $1 AND id = $2 AND user_id = $3`, d.Tenant, deeds.Clean(id), user); err != nil {
 			return err
 		}
 		if err := deeds.Only(d, iam.ErrLast, `SELECT 1 FROM users u WHERE u.tenant = $1 AND u.id = $2 AND (u.email_verified

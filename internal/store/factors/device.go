@@ -40,7 +40,7 @@ func (f *Factors) KeepDevice(ctx context.Context, device iam.Device) error {
 			ON CONFLICT (tenant, user_id, id) DO UPDATE SET agent = excluded.agent, address = excluded.address, seen = excluded.seen, expires = excluded.expires,
 				name = CASE WHEN devices.expires > excluded.seen THEN devices.name ELSE excluded.name END,
 				created = CASE WHEN devices.expires > excluded.seen THEN devices.created ELSE excluded.created END
-			WHERE devices.forgotten = 0`, d.Tenant, device.User, device.ID, deeds.Clean(device.Name), deeds.Clean(device.Agent), deeds.Clean(device.Address),
+			WHERE devices.forgotten = 0`, d.Tenant, device.User, deeds.Clean(device.ID), deeds.Clean(device.Name), deeds.Clean(device.Agent), deeds.Clean(device.Address),
 			deeds.Micro(device.Created), deeds.Micro(device.Seen), deeds.Micro(device.Expires)); err != nil {
 			return err
 		}
@@ -71,13 +71,14 @@ func (f *Factors) UserDevices(ctx context.Context, user string, now time.Time) (
 func (f *Factors) RenameDevice(ctx context.Context, user, id, name string) error {
 	return f.deed(ctx, nil, func(d *deeds.Deed) error {
 		return d.Must(iam.ErrNotFound, `UPDATE devices SET name = $4 WHERE tenant = $1 AND user_id = $2 AND id = $3 AND forgotten = 0`,
-			d.Tenant, user, id, deeds.Clean(name))
+			d.Tenant, deeds.Clean(user), deeds.Clean(id), deeds.Clean(name))
 	})
 }
 
 // ForgetDevice makes a device unknown for good, and ends every session on it and everything that was given on it. Grants
 // remember their device: those that outlive their session are found when it is long gone.
 func (f *Factors) ForgetDevice(ctx context.Context, user, id string, events ...journal.Event) error {
+	id = deeds.Clean(id)
 	return f.deed(ctx, events, func(d *deeds.Deed) error {
 		// It waits for sessions that just begin on it and for codes that are just being redeemed: they hold the same row.
 		if err := d.Hold(iam.ErrNotFound, user, ``); err != nil {

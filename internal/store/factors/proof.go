@@ -148,5 +148,5 @@ func Rests(d *deeds.Deed, session, before iam.Session) error {
 	}
 	return deeds.Only(d, iam.ErrRevoked, `SELECT 1 FROM users WHERE tenant = $1 AND id = $2 AND NOT EXISTS (
 		SELECT 1 FROM devices v WHERE v.tenant = $1 AND v.user_id = $2 AND v.id = $3 AND v.forgotten > 0)`,
-		[]any{d.Tenant, session.User, session.Device}, new(int64))
+		[]any{d.Tenant, session.User, deeds.Clean(session.Device)}, new(int64))
 }

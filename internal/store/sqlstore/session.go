@@ -135,7 +135,7 @@ func (t *Tenant) StartSession(ctx context.Context, session iam.Session, old iam.
 			FROM users WHERE tenant = $1 AND id = $4`,
 			d.Tenant, session.ID, deeds.Hash(session.Hash), session.User, deeds.Micro(session.AuthTime), deeds.Join(session.AMR), session.ACR,
 			deeds.Clean(session.Agent), deeds.Clean(session.Address), deeds.Micro(session.Created), deeds.Micro(session.Seen), deeds.Micro(session.Expires),
-			proofs, answered, session.Device); err != nil || before.ID == "" {
+			proofs, answered, deeds.Clean(session.Device)); err != nil || before.ID == "" {
 			return err
 		}
 		return d.replaceSession(session, before)
@@ -163,7 +163,7 @@ func (d *deed) replaceSession(session, before iam.Session) error {
 	return d.Do(append(append(passOn(d.Tenant, id, user, session), factors.PassOn(d.Tenant, id, user, session)...),
 		deeds.May(`DELETE FROM sessions WHERE tenant = $1 AND id = $2`, d.Tenant, id),
 		deeds.May(`UPDATE grants SET session = $3, device = CASE WHEN $5 = '' THEN device ELSE $5 END WHERE tenant = $1 AND session = $2 AND user_id = $4`,
-			d.Tenant, id, session.ID, user, session.Device),
+			d.Tenant, id, session.ID, user, deeds.Clean(session.Device)),
 		deeds.May(`UPDATE codes SET session = $3 WHERE tenant = $1 AND session = $2 AND user_id = $4 AND spent = 0`, d.Tenant, id, session.ID, user),
 		deeds.May(`UPDATE asked SET session = $3 WHERE tenant = $1 AND session = $2 AND user_id = $4 AND user_id <> '' AND spent = 0`,
 			d.Tenant, id, session.ID, user),

@@ -43,11 +43,11 @@ func sealed(t *testing.T, open Opener) {
 				h.must(h.Append(h.ctx, 0, 0, nil, "another"))
 			}
 		})
-		h.same(count, 4)
+		h.same(count, 6)
 		head, err := h.Head(h.ctx)
 		h.must(err)
 		h.same(head.Checkpoint, "another")
-		h.same(len(h.sealedValues()), 4)
+		h.same(len(h.sealedValues()), 6)
 	})
 	t.Run("what can't be opened is named and keeps nobody else", func(t *testing.T) {
 		h := newHouse(t, open)
@@ -134,5 +134,7 @@ func (h *house) sealOneOfEach(sealer seal.Sealer) []string {
 	asked.Notify = h.sealed(sealer, "asked", asked.ID)
 	h.must(h.Ask(h.ctx, asked))
 	h.must(h.Append(h.ctx, 0, 0, nil, `{"note":"s1 is no value","signer":"`+h.sealed(sealer, "notary", "signer")+`"}`))
-	return []string{"k", "d", row, "cs", asked.ID, "signer"}
+	h.must(h.AddAuthenticator(h.ctx, iam.Authenticator{ID: "au", User: "u-ada", Kind: iam.FactorTOTP, Sealed: h.sealed(sealer, "authenticators", "au")}))
+	h.must(h.LearnHabits(h.ctx, iam.Habits{User: "u-ada", Sealed: h.sealed(sealer, "habits", "u-ada")}, 0))
+	return []string{"k", "d", row, "cs", asked.ID, "au", "u-ada", "signer"}
 }

@@ -25,6 +25,8 @@ var sealedPlaces = map[string]string{
 	"notary":         "house.value",
 	"client_secrets": "client_secrets.sealed",
 	"asked":          "asked.notify",
+	"authenticators": "authenticators.sealed",
+	"habits":         "habits.sealed",
 	"cookie":         "", // with the browser: one that a lost key sealed is asked to sign in again
 }
 

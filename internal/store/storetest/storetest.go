@@ -48,6 +48,7 @@ type Keeper interface {
 	iam.ClientKeeping
 	peopleKeeping
 	browserKeeping
+	factorKeeping
 	tokenKeeping
 	comersKeeping
 	houseKeeping
@@ -66,6 +67,15 @@ type browserKeeping interface {
 	iam.SessionListing
 	iam.Flows
 	iam.Consents
+}
+
+type factorKeeping interface {
+	iam.Authenticators
+	iam.Devices
+	iam.Approvals
+	iam.HabitKeeping
+	iam.Uses
+	iam.DeviceSecrets
 }
 
 type tokenKeeping interface {

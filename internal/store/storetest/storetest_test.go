@@ -51,6 +51,7 @@ func TestSQLite(t *testing.T) {
 	}
 	storetest.Run(t, open)
 	storetest.RunDoors(t, open)
+	storetest.RunFactors(t, open)
 }
 
 func TestPostgres(t *testing.T) {
@@ -63,4 +64,5 @@ func TestPostgres(t *testing.T) {
 	}
 	storetest.Run(t, open)
 	storetest.RunDoors(t, open)
+	storetest.RunFactors(t, open)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Fault is one thing that is wrong in a recipe, where it stands, and what to write instead.
@@ -51,6 +52,25 @@ func (f Faults) sorted() Faults {
 			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Text, b.Text))
 	})
 	return slices.Compact(f)
+}
+
+// FaultAt says that what stands at a place of the bundle is wrong, as Load says it of what it finds itself: for those who know
+// what a value means better than this package.
+func (b *Bundle) FaultAt(place, text, hint string) Fault {
+	if len(b.Sources) == 0 {
+		return Fault{File: "recipe", Line: 1, Column: 1, Path: place, Text: text, Hint: hint}
+	}
+	_, r, _ := gather(b.Sources, time.Time{})
+	return r.locate(path(place), text, hint)
+}
+
+// RulePath is where the condition of a rule stands: of an operation, or of the whole recipe if api is empty.
+func RulePath(api, operation string, i int) string {
+	at := path("")
+	if api != "" {
+		at = path("apis").key(api).key("operations").key(operation)
+	}
+	return string(at.key("raise").index(i).key("when"))
 }
 
 // orNil keeps an empty list from becoming an error that is not nil.

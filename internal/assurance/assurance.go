@@ -32,6 +32,14 @@ type Policy struct {
 	Lives    recipe.Lives
 	Ladder   level.Ladder
 
+	offered    []string                // factors that people may use
+	sets       [][]set                 // by height on the ladder
+	rules      []*rule                 // for every sign-in and every guarded operation
+	operations map[key]*operation      // by name and by address of their API
+	floors     map[string]floor        // by scope
+	details    map[string][]*operation // by type of the detail that they take
+	faults     recipe.Faults
+
 	issuer  string
 	targets map[string]target   // by audience
 	homes   map[string][]string // scope to the audiences that know it
@@ -60,7 +68,8 @@ type Encryption struct {
 	Key     jose.EncryptionKey
 }
 
-// Compile makes the policy of a checked recipe for the server at issuer.
+// Compile makes the policy of a checked recipe for the server at issuer. A rule whose expression is faulty applies always;
+// Assemble refuses it.
 func Compile(r *recipe.Recipe, revision int64, issuer string) *Policy {
 	policy := &Policy{
 		Revision: revision, Recipe: r, Lives: r.Lifetimes.Lives(), issuer: issuer,
@@ -83,12 +92,35 @@ func Compile(r *recipe.Recipe, revision int64, issuer string) *Policy {
 		}
 		policy.targets[api.At] = goal
 	}
+	policy.faults = policy.book()
 	return policy
 }
 
-// Assemble is Compile for a whole bundle: it also reads the keys to which access tokens are encrypted.
+// Check tells what is wrong with the rules of a bundle that was read without a fault: what an expression means is known here
+// alone. It is nil or recipe.Faults.
+func Check(bundle *recipe.Bundle) error {
+	return Compile(bundle.Recipe, 0, "").checked(bundle)
+}
+
+// checked gives faults their places in the files that they stand in.
+func (p *Policy) checked(bundle *recipe.Bundle) error {
+	if len(p.faults) == 0 {
+		return nil
+	}
+	placed := make(recipe.Faults, len(p.faults))
+	for i, fault := range p.faults {
+		placed[i] = bundle.FaultAt(fault.Path, fault.Text, fault.Hint)
+	}
+	return placed
+}
+
+// Assemble is Compile for a whole bundle: it also reads the keys to which access tokens are encrypted, and refuses rules
+// that can't be compiled, with recipe.Faults.
 func Assemble(bundle *recipe.Bundle, revision int64, issuer string) (*Policy, error) {
 	policy := Compile(bundle.Recipe, revision, issuer)
+	if err := policy.checked(bundle); err != nil {
+		return nil, err
+	}
 	for at, goal := range policy.targets {
 		lock := goal.rules.Encryption
 		if lock == nil {

@@ -1,0 +1,42 @@
+package assurance
+
+import (
+	"slices"
+	"time"
+)
+
+// Due is a duty to add factors.
+type Due struct {
+	Level string    // that the person must be able to reach, the recipe's word
+	ACR   string    // of it
+	Now   bool      // it can't be put off any more
+	Until time.Time // from when on it can't; zero: at once
+	Sets  []string  // each of which would do, the fewest to add first
+}
+
+// EnrolDue tells which duty to add factors a person has, by their groups and the factors that they could prove: the highest
+// level first among those that can't be put off. None is due to whom nothing that the recipe offers would help.
+func (p *Policy) EnrolDue(groups, factors []string, now time.Time) (Due, bool) {
+	if p == nil || p.Recipe == nil {
+		return Due{}, false
+	}
+	var due Due
+	best, found := none, false
+	for _, duty := range p.Recipe.SignIn.Enrol {
+		meant := len(duty.Groups) == 0 || slices.ContainsFunc(duty.Groups, func(group string) bool { return slices.Contains(groups, group) })
+		rung := p.rungNamed(duty.Level)
+		if !meant || rung < 0 || rung >= len(p.Ladder) {
+			continue
+		}
+		j := judging{Policy: p, question: &Question{User: User{Factors: factors}, Online: true, Now: now}}
+		if able, _ := j.provable(rung, j.age(floor{})); len(able) > 0 {
+			continue
+		}
+		sets, end := j.addable(rung), duty.End()
+		must := !now.Before(end)
+		if len(sets) > 0 && (!found || must && !due.Now || must == due.Now && rung > best) {
+			due, best, found = Due{p.Ladder[rung].Name, p.Ladder[rung].ACR, must, end, sets}, rung, true
+		}
+	}
+	return due, found
+}

@@ -21,6 +21,13 @@ const StepChoose = "select_account"
 // the chosen session.
 func ChooseAt(key string) string { return "/choose?flow=" + url.QueryEscape(key) }
 
+// StepLater stands in Flow.Asked when the person, within the flow, put off adding a factor that they must have by a day.
+const StepLater = "enrol_later"
+
+// EnrolAt is where the dispatcher sends a person to add a factor: by Flow.Need, or because everybody like them must have
+// one. It comes back when there is one more, or with StepLater among Flow.Asked.
+func EnrolAt(key string) string { return "/signin/enrol?flow=" + url.QueryEscape(key) }
+
 // MaxAccounts is how many accounts one browser can be signed in to.
 const MaxAccounts = 4
 

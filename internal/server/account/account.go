@@ -1,5 +1,6 @@
-// Package account is the person's own page: who Garde thinks they are, where they are signed in, which applications have
-// access, what happened lately, and the means to end any of it. It shows a person nothing of anybody else.
+// Package account is the person's own pages: who Garde thinks they are, where they are signed in, what they sign in with,
+// on which devices, which applications have access, what happened lately and what is learned of their ways, and the means
+// to change or end any of it. It shows a person nothing of anybody else.
 package account
 
 import (
@@ -34,7 +35,8 @@ type Access interface {
 	UserGrants(ctx context.Context, user string) ([]iam.Grant, error)
 }
 
-// Endpoint is /account and below. All fields but Waits and Now are required.
+// Endpoint is /account and below, and /choose. The fields after Waits may be nil: then there are no such pages. All others
+// are required.
 type Endpoint struct {
 	Keeping  Keeping
 	Access   Access
@@ -53,10 +55,24 @@ type Endpoint struct {
 	Face     web.Face
 
 	Waits func(ctx context.Context, user string) (bool, error) // whether something waits for the person's decision; nil: nothing can
-	Now   func() time.Time                                     // nil: time.Now
+
+	Factors   *Factors
+	Known     iam.Devices
+	Habits    *Habits
+	Approvals iam.Approvals
+	Accounts  *session.Accounts
+	Now       func() time.Time // nil: time.Now
 }
 
-const home = "/account"
+// The addresses of the pages.
+const (
+	home      = "/account"
+	security  = home + "/security"
+	devices   = home + "/devices"
+	habits    = home + "/habits"
+	approvals = home + "/approvals"
+	choose    = "/choose"
+)
 
 func (e *Endpoint) now() time.Time {
 	if e.Now != nil {
@@ -68,34 +84,98 @@ func (e *Endpoint) now() time.Time {
 // Account is /account: GET shows the page. Who is not signed in does so first, in a transaction that leads back here and
 // nowhere else.
 func (e *Endpoint) Account(w http.ResponseWriter, r *http.Request) error {
-	query, err := web.Query(r)
-	if err != nil {
+	query, here, err := e.visit(w, r, "")
+	if err != nil || here.user.ID == "" {
 		return err
 	}
-	here, err := e.who(r)
-	if errors.Is(err, iam.ErrNotFound) {
-		return e.signIn(w, r)
-	}
-	if err != nil {
-		return err
-	}
-	notice := page.Note("")
-	if note := query.Value("done"); slices.Contains(notices, page.Note(note)) && e.Sessions.Known(r).Made(here.notice(note), query.Value("proof")) {
-		notice = page.Note(note)
-	}
-	return e.show(w, r, here, notice, nil)
+	return e.show(w, r, here, e.noticed(r, here, query), nil)
 }
 
-// notices are what the page may say was just done.
-var notices = []page.Note{page.NotePasswordChanged, page.NoteSessionEnded, page.NoteConsentRevoked}
+// notices are what the pages may say was just done.
+var notices = []page.Note{
+	page.NotePasswordChanged, page.NoteSessionEnded, page.NoteConsentRevoked, page.NoteNotYou,
+	page.NoteFactorAdded, page.NoteFactorRenamed, page.NoteFactorRemoved, page.NoteDeviceRenamed, page.NoteDeviceForgotten,
+	page.NoteHabitsOff, page.NoteHabitsOn, page.NoteHabitsErased, page.NoteSignInAllowed, page.NoteSignInDenied, page.NoteSignInOver,
+}
 
-func (e *Endpoint) signIn(w http.ResponseWriter, r *http.Request) error {
-	key, err := e.Sessions.Begin(w, r, e.Keeping, &iam.Flow{})
+// noticed is what a page says was just done, if it was.
+func (e *Endpoint) noticed(r *http.Request, here presence, query web.Form) page.Note {
+	note := query.Value("done")
+	if slices.Contains(notices, page.Note(note)) && e.Sessions.Known(r).Made(here.notice(note), query.Value("proof")) {
+		return page.Note(note)
+	}
+	return ""
+}
+
+// visit reads the address of a page, and who is there. Who is not signed in does so first, and comes back to that corner of
+// the account: then the answer is given, and here is nobody.
+func (e *Endpoint) visit(w http.ResponseWriter, r *http.Request, corner string) (query web.Form, here presence, err error) {
+	if query, err = web.Query(r); err != nil {
+		return web.Form{}, presence{}, err
+	}
+	here, err = e.who(r)
+	if errors.Is(err, iam.ErrNotFound) {
+		return query, presence{}, e.signIn(w, r, session.ForAccount(corner))
+	}
+	return query, here, err
+}
+
+// signIn leaves to the sign-in page for a transaction that leads back here.
+func (e *Endpoint) signIn(w http.ResponseWriter, r *http.Request, flow *iam.Flow) error {
+	key, err := e.Sessions.Begin(w, r, e.Keeping, flow)
 	if err != nil {
 		return err
 	}
 	session.SeeOther(w, "/signin?flow="+key)
 	return nil
+}
+
+// either chooses by the method of a request for a page with a form.
+func either(w http.ResponseWriter, r *http.Request, show, act func(http.ResponseWriter, *http.Request) error) error {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		return show(w, r)
+	case http.MethodPost:
+		return act(w, r)
+	}
+	return web.MethodNotAllowed(http.MethodGet, http.MethodHead, http.MethodPost)
+}
+
+// common is what the pages share; the token is good for every form of the account in this session.
+func (e *Endpoint) common(w http.ResponseWriter, r *http.Request, here presence, problems ...page.Problem) page.Common {
+	common := page.Common{
+		CSRF: e.Sessions.Browser(w, r).FormToken(here.purpose()), Trace: web.Trace(r.Context()), Problems: problems,
+		MinPassword: password.MinCharacters,
+	}
+	if here.user.Locale != "" {
+		common.Locales = []string{here.user.Locale}
+	}
+	return common
+}
+
+// status of a page that shows what was wrong with a form.
+func status(problems []page.Problem) int {
+	if len(problems) > 0 {
+		return http.StatusUnprocessableEntity
+	}
+	return http.StatusOK
+}
+
+// bar lists the pages that there are.
+func (e *Endpoint) bar(here string) []page.Corner {
+	bar := []page.Corner{{Name: "account", At: home, Here: here == home}}
+	add := func(is bool, name, at string) {
+		if is {
+			bar = append(bar, page.Corner{Name: name, At: at, Here: here == at})
+		}
+	}
+	add(e.Factors != nil, "security", security)
+	add(e.Known != nil, "devices", devices)
+	add(e.Habits != nil, "habits", habits)
+	if len(bar) == 1 {
+		return nil
+	}
+	return bar
 }
 
 // presence is a person who is signed in in this browser.
@@ -120,15 +200,12 @@ func (e *Endpoint) who(r *http.Request) (presence, error) {
 
 func (e *Endpoint) show(w http.ResponseWriter, r *http.Request, here presence, notice page.Note, problems []page.Problem) error {
 	view := page.Account{
-		Common: page.Common{
-			CSRF: e.Sessions.Browser(w, r).FormToken(here.purpose()), Trace: web.Trace(r.Context()), Problems: problems,
-			MinPassword: password.MinCharacters,
-		},
+		Common: e.common(w, r, here, problems...), Bar: e.bar(home),
 		Action: home, Username: here.user.Username, Name: here.user.Name, Email: here.user.Email,
-		EmailVerified: here.user.EmailVerified, Notice: notice,
+		EmailVerified: here.user.EmailVerified, Notice: notice, NotYou: true,
 	}
-	if here.user.Locale != "" {
-		view.Locales = []string{here.user.Locale}
+	if e.Accounts != nil {
+		view.Switch = choose
 	}
 	var err error
 	if view.Sessions, err = e.sessions(r.Context(), here); err != nil {
@@ -141,16 +218,37 @@ func (e *Endpoint) show(w http.ResponseWriter, r *http.Request, here presence, n
 	if view.Activity, err = e.activity(r.Context(), here, languages); err != nil {
 		return err
 	}
+	if err := e.awaited(r.Context(), here, &view); err != nil {
+		return err
+	}
+	return e.Pages().Render(w, r, status(problems), view)
+}
+
+// awaited tells what waits for the person, and whether there is a password to change.
+func (e *Endpoint) awaited(ctx context.Context, here presence, view *page.Account) (err error) {
 	if e.Waits != nil {
-		if view.Waiting, err = e.Waits(r.Context(), here.user.ID); err != nil {
+		if view.Waiting, err = e.Waits(ctx, here.user.ID); err != nil {
 			return err
 		}
 	}
-	status := http.StatusOK
-	if len(problems) > 0 {
-		status = http.StatusUnprocessableEntity
+	if e.Approvals != nil {
+		waiting, err := e.Approvals.WaitingApprovals(ctx, here.user.ID, e.now())
+		if err != nil {
+			return err
+		}
+		view.Asked = len(waiting) > 0
 	}
-	return e.Pages().Render(w, r, status, view)
+	set, err := e.hasPassword(ctx, here.user.ID)
+	view.Passwordless = !set
+	return err
+}
+
+func (e *Endpoint) hasPassword(ctx context.Context, user string) (bool, error) {
+	kept, err := e.Keeping.Password(ctx, user)
+	if errors.Is(err, iam.ErrNotFound) {
+		return false, nil
+	}
+	return kept.PHC != "", err
 }
 
 func (e *Endpoint) sessions(ctx context.Context, here presence) ([]page.Session, error) {
@@ -159,10 +257,19 @@ func (e *Endpoint) sessions(ctx context.Context, here presence) ([]page.Session,
 	for _, one := range living {
 		list = append(list, page.Session{
 			ID: one.ID, Device: one.Agent, Place: place(one.Address), Since: one.Created, Seen: one.Seen,
-			Current: one.ID == here.session.ID,
+			Factors: factorsOf(one.Proofs), Current: one.ID == here.session.ID,
 		})
 	}
 	return list, err
+}
+
+// factorsOf names what was proved.
+func factorsOf(proofs []iam.Proved) []string {
+	var names []string
+	for _, one := range proofs {
+		names = append(names, one.Factor)
+	}
+	return names
 }
 
 // place shows a network as the address that people know: a single one without its prefix length.
@@ -213,10 +320,14 @@ func (e *Endpoint) nameOf(ctx context.Context, id string, languages []string) st
 	return id
 }
 
-// done goes back to the page, which then says what was done.
-func (e *Endpoint) done(w http.ResponseWriter, r *http.Request, here presence, note page.Note) error {
+// done goes back to the page at, which then says what was done.
+func (e *Endpoint) done(w http.ResponseWriter, r *http.Request, here presence, at string, note page.Note) error {
+	at, fragment, _ := strings.Cut(at, "#")
+	if fragment != "" {
+		fragment = "#" + fragment
+	}
 	proof := e.Sessions.Known(r).FormToken(here.notice(string(note)))
-	session.SeeOther(w, home+"?done="+string(note)+"&proof="+proof)
+	session.SeeOther(w, at+"?done="+string(note)+"&proof="+proof+fragment)
 	return nil
 }
 

@@ -55,6 +55,10 @@ func kindOf(kind string, raw json.RawMessage) string {
 		"consent.given": "consent_given", "access.asked": "asked", "access.revoked session": "session_ended", "access.revoked consent": "consent_revoked",
 		"user.changed password": "password_changed", "user.changed password reset": "password_reset",
 		"user.changed verified": "mail_verified", "user.changed enrolled": "enrolled",
+		"factor.changed added": "factor_added", "factor.changed renamed": "factor_renamed", "factor.changed removed": "factor_removed",
+		"factor.changed codes made": "codes_made", "factor.changed code used": "code_used", "device.forgotten": "device_forgotten",
+		"user.changed " + habitsOn: "habits_on", "user.changed " + habitsOff: "habits_off", "user.changed " + habitsErased: "habits_erased",
+		"user.changed " + signInAllowed: "signin_allowed", "user.changed " + signInDenied: "signin_denied",
 	}[join(kind, detail.What)]
 }
 

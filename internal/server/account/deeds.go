@@ -29,8 +29,25 @@ func (e *Endpoint) SignOut(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := e.Sessions.End(r.Context(), w, here.session.ID, e.event(r, here, journal.SignedOut{})); err != nil {
+	return e.leave(w, r, here, e.event(r, here, journal.SignedOut{}))
+}
+
+// leave ends the session of this browser and goes on to the further accounts, if it has any.
+func (e *Endpoint) leave(w http.ResponseWriter, r *http.Request, here presence, events ...journal.Event) error {
+	if e.Accounts == nil {
+		if err := e.Sessions.End(r.Context(), w, here.session.ID, events...); err != nil {
+			return err
+		}
+		session.SeeOther(w, "/logout/done")
+		return nil
+	}
+	others, err := e.Accounts.Out(w, r, here.session.ID, events...)
+	if err != nil {
 		return err
+	}
+	if others {
+		session.SeeOther(w, choose)
+		return nil
 	}
 	session.SeeOther(w, "/logout/done")
 	return nil
@@ -46,11 +63,28 @@ func (e *Endpoint) Everywhere(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := e.Sessions.End(r.Context(), w, here.session.ID); err != nil { // the cookies
+	return e.leave(w, r, here) // the cookies
+}
+
+// NotMe is POST /account/notme: the person sees something that they did not do. It ends every other session and the access
+// of every application, and leads to what keeps whoever it was out.
+func (e *Endpoint) NotMe(w http.ResponseWriter, r *http.Request) error {
+	_, here, err := e.deed(r)
+	if err != nil {
 		return err
 	}
-	session.SeeOther(w, "/logout/done")
-	return nil
+	event := e.event(r, here, journal.SignedOut{Everywhere: true})
+	if err := e.Access.EndUserSessions(r.Context(), here.user.ID, here.session.ID, event); err != nil {
+		return err
+	}
+	set, err := e.hasPassword(r.Context(), here.user.ID)
+	if err != nil {
+		return err
+	}
+	if !set && e.Factors != nil {
+		return e.done(w, r, here, security, page.NoteNotYou)
+	}
+	return e.done(w, r, here, home+"#password-title", page.NoteNotYou)
 }
 
 // EndSession is POST /account/sessions: it ends one session of this person.
@@ -75,7 +109,7 @@ func (e *Endpoint) EndSession(w http.ResponseWriter, r *http.Request) error {
 		session.SeeOther(w, "/logout/done")
 		return nil
 	}
-	return e.done(w, r, here, page.NoteSessionEnded)
+	return e.done(w, r, here, home, page.NoteSessionEnded)
 }
 
 // Revoke is POST /account/consents: it takes an application's access back.
@@ -94,7 +128,7 @@ func (e *Endpoint) Revoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !errors.Is(err, iam.ErrNotFound) { // taken back in another tab
 		return err
 	}
-	return e.done(w, r, here, page.NoteConsentRevoked)
+	return e.done(w, r, here, home, page.NoteConsentRevoked)
 }
 
 // Password is POST /account/password: it needs the current password, and ends every other session.
@@ -144,7 +178,7 @@ func (e *Endpoint) Password(w http.ResponseWriter, r *http.Request) error {
 	if err := e.Changed(r, here.user); err != nil {
 		e.Face.Note(r, err) // the password is changed, whether a mail can tell it or not
 	}
-	return e.done(w, r, here, page.NotePasswordChanged)
+	return e.done(w, r, here, home, page.NotePasswordChanged)
 }
 
 // faults are what is wrong with the form before the current password is tried.

@@ -21,8 +21,8 @@ type pending struct {
 	Kind    string    `json:"kind"`
 	User    string    `json:"user"`
 	Session string    `json:"session"`
-	State   string    `json:"state,omitempty"`  // of the ceremony
-	Key     string    `json:"key,omitempty"`    // of the application
+	State   string    `json:"state,omitempty"` // of the ceremony
+	Key     string    `json:"key,omitempty"`   // of the application
 	Begun   time.Time `json:"begun"`
 	Tries   int       `json:"tries,omitempty"`
 }

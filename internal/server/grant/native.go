@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -59,7 +60,8 @@ func (n *Native) offer(ctx context.Context, r Request, order token.Order, fresh 
 	case err != nil:
 		return order, err
 	}
-	if found.User == order.Grant.User && session.ID == order.Grant.Login && found.Family == r.Client.Apps && proves(r.Proven, found) {
+	began := cmp.Or(order.Grant.Session, order.Grant.Login)
+	if found.User == order.Grant.User && session.ID == began && found.Family == r.Client.Apps && proves(r.Proven, found) {
 		order.Device = shown
 	}
 	return order, nil

@@ -34,6 +34,10 @@ type Endpoint struct {
 	Grants    iam.Grants
 	Settle    func(context.Context) error // lets this node hear what it just ended, so that its next answer knows; may be nil
 	Now       func() time.Time
+
+	// Of families of apps; nil: there are none.
+	Secrets  iam.DeviceSecrets
+	Sessions Sessions
 }
 
 // Revoke answers 200 for a token that is unknown, spent or somebody else's, without touching it (RFC 7009 section 2.2).
@@ -54,6 +58,8 @@ func (e *Endpoint) Revoke(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case strings.HasPrefix(value, iam.PrefixRefresh):
 		err = e.refresh(r.Context(), client, value)
+	case strings.HasPrefix(value, iam.PrefixNative):
+		err = e.device(r.Context(), client, value)
 	case strings.Count(value, ".") == encryptedDots:
 		err = unsupported()
 	default:

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -103,7 +104,8 @@ func decode(raw []byte, now time.Time, forget time.Duration) (*profile, error) {
 func (p *profile) bounded() bool {
 	return len(p.Countries) <= roomCountries && len(p.Networks) <= roomNetworks && len(p.Clients) <= roomClients &&
 		len(p.Devices) <= roomDevices && len(p.Hours) <= 24 && len(p.Amounts) <= roomAmounts && len(p.Payees) <= roomPayees &&
-		len(p.Recent) <= roomVisits && p.Visits >= 0 && p.Visits <= maxVisits && p.Pace.Now >= 0 && p.Pace.Before >= 0 && p.Pace.Busiest >= 0
+		len(p.Recent) <= roomVisits && len(p.Place.Country) <= maxKey &&
+		!slices.ContainsFunc(p.Recent, func(seen recent) bool { return len(seen.Key) > maxKey }) && p.Visits >= 0 && p.Visits <= maxVisits && p.Pace.Now >= 0 && p.Pace.Before >= 0 && p.Pace.Busiest >= 0
 }
 
 const maxVisits = 1_000_000
@@ -140,6 +142,9 @@ func (p *profile) encode() ([]byte, error) {
 			if other.bytes() > longest.bytes() {
 				longest = other
 			}
+		}
+		if len(*longest) == 0 {
+			return nil, errProfile
 		}
 		for range max(len(*longest)/8, 1) {
 			longest.drop()

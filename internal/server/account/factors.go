@@ -51,7 +51,10 @@ type TOTP struct {
 	Size                 int
 }
 
-// kinds are the authenticators that can be added, in the order in which they are offered.
+// Kinds are the authenticators that can be added, each on a page of its own below /account/security.
+func Kinds() []string { return slices.Clone(kinds) }
+
+// kinds: in the order in which they are offered.
 var kinds = []string{string(iam.FactorPasskey), string(iam.FactorSecurityKey), string(iam.FactorTOTP)}
 
 // The recipe's names of the other factors that these pages know.

@@ -14,8 +14,15 @@ import (
 
 // Habits is what the page about learned habits needs. All fields are required.
 type Habits struct {
-	Keeping iam.HabitKeeping
-	Export  func(ctx context.Context, user string) ([]byte, error) // all that was learned, as JSON
+	Kept     iam.HabitKeeping
+	Learning Learning
+}
+
+// Learning is who learns.
+type Learning interface {
+	Switch(ctx context.Context, user string, on bool, events ...journal.Event) error // off erases
+	Erase(ctx context.Context, user string, events ...journal.Event) error
+	Export(ctx context.Context, user string) ([]byte, error) // all that was learned, as JSON
 }
 
 // The journal's words for what a person does with what is learned of them.
@@ -35,7 +42,7 @@ func (e *Endpoint) showHabits(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || here.user.ID == "" {
 		return err
 	}
-	kept, err := e.Habits.Keeping.Habits(r.Context(), here.user.ID)
+	kept, err := e.Habits.Kept.Habits(r.Context(), here.user.ID)
 	if err != nil && !errors.Is(err, iam.ErrNotFound) {
 		return err
 	}
@@ -55,11 +62,11 @@ func (e *Endpoint) changeHabits(w http.ResponseWriter, r *http.Request) error {
 	note := page.NoteHabitsOn
 	switch form.Value("do") {
 	case "on":
-		err = e.Habits.Keeping.SwitchHabits(r.Context(), user, true, event(habitsOn))
+		err = e.Habits.Learning.Switch(r.Context(), user, true, event(habitsOn))
 	case "off":
-		note, err = page.NoteHabitsOff, e.Habits.Keeping.SwitchHabits(r.Context(), user, false, event(habitsOff))
+		note, err = page.NoteHabitsOff, e.Habits.Learning.Switch(r.Context(), user, false, event(habitsOff))
 	case "erase":
-		note, err = page.NoteHabitsErased, e.Habits.Keeping.EraseHabits(r.Context(), user, event(habitsErased))
+		note, err = page.NoteHabitsErased, e.Habits.Learning.Erase(r.Context(), user, event(habitsErased))
 	case "export":
 		return e.exportHabits(w, r, user)
 	default:
@@ -72,7 +79,7 @@ func (e *Endpoint) changeHabits(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (e *Endpoint) exportHabits(w http.ResponseWriter, r *http.Request, user string) error {
-	body, err := e.Habits.Export(r.Context(), user)
+	body, err := e.Habits.Learning.Export(r.Context(), user)
 	if err != nil {
 		return err
 	}

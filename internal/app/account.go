@@ -1,0 +1,207 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/otp"
+	"github.com/gardeauth/garde/internal/page"
+	"github.com/gardeauth/garde/internal/passkey"
+	"github.com/gardeauth/garde/internal/server/account"
+	"github.com/gardeauth/garde/internal/server/login"
+	"github.com/gardeauth/garde/internal/session"
+)
+
+// corners are the pages of an account about what its person signs in with, on which devices, what is learned of them, and
+// their further accounts.
+func (s *Server) corners(own *account.Endpoint, handle func(string, func(http.ResponseWriter, *http.Request) error)) {
+	own.Factors = &account.Factors{
+		Kept: s.House, Makes: registrar{s}, Offered: s.addable, Notes: session.Notes{Sealer: s.Seal, Tenant: iam.DefaultTenant},
+		Demand: s.demand, Due: s.due, Tell: s.tellFactor,
+	}
+	own.Known, own.Approvals = s.House, s.House
+	own.Habits = &account.Habits{Kept: s.House, Learning: s.moments.desk}
+	own.Accounts = &session.Accounts{Keeper: s.sessions, Sealer: s.Seal, Tenant: iam.DefaultTenant}
+	handle("/account/security", own.Security)
+	handle("/account/security/factor", own.Factor)
+	handle("/account/security/codes", own.Codes)
+	for _, kind := range account.Kinds() {
+		handle("/account/security/"+kind, own.Add(kind))
+	}
+	handle("/account/devices", own.DevicesPage)
+	handle("/account/habits", own.HabitsPage)
+	handle("/account/approvals", own.ApprovalsPage)
+	handle("/account/notme", own.NotMe)
+	handle("/choose", own.Choose)
+	handle("/signin/enrol", own.Enrol)
+}
+
+// addable are the factors of the recipe, but for authenticators where no browser would take part.
+func (s *Server) addable() []string {
+	said := s.Policy().Recipe
+	if said == nil {
+		return nil
+	}
+	offered := said.SignIn.Offered()
+	if _, here := s.party(); here {
+		return offered
+	}
+	return slices.DeleteFunc(offered, func(factor string) bool {
+		return factor == string(iam.FactorPasskey) || factor == string(iam.FactorSecurityKey)
+	})
+}
+
+// party is this server as authenticators know it; false where no browser would take part.
+func (s *Server) party() (passkey.Party, bool) {
+	id, origin, here := passkey.Home(s.Node.Issuer)
+	party := passkey.Party{ID: id, Origin: origin, Sealer: s.Seal, Tenant: iam.DefaultTenant, Now: s.Lab.Now}
+	if said := s.Policy().Recipe; said != nil {
+		party.Name, party.Rules = said.Company.Name, said.SignIn.Passkeys
+	}
+	return party, here && party.Name != ""
+}
+
+// lately is how old a proof may be when somebody adds or removes a factor.
+const lately = 10 * time.Minute
+
+// demand is what somebody must prove who adds or removes a factor: lately, the highest level that they can reach with what
+// they have. Nil: they did.
+func (s *Server) demand(ctx context.Context, user iam.User, proofs []iam.Proved) (*iam.Need, error) {
+	held, err := s.factors(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	policy, now := s.Policy(), s.now().UTC()
+	if policy.Recipe == nil {
+		return nil, oauth.Unavailable("no recipe is in force yet")
+	}
+	for _, rung := range slices.Backward(policy.Recipe.Levels) {
+		need := iam.Need{ACR: rung.ACR, Fresh: lately, Since: now}
+		for _, set := range rung.Any {
+			if within(set, held) {
+				need.Sets = append(need.Sets, set)
+			}
+		}
+		if len(need.Sets) == 0 {
+			continue
+		}
+		if slices.ContainsFunc(need.Sets, func(set string) bool { return assurance.Satisfied(set, need, proofs, now) }) {
+			return nil, nil //nolint:nilnil // nothing is needed, and nothing is wrong
+		}
+		return &need, nil
+	}
+	return nil, oauth.UnmetAuthentication("nothing that you have would be enough: ask the company for help")
+}
+
+// within tells whether every factor of a set, such as password+totp, is among those held.
+func within(set string, held []string) bool {
+	for factor := range strings.SplitSeq(set, "+") {
+		if !slices.Contains(held, factor) {
+			return false
+		}
+	}
+	return set != ""
+}
+
+// due is what the recipe wants a person to add.
+func (s *Server) due(ctx context.Context, user iam.User) ([]string, time.Time, error) {
+	held, err := s.factors(ctx, user)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	duty, is := s.Policy().EnrolDue(user.Groups, held, s.now().UTC())
+	switch {
+	case !is:
+		return nil, time.Time{}, nil
+	case duty.Now:
+		return duty.Sets, time.Time{}, nil
+	}
+	return duty.Sets, duty.Until.Add(-time.Second), nil // the day before its end
+}
+
+// tellFactor writes to a person that what they sign in with has changed, if there is a proved address to write to.
+func (s *Server) tellFactor(r *http.Request, user iam.User, kind page.MailKind) error {
+	if user.Email == "" || !user.EmailVerified {
+		return nil
+	}
+	locale := user.Locale
+	if wished := session.Languages(r, nil); locale == "" && len(wished) > 0 {
+		locale = wished[0]
+	}
+	subject, text, html, err := s.pages.get().Mail(kind, locale, page.MailData{
+		Username: user.Username, When: s.now().UTC(), Device: session.Agent(r), Place: strings.TrimSuffix(s.network(r), "/32"),
+	})
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(login.Letter{To: user.Email, Subject: subject, Text: text, HTML: html})
+	if err != nil {
+		return err
+	}
+	return s.post.Enqueue(r.Context(), login.KindMail, body)
+}
+
+// registrar makes factors by the recipe in force.
+type registrar struct{ *Server }
+
+func (g registrar) BeginKey(user iam.User, kind iam.FactorKind, have []iam.Authenticator) (options, state string, err error) {
+	party, _ := g.party()
+	asked, err := party.BeginRegistration(user, kind, have)
+	return asked.Options, asked.State, err
+}
+
+func (g registrar) FinishKey(state, answer, name string) (iam.Authenticator, page.Fault, error) {
+	party, _ := g.party()
+	made, err := party.FinishRegistration(state, answer, name)
+	switch {
+	case errors.Is(err, passkey.ErrStale):
+		return made, page.FaultStale, err
+	case errors.Is(err, passkey.ErrModel):
+		return made, page.FaultKeyKind, err
+	case errors.Is(err, passkey.ErrRefused):
+		return made, page.FaultKey, err
+	}
+	return made, "", err
+}
+
+func (g registrar) ShowTOTP(user iam.User, secret string) (account.TOTP, error) {
+	if secret == "" {
+		secret = otp.NewSecret()
+	}
+	party, _ := g.party()
+	made := account.TOTP{Secret: secret, URI: otp.URI(party.Name, user.Username, secret)}
+	var err error
+	made.Picture, made.Size, err = otp.QR(made.URI)
+	return made, err
+}
+
+func (g registrar) FinishTOTP(user iam.User, secret, code, name string) (iam.Authenticator, page.Fault, error) {
+	now := g.now().UTC()
+	step, ok := otp.Verify(secret, code, 0, now)
+	if !ok {
+		return iam.Authenticator{}, page.FaultNewCode, nil
+	}
+	made := iam.Authenticator{
+		ID: rand.Text(), User: user.ID, Kind: iam.FactorTOTP, Name: name, Mark: step, Created: now, // the code that confirmed it is used
+	}
+	var err error
+	made.Sealed, err = otp.Seal(g.Seal, iam.DefaultTenant, made.ID, secret)
+	return made, "", err
+}
+
+func (registrar) Codes(user string) (shown []string, kept []iam.Digest) {
+	shown = otp.NewRecovery()
+	for _, code := range shown {
+		kept = append(kept, otp.HashRecovery(user, code))
+	}
+	return shown, kept
+}

@@ -20,7 +20,7 @@ import (
 	"github.com/gardeauth/garde/recipe"
 )
 
-// Desk issues. All fields but Recalled, Locks, Salt, Confined and Now are required.
+// Desk issues. All fields but Recalled, Locks, Salt, Confined, Journal and Now are required.
 type Desk struct {
 	Issuer   string
 	Deeds    iam.Issuing
@@ -31,6 +31,7 @@ type Desk struct {
 	Locks    token.Locks   // nil: nothing is encrypted to clients
 	Salt     func() []byte // of pairwise subjects; nil: there are none
 	Policy   func() *assurance.Policy
+	Journal  Recorder         // of what was refused for want of assurance; nil: nobody keeps it
 	Confined func() bool      // after a restore: only administrators, and the Gates; nil: never
 	Steps    []Step           // Standard, but in a lab
 	Now      func() time.Time // nil: time.Now
@@ -135,6 +136,7 @@ var Standard = []Step{
 	{"details", detailsGranted},
 	{"binding", bindingDecided},
 	{"user in good standing", userStands},
+	{"assurance", levelSuffices},
 	{"restore confirmed", admitted},
 	{"grant in good standing", grantStands},
 	{"consent current", consentCurrent},

@@ -33,7 +33,7 @@ func steps() map[string][]bad {
 	return map[string][]bad{
 		"policy in force": {{func(h *house, o *token.Order) {
 			h.desk.Policy, o.Scope = func() *assurance.Policy { return &assurance.Policy{} }, nil
-		}, "temporarily_unavailable", ""}},
+		}, "temporarily_unavailable", "invalid_grant"}}, // a policy of nothing holds nobody for sure
 		"client in good standing": {
 			{func(_ *house, o *token.Order) { o.Client.Disabled = true }, "invalid_client", ""},
 			{func(_ *house, o *token.Order) { o.Client.ID = "" }, "invalid_client", "invalid_grant"},
@@ -90,6 +90,10 @@ func steps() map[string][]bad {
 				h.must(h.tenant.SetUser(h.t.Context(), user))
 			}, "invalid_grant", "invalid_grant"},
 		},
+		"assurance": {
+			{func(h *house, o *token.Order) { h.api(levelled); o.Grant.ACR = "" }, "invalid_grant", ""},
+			{func(h *house, o *token.Order) { h.api(levelled); o.Grant.ACR = "urn:gone" }, "invalid_grant", ""},
+		},
 		"restore confirmed": {{func(h *house, _ *token.Order) { h.desk.Confined = func() bool { return true } }, "temporarily_unavailable", ""}},
 		"grant in good standing": {
 			{func(h *house, o *token.Order) { o.Grant.Revoked = h.now }, "invalid_grant", ""},
@@ -104,6 +108,11 @@ func steps() map[string][]bad {
 			}, "invalid_grant", ""},
 		},
 	}
+}
+
+// levelled asks for a level at the one operation that "read" opens.
+func levelled(api *recipe.API) {
+	api.Operations["GET /"] = recipe.Operation{Scope: "read", For: []recipe.Caller{recipe.ForUser}, Level: "basic"}
 }
 
 // TestEachStepStandsAlone gives each step what it alone is for: by itself it refuses that and lets a good order through;

@@ -167,7 +167,7 @@ func (d *deed) replaceSession(session, before iam.Session) error {
 		deeds.May(`UPDATE codes SET session = $3 WHERE tenant = $1 AND session = $2 AND user_id = $4 AND spent = 0`, d.Tenant, id, session.ID, user),
 		deeds.May(`UPDATE asked SET session = $3 WHERE tenant = $1 AND session = $2 AND user_id = $4 AND user_id <> '' AND spent = 0`,
 			d.Tenant, id, session.ID, user),
-		deeds.May(`UPDATE flows SET session = $3 WHERE tenant = $1 AND session = $2`, d.Tenant, id, session.ID),
+		deeds.May(`UPDATE flows SET session = $3 WHERE tenant = $1 AND session = $2 AND session <> ''`, d.Tenant, id, session.ID),
 	)...)
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/gardeauth/garde/internal/config"
 	"github.com/gardeauth/garde/internal/demo"
 	"github.com/gardeauth/garde/internal/demo/accounts"
+	"github.com/gardeauth/garde/internal/demo/doorman"
 	"github.com/gardeauth/garde/internal/demo/local"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/seal"
@@ -42,10 +44,19 @@ func (options bank) run(ctx context.Context) error {
 	if err := os.MkdirAll(options.Data, 0o700); err != nil {
 		return err
 	}
-	node, people, err := demoNode(site, options.Data)
+	inside, err := local.Listen("127.0.0.1:0", filepath.Join(options.Data, "server.port"))
 	if err != nil {
 		return err
 	}
+	node, people, err := demoNode(site, inside.Addr().String(), options.Data)
+	if err != nil {
+		return err
+	}
+	door, err := local.Listen(site.IssuerListen, "")
+	if err != nil {
+		return err
+	}
+	where := &doorman.Where{}
 	keys, err := demo.Furnish(options.Data)
 	if err != nil {
 		return err
@@ -61,7 +72,7 @@ func (options bank) run(ctx context.Context) error {
 	if err := os.WriteFile(node.Recipe, text, 0o600); err != nil {
 		return err
 	}
-	server, err := app.NewServer(ctx, node, options.Log, app.Lab{})
+	server, err := app.NewServer(ctx, node, options.Log, app.Lab{Listen: standing(inside)})
 	if err != nil {
 		return err
 	}
@@ -83,10 +94,13 @@ func (options bank) run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx) })
+	group.Go(func() error { return (&doorman.Doorman{Server: "http://" + node.Listen, Where: where}).Run(ctx, door) })
 	group.Go(func() error { return gateway.run(ctx) })
 	group.Go(func() error { return (&accounts.API{}).Run(ctx, accounts) })
 	group.Go(func() error {
-		return (&demo.Bank{Site: site, Dir: options.Data, Web: keys.Web, Nightly: keys.Nightly, Program: os.Args[0], Log: options.Log}).Run(ctx, bank)
+		return (&demo.Bank{
+			Site: site, Dir: options.Data, Web: keys.Web, Nightly: keys.Nightly, Admin: node.Admin, Where: where, Program: os.Args[0], Log: options.Log,
+		}).Run(ctx, bank)
 	})
 	group.Go(func() error {
 		return (&demo.Budget{Site: site, Dir: options.Data, Keys: keys, Log: options.Log}).Run(ctx, budget)
@@ -100,6 +114,16 @@ func (options bank) run(ctx context.Context) error {
 		return err
 	})
 	return group.Wait()
+}
+
+// standing gives a listener that stands already for its own address, and opens any other.
+func standing(inside net.Listener) func(network, address string) (net.Listener, error) {
+	return func(network, address string) (net.Listener, error) {
+		if address == inside.Addr().String() {
+			return inside, nil
+		}
+		return (&net.ListenConfig{}).Listen(context.Background(), network, address)
+	}
 }
 
 // awaitGate waits until the whole house answers, but no longer than a person would.
@@ -117,7 +141,7 @@ func awaitGate(ctx context.Context, gateway *app.Gateway) {
 }
 
 // demoNode makes the settings of the demonstration, and its secrets and people at the first start.
-func demoNode(site demo.Site, dir string) (*config.Node, []demo.Person, error) {
+func demoNode(site demo.Site, listen, dir string) (*config.Node, []demo.Person, error) {
 	for name, value := range map[string]func() string{
 		"master.key":  func() string { return seal.GenerateMaster().Reveal() },
 		"gate.secret": func() string { return iam.NewSecret(iam.PrefixClient) },
@@ -130,10 +154,12 @@ func demoNode(site demo.Site, dir string) (*config.Node, []demo.Person, error) {
 		}
 	}
 	node := &config.Node{
-		Issuer: site.Issuer, Listen: site.IssuerListen, Storage: "sqlite:" + filepath.Join(dir, "garde.db"),
+		Issuer: site.Issuer, Listen: listen, Storage: "sqlite:" + filepath.Join(dir, "garde.db"),
 		Master: "file:master.key", Recipe: filepath.Join(dir, "recipe.yaml"), Seed: filepath.Join(dir, "people.yaml"),
 		Admin: filepath.Join(dir, "admin.sock"), Mail: config.Mail{Folder: filepath.Join(dir, "mail")}, Dir: dir,
 		Gate: config.Gate{Listen: site.GateListen, Client: "gate", Secret: "file:gate.secret"},
+		// The doorman and the bank say where the person is: they stand on this machine, as all of this does.
+		Proxies: []string{"127.0.0.1", "::1"}, GeoIP: config.GeoIP{City: "places.mmdb", ASN: "places.mmdb"},
 	}
 	if err := os.WriteFile(filepath.Join(dir, "node.yaml"), settings(*node), 0o600); err != nil {
 		return nil, nil, err

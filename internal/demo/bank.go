@@ -7,18 +7,22 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
 
 	"github.com/gardeauth/garde/internal/demo/client"
+	"github.com/gardeauth/garde/internal/demo/doorman"
 )
 
 // What the web client asks for: only to read at first, and to move money once the person wants to.
 const (
 	readScope = "openid profile accounts.read"
 	moveScope = readScope + " transfers.write"
+	addScope  = readScope + " recipients.write"
+	payScope  = readScope + " payments.write"
 )
 
 // Bank is the bank's web site, a confidential client that keeps its tokens on the server and talks to the Gate for the
@@ -28,6 +32,8 @@ type Bank struct {
 	Dir     string           // where it keeps a token that has expired, to show what the Gate says to it
 	Web     *client.Key      // proves WebClient
 	Nightly *client.Key      // proves ServiceClient
+	Admin   string           // socket of the Server's administration, where its decisions are read; empty: they are not shown
+	Where   *doorman.Where   // where the person seems to be; nil: here
 	Program string           // how this program is called from the reader's folder; empty: garde
 	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
@@ -53,20 +59,28 @@ func (b *Bank) prepare() {
 		b.Now = time.Now
 	}
 	web := client.NewHTTP()
+	if b.Where != nil {
+		web.Transport = traveller{web.Transport, strings.TrimPrefix(b.Site.Gate, "http://"), b.Where}
+	}
 	b.nightly = &client.Client{ID: ServiceClient, Issuer: b.Site.Issuer, Resource: b.Site.Gate, Key: b.Nightly, HTTP: web, Now: b.Now}
 	b.house, b.own, b.enter, b.inside = "bank", b.Site.Bank, "/sign-in", "/accounts"
-	b.back = []string{"/accounts", "/try", "/signed-out"}
+	b.back = []string{"/accounts", "/recipients", "/decisions", "/try", "/signed-out"}
 	b.web = &client.Client{ID: WebClient, Issuer: b.Site.Issuer, Resource: b.Site.Gate, Key: b.Web, HTTP: web, Now: b.Now}
 	b.site, b.program, b.log, b.now = b.Site, b.Program, b.Log, b.Now
 	b.open(map[string]page{
-		"GET /{$}":        b.home,
-		"GET /sign-in":    b.signIn,
-		"GET /callback":   b.callback,
-		"GET /accounts":   b.accounts,
-		"POST /transfers": b.transfer,
-		"GET /try":        b.try,
-		"POST /sign-out":  b.signOut,
-		"GET /signed-out": b.signedOut,
+		"GET /{$}":         b.home,
+		"GET /sign-in":     b.signIn,
+		"GET /callback":    b.callback,
+		"GET /accounts":    b.accounts,
+		"POST /transfers":  b.transfer,
+		"GET /recipients":  b.recipients,
+		"POST /recipients": b.addRecipient,
+		"POST /payments":   b.pay,
+		"GET /decisions":   b.decisions,
+		"POST /where":      b.move,
+		"GET /try":         b.try,
+		"POST /sign-out":   b.signOut,
+		"GET /signed-out":  b.signedOut,
 	})
 }
 
@@ -75,25 +89,38 @@ func (b *Bank) home(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// signIn sends the browser to the Server, for more when the person wants to move money.
+// signIn sends the browser to the Server, for more when the person wants to move money, and to prove more when the Gate
+// has said what is missing (RFC 9470 section 4).
 func (b *Bank) signIn(w http.ResponseWriter, r *http.Request) error {
-	scope := readScope
+	scope, options := readScope, []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("ui_locales", language(r))}
 	if r.URL.Query().Get("for") == "transfers" {
 		scope = moveScope
+		if v := b.desk.visit(r); v != nil {
+			step := v.asked()
+			if step.ACR != "" {
+				options = append(options, oauth2.SetAuthURLParam("acr_values", step.ACR))
+			}
+			if step.MaxAge != "" {
+				options = append(options, oauth2.SetAuthURLParam("max_age", step.MaxAge))
+			}
+		}
 	}
-	a, address, err := b.web.Begin(r.Context(), b.Site.Bank+"/callback", scope, oauth2.SetAuthURLParam("ui_locales", language(r)))
+	a, address, err := b.web.Begin(r.Context(), b.Site.Bank+"/callback", scope, options...)
 	if err != nil {
 		return err
 	}
-	b.send(w, r, a, address)
+	b.send(w, r, a, address, nil)
 	return nil
 }
 
 // callback takes the answer. It redirects on success, so that the code stays neither in the address nor in a page.
 func (b *Bank) callback(w http.ResponseWriter, r *http.Request) error {
-	g, err := b.answered(w, r)
+	g, errand, err := b.answered(w, r)
 	if err != nil {
 		return err
+	}
+	if errand != nil {
+		return b.do(w, r, g, errand)
 	}
 	// A bank without the person's name still works; one that believes a false name does not.
 	name, err := b.web.Named(r.Context(), g)

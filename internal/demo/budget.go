@@ -98,13 +98,13 @@ func (b *Budget) connect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	b.send(w, r, a, address)
+	b.send(w, r, a, address, nil)
 	return nil
 }
 
 // callback takes the answer. It asks nobody for the person's name: Budget needs none.
 func (b *Budget) callback(w http.ResponseWriter, r *http.Request) error {
-	g, err := b.answered(w, r)
+	g, _, err := b.answered(w, r)
 	if err != nil {
 		return err
 	}

@@ -264,16 +264,24 @@ func (t *terminal) keep(g client.Grant) error {
 	return client.WritePrivate(t.file, append(text, '\n'))
 }
 
-// signIn is RFC 8252: the system browser signs in, and the answer comes to a port of 127.0.0.1 that is open only now.
 func (t *terminal) signIn(ctx context.Context) (client.Grant, error) {
+	// The person sees at consent which program asks, even where they had allowed it before (RFC 8252 section 8.6).
+	g, err := t.browse(ctx, signInScope, oauth2.SetAuthURLParam("prompt", "consent"))
+	if err != nil {
+		return g, err
+	}
+	return g, t.keep(g)
+}
+
+// browse is RFC 8252: the system browser signs in, and the answer comes to a port of 127.0.0.1 that is open only now.
+func (t *terminal) browse(ctx context.Context, scope string, wishes ...oauth2.AuthCodeOption) (client.Grant, error) {
 	ctx, stop := context.WithTimeout(ctx, t.wait)
 	defer stop()
 	l, err := local.Listen("127.0.0.1:0", "")
 	if err != nil {
 		return client.Grant{}, err
 	}
-	// The person sees at consent which program asks, even where they had allowed it before (RFC 8252 section 8.6).
-	a, address, err := t.party.Begin(ctx, "http://"+l.Addr().String()+"/callback", signInScope, oauth2.SetAuthURLParam("prompt", "consent"))
+	a, address, err := t.party.Begin(ctx, "http://"+l.Addr().String()+"/callback", scope, wishes...)
 	if err != nil {
 		return client.Grant{}, fmt.Errorf("is garde demo running at %s? %w", t.site.Issuer, errors.Join(err, l.Close()))
 	}
@@ -302,10 +310,7 @@ func (t *terminal) signIn(ctx context.Context) (client.Grant, error) {
 		}
 		return client.Grant{}, ctx.Err()
 	case result := <-door.done:
-		if result.err != nil {
-			return client.Grant{}, result.err
-		}
-		return result.grant, t.keep(result.grant)
+		return result.grant, result.err
 	}
 }
 

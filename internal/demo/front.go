@@ -146,23 +146,25 @@ func (f *front) show(w http.ResponseWriter, r *http.Request, status int, name, t
 }
 
 // send begins a sign-in and sends the browser to the Server.
-func (f *front) send(w http.ResponseWriter, r *http.Request, a client.Attempt, address string) {
-	http.SetCookie(w, cookie(f.desk.beginCookie(), f.desk.begin(a), attemptLife))
+func (f *front) send(w http.ResponseWriter, r *http.Request, a client.Attempt, address string, errand *errand) {
+	http.SetCookie(w, cookie(f.desk.beginCookie(), f.desk.begin(attempt{a, errand}), attemptLife))
 	redirect(w, address)
 }
 
-// answered takes the Server's answer to what this browser began, and fetches the tokens.
-func (f *front) answered(w http.ResponseWriter, r *http.Request) (client.Grant, error) {
+// answered takes the Server's answer to what this browser began, and fetches the tokens. The errand is what they are for; nil:
+// for a visit.
+func (f *front) answered(w http.ResponseWriter, r *http.Request) (client.Grant, *errand, error) {
 	a, ok := f.desk.take(r)
 	http.SetCookie(w, noCookie(f.desk.beginCookie()))
 	if !ok {
-		return client.Grant{}, &client.Forged{Why: "this browser began no sign-in, or too long ago"}
+		return client.Grant{}, nil, &client.Forged{Why: "this browser began no sign-in, or too long ago"}
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return client.Grant{}, &client.Forged{Why: "it can't be read"}
+		return client.Grant{}, nil, &client.Forged{Why: "it can't be read"}
 	}
-	return f.web.Finish(r.Context(), a, query)
+	g, err := f.web.Finish(r.Context(), a.Attempt, query)
+	return g, a.errand, err
 }
 
 // token gives an access token that lives; spent is one that is not to be given whatever the clock says. Whoever comes
@@ -200,7 +202,8 @@ func (f *front) ask(ctx context.Context, v *visit, method, path string, body []b
 		return client.Reply{}, err
 	}
 	back := f.web.Call(ctx, method, path, token, body)
-	if back.Status == http.StatusUnauthorized {
+	// A new token for the same sign-in is of no use where the sign-in is not enough.
+	if back.Status == http.StatusUnauthorized && !back.StepUp().Wanted {
 		if token, err = f.token(ctx, v, token); err != nil {
 			return client.Reply{}, err
 		}

@@ -98,7 +98,7 @@ func (b *Bank) transfer(w http.ResponseWriter, r *http.Request) error {
 func (v *visit) remember(last *client.Reply, order accounts.Transfer) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.last, v.order = last, order
+	v.last, v.order, v.step = last, order, last.StepUp()
 }
 
 // readAmount reads 12, 12.5, 12,50 as cents.

@@ -3,7 +3,7 @@ package demo
 import (
 	"bytes"
 	"crypto/rand"
-	_ "embed" // the recipe's text
+	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,13 +14,14 @@ import (
 	"text/template"
 
 	"github.com/gardeauth/garde/internal/demo/client"
+	"github.com/gardeauth/garde/internal/demo/doorman"
 )
 
 //go:embed files/recipe.yaml
 var recipeText string
 
-//go:embed files/account_information.schema.json
-var informationSchema []byte
+//go:embed files/*.schema.json
+var schemas embed.FS
 
 // Recipe is the text of the bank's recipe for a site whose accounts API listens at upstream, a base URL. The files that
 // it names (the public keys of clients, a JSON Schema) stand beside it once Furnish has run on the folder.
@@ -59,7 +60,20 @@ func Furnish(dir string) (Keys, error) {
 	if keys.Bound, err = client.OwnKey(dir, boundKey); err != nil {
 		return Keys{}, err
 	}
-	return keys, client.WritePrivate(filepath.Join(dir, "account_information.schema.json"), informationSchema)
+	names, err := schemas.ReadDir("files")
+	if err != nil {
+		return Keys{}, err
+	}
+	for _, name := range names {
+		schema, err := schemas.ReadFile("files/" + name.Name())
+		if err != nil {
+			return Keys{}, err
+		}
+		if err := client.WritePrivate(filepath.Join(dir, name.Name()), schema); err != nil {
+			return Keys{}, err
+		}
+	}
+	return keys, client.WritePrivate(filepath.Join(dir, "places.mmdb"), doorman.Database)
 }
 
 // Person is somebody who can sign in to the demonstration.

@@ -30,6 +30,8 @@ type visit struct {
 	grant   client.Grant
 	expired string        // the last access token that has run out, to show what the Gate says to it
 	last    *client.Reply // what the Gate said to the last transfer, shown once
+	step    client.Step   // what it asked to be proved then
+	told    *client.Reply // what the Gate said to the last errand, shown once
 	order   accounts.Transfer
 	seen    time.Time // guarded by the desk
 }
@@ -41,14 +43,20 @@ type desk struct {
 	house    string // whose cookies: all ports of a host share theirs
 	mu       sync.Mutex
 	visits   map[string]*visit
-	attempts map[string]client.Attempt
+	attempts map[string]attempt
+}
+
+// attempt is a sign-in under way, and what the person wants done once it is over.
+type attempt struct {
+	client.Attempt
+	errand *errand // nil: nothing but to be signed in
 }
 
 func (d *desk) visitCookie() string { return d.house + "_session" }
 func (d *desk) beginCookie() string { return d.house + "_signin" }
 
 // begin binds an attempt to a browser and gives the cookie's value.
-func (d *desk) begin(a client.Attempt) string {
+func (d *desk) begin(a attempt) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sweep()
@@ -58,10 +66,10 @@ func (d *desk) begin(a client.Attempt) string {
 }
 
 // take gives an attempt back once and never again, whatever comes of it.
-func (d *desk) take(r *http.Request) (client.Attempt, bool) {
+func (d *desk) take(r *http.Request) (attempt, bool) {
 	cookie, err := r.Cookie(d.beginCookie())
 	if err != nil {
-		return client.Attempt{}, false
+		return attempt{}, false
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -109,7 +117,7 @@ func (d *desk) end(v *visit) {
 // sweep is called with the lock: it forgets what is over, and when there is still too much, whatever it meets first.
 func (d *desk) sweep() {
 	if d.visits == nil {
-		d.visits, d.attempts = map[string]*visit{}, map[string]client.Attempt{}
+		d.visits, d.attempts = map[string]*visit{}, map[string]attempt{}
 	}
 	for id, a := range d.attempts {
 		if len(d.attempts) >= maxVisits || d.now().Sub(a.Begun) >= attemptLife {
@@ -138,6 +146,15 @@ func cookie(name, value string, life time.Duration) *http.Cookie {
 
 func noCookie(name string) *http.Cookie {
 	return cookie(name, "", -time.Second)
+}
+
+// asked gives what the Gate wanted proved at the last transfer, once.
+func (v *visit) asked() client.Step {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	step := v.step
+	v.step = client.Step{}
+	return step
 }
 
 func (v *visit) subject() string { return v.held().Subject }

@@ -21,6 +21,8 @@ const (
 	CLIClient     = "bank-cli"
 	ServiceClient = "bank-nightly"
 	BudgetClient  = "budget" // another company's
+	PocketApp     = "rive-pocket"
+	SavingsApp    = "rive-savings"
 )
 
 // Site is where the parts of the demonstration are.

@@ -21,7 +21,9 @@ func TestRecipientsAndPayments(t *testing.T) {
 	before := holdings(t, api, "usr_a")
 	from := before.Accounts[0].ID
 	added := `{"name":"Plomberie Durand","number":"` + number + `"}`
-	pays := func(to, cents string) string { return `{"from":"` + from + `","to":"` + to + `","cents":` + cents + `}` }
+	pays := func(to, cents string) string {
+		return `{"from":"` + from + `","to":"` + to + `","cents":` + cents + `}`
+	}
 	const details = "Garde-Authorization-Details"
 	for _, row := range []struct {
 		what, path, subject, body, details string

@@ -40,6 +40,28 @@ func (r Reply) Wants() string {
 	return quoted(r.Challenge, "scope")
 }
 
+// Step is what a challenge asks a person to prove (RFC 9470 section 3).
+type Step struct {
+	Wanted bool
+	ACR    string // acr_values; empty: any
+	MaxAge string // seconds; empty: however long ago
+}
+
+// StepUp reads an insufficient_user_authentication challenge.
+func (r Reply) StepUp() Step {
+	for challenge := range strings.Lines(r.Challenge) {
+		if quoted(challenge, "error") == "insufficient_user_authentication" {
+			age := quoted(challenge, "max_age")
+			if age == "" { // the RFC's example writes the number without quotes
+				_, rest, _ := strings.Cut(challenge, "max_age=")
+				age = rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
+			}
+			return Step{true, quoted(challenge, "acr_values"), age}
+		}
+	}
+	return Step{}
+}
+
 // Bearer is the header by which a token is shown to whoever believes that who bears it may use it.
 func Bearer(token string) http.Header {
 	return http.Header{"Authorization": {"Bearer " + token}}

@@ -97,6 +97,7 @@ type Grant struct {
 	ID      string    `json:"id_token,omitempty"`
 	Scope   string    `json:"scope"`
 	Subject string    `json:"sub,omitempty"`
+	Device  string    `json:"device_secret,omitempty"` // what apps on one device share a sign-in by
 	Expires time.Time `json:"expires"`
 }
 
@@ -294,6 +295,7 @@ func (c *Client) token(ctx context.Context, form url.Values) (Grant, error) {
 		Refresh string `json:"refresh_token"`
 		ID      string `json:"id_token"`
 		Scope   string `json:"scope"`
+		Device  string `json:"device_secret"`
 	}
 	if err := json.Unmarshal(body, &told); err != nil {
 		return Grant{}, errors.New("the token endpoint's answer is no JSON")
@@ -307,7 +309,7 @@ func (c *Client) token(ctx context.Context, form url.Values) (Grant, error) {
 		return Grant{}, errors.New("the token endpoint's answer is incomplete")
 	}
 	return Grant{
-		Access: told.Access, Refresh: told.Refresh, ID: told.ID, Scope: told.Scope,
+		Access: told.Access, Refresh: told.Refresh, ID: told.ID, Scope: told.Scope, Device: told.Device,
 		Expires: asked.Add(time.Duration(told.Life) * time.Second),
 	}, nil
 }

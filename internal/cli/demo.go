@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +26,7 @@ func (p *program) demoCommand() *cobra.Command {
 	}
 	command.Flags().StringVar(&options.Listen, "listen", demo.DefaultListen, "where the Server listens; its issuer is http://HOST:PORT")
 	command.Flags().StringVar(&options.Data, "data", demo.DefaultData, "folder for the data")
-	command.AddCommand(p.demoCLICommand(), p.demoStealCommand())
+	command.AddCommand(p.demoCLICommand(), p.demoStealCommand(), p.demoAppsCommand())
 	return command
 }
 
@@ -46,6 +47,29 @@ func (p *program) demoStealCommand() *cobra.Command {
 	}
 	command.Flags().StringVar(&at, "at", demo.DefaultListen, "HOST:PORT that garde demo listens on")
 	command.Flags().StringVar(&data, "data", demo.DefaultData, "folder of its data")
+	return command
+}
+
+func (p *program) demoAppsCommand() *cobra.Command {
+	var at string
+	apps := demo.Apps{}
+	command := &cobra.Command{
+		Use: "apps", Short: "Be two native apps on one device that share a sign-in", Args: words(0, 0, ""),
+		Long: "Signs in to the first app through the system browser, and to the second without typing, by the device secret that both\n" +
+			"find in the keychain they share (OpenID Native SSO). Then a thief tries a copy of it, and the first app signs out of both.\n" +
+			"Fails if anything comes otherwise than it should.",
+		RunE: func(command *cobra.Command, _ []string) error {
+			site, err := demo.At(at)
+			if err != nil {
+				return wrong(command, "%v", err)
+			}
+			apps.Site, apps.Out, apps.Err, apps.JSON, apps.Colour = site, p.stdout, p.stderr, p.asJSON, p.coloured()
+			return apps.Run(command.Context())
+		},
+	}
+	command.Flags().StringVar(&at, "at", demo.DefaultListen, "HOST:PORT that garde demo listens on")
+	command.Flags().BoolVar(&apps.NoOpen, "no-browser", false, "open nothing, only print the address")
+	command.Flags().DurationVar(&apps.Wait, "wait", 5*time.Minute, "how long to wait for the browser")
 	return command
 }
 

@@ -14,6 +14,7 @@ func examples() map[string][]string {
 		"gate":            {"garde gate --config my/node.yaml"},
 		"demo":            {"garde demo", "garde demo --listen localhost:9400 --data /tmp/bank"},
 		"demo cli":        {"garde demo cli", "garde demo cli --at localhost:9400 token"},
+		"demo apps":       {"garde demo apps", "garde demo apps --at localhost:9400 --no-browser"},
 		"demo steal":      {"garde demo steal", "garde demo steal --at localhost:9400 --data /tmp/bank --json"},
 		"apply":           {"garde apply recipe.yaml --note 'open the price list'", "garde apply recipe.yaml --accept-weaker 'apis.hello.operations[GET /open]'"},
 		"recipe check":    {"garde recipe check recipe.yaml", "garde recipe check --env production recipe.yaml"},

@@ -95,9 +95,18 @@ func (a Apps) signIn(ctx context.Context, pocket *client.Client) (client.Grant, 
 	return t.browse(ctx, pocketScope)
 }
 
-// who says who an app takes the person for.
-func who(_ context.Context, _ *client.Client, g client.Grant) string {
-	return "signed in as " + g.Subject
+// who says whom an app takes for signed in: it asks the Server, with its token.
+func who(ctx context.Context, app *client.Client, g client.Grant) string {
+	door := &client.Client{ID: app.ID, Issuer: app.Issuer, Resource: app.Issuer, Proof: app.Proof, HTTP: app.HTTP, Now: app.Now}
+	var told struct {
+		Subject string `json:"sub"`
+		Name    string `json:"name"`
+	}
+	reply, _ := door.Show(ctx, http.MethodGet, "/userinfo", g.Access, nil)
+	if json.Unmarshal(reply.Raw, &told) != nil || told.Subject != g.Subject || told.Name == "" {
+		return "signed in"
+	}
+	return "signed in as " + told.Name
 }
 
 func (a Apps) balance(ctx context.Context, app *client.Client, g client.Grant, want int) deed {

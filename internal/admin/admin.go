@@ -73,6 +73,7 @@ func Handler(deps Deps) http.Handler {
 	a.users()
 	a.groups()
 	a.sessions()
+	a.factors()
 	a.clients()
 	a.registration()
 	a.keys()

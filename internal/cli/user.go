@@ -18,7 +18,7 @@ import (
 func (p *program) userCommand() *cobra.Command {
 	return p.noun("user", "People who can sign in",
 		p.userList(), p.userShow(), p.userAdd(), p.userSet(), p.userSwitch("disable", true), p.userSwitch("enable", false),
-		p.userInvite(), p.userPassword(), p.userRemove(), p.userImport())
+		p.userInvite(), p.userPassword(), p.userFactors(), p.userDevices(), p.userRemove(), p.userImport())
 }
 
 func userPath(user string) string { return "/users/" + url.PathEscape(user) }

@@ -21,6 +21,8 @@ type House interface {
 	iam.Initials
 	iam.Sessions
 	iam.SessionListing
+	iam.Authenticators
+	iam.Devices
 	iam.Keys
 	iam.Revisions
 	iam.Nodes
@@ -45,6 +47,7 @@ type Desk struct {
 	Users    *Users
 	Groups   *Groups
 	Sessions *Sessions
+	Factors  *Factors
 	Clients  *Clients
 	Keys     *Keys
 	Recipes  *Recipes
@@ -64,6 +67,7 @@ func New(needs Needs) *Desk {
 		Users:    users,
 		Groups:   &Groups{Groups: house, People: users, Now: now},
 		Sessions: &Sessions{Sessions: house, People: users, Now: now},
+		Factors:  &Factors{Kept: house, Devices: house, People: users, Now: now},
 		Clients:  &Clients{Clients: house, InForce: inForce(needs.Enactor), Now: now, Seal: needs.Seal},
 		Keys:     &Keys{Store: house, Sealed: needs.Sealed, Journal: house, Ring: needs.Ring, Now: now},
 		Recipes:  &Recipes{Revisions: house, Enactor: needs.Enactor, Now: now},

@@ -39,8 +39,8 @@ type Corner struct {
 	Here bool
 }
 
-// Factor is something that the person can sign in with.
-type Factor struct {
+// HeldFactor is something that the person can sign in with.
+type HeldFactor struct {
 	ID, Kind, Name string // Kind is the recipe's name of the factor
 	Model          string // make of the authenticator, when it is known
 	Synced         bool   // it is, or may be, on several devices
@@ -53,7 +53,7 @@ type Security struct {
 	Common
 	Action   string
 	Bar      []Corner
-	Factors  []Factor
+	Factors  []HeldFactor
 	Adds     []string // kinds that can be added
 	Password bool     // there is one
 	Home     string   // address where it is changed; empty: passwords are not used here
@@ -66,7 +66,7 @@ type Security struct {
 type OneFactor struct {
 	Common
 	Action string
-	Factor Factor
+	Factor HeldFactor
 	Back   string
 }
 
@@ -116,7 +116,7 @@ type AddFactor struct {
 type Way struct{ Kind, At string }
 
 func (Security) name() string  { return "security" }
-func (OneFactor) name() string { return "factor" }
+func (OneFactor) name() string { return "onefactor" }
 func (NewKey) name() string    { return "newkey" }
 func (NewTOTP) name() string   { return "newtotp" }
 func (Codes) name() string     { return "codes" }

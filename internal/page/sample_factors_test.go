@@ -14,8 +14,8 @@ func sampleBar(here string) []page.Corner {
 	return bar
 }
 
-func sampleFactors() []page.Factor {
-	return []page.Factor{
+func sampleFactors() []page.HeldFactor {
+	return []page.HeldFactor{
 		{ID: "f1", Kind: "passkey", Name: "Ada’s phone", Model: "iCloud Keychain", Synced: true, Created: noon, Used: noon},
 		{ID: "f2", Kind: "security_key", Name: "Blue key", Created: noon},
 		{ID: "f3", Kind: "totp", Name: "Safari on iPhone", Created: noon, Used: noon},

@@ -102,8 +102,8 @@ func (e *Endpoint) showSecurity(w http.ResponseWriter, r *http.Request, here pre
 	return e.Pages().Render(w, r, status(problems), view)
 }
 
-func viewOf(one iam.Authenticator) page.Factor {
-	return page.Factor{
+func viewOf(one iam.Authenticator) page.HeldFactor {
+	return page.HeldFactor{
 		ID: one.ID, Kind: string(one.Kind), Name: one.Name, Model: model(one.Model), Synced: one.Synced,
 		Created: one.Created, Used: one.Used,
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
-	"hash"
 	"slices"
 	"strconv"
 
@@ -14,28 +13,25 @@ import (
 // cause names what raised a decision: the rules, what they asked about, and the signs that they read, but neither how many
 // points these have nor when it was. A person who authenticates because of it has answered exactly this.
 func (j *judging) cause() iam.Digest {
-	q, sum := j.question, sha256.New()
+	q, sum := j.question, make([]byte, 0, 1024)
 	for _, r := range j.causes {
-		note(sum, r.say)
+		sum = note(sum, r.say)
 	}
-	note(sum, "about", q.User.ID, q.API, q.Operation)
+	sum = note(sum, "about", q.User.ID, q.API, q.Operation)
 	if q.Operation == "" {
 		scopes := slices.Clone(q.Scope)
 		slices.Sort(scopes)
-		note(sum, scopes...)
-		noteJSON(sum, q.Details)
+		sum = note(sum, scopes...)
+		sum = noteJSON(sum, q.Details)
 	}
 	paid := &q.Transaction
-	note(sum, "paid", strconv.FormatInt(paid.Amount, 10), strconv.FormatBool(paid.Priced), paid.Currency, paid.Payee)
-	note(sum, "from", q.Place.Country)
-	j.noteReads(sum)
-	var digest iam.Digest
-	sum.Sum(digest[:0])
-	return digest
+	sum = note(sum, "paid", strconv.FormatInt(paid.Amount, 10), strconv.FormatBool(paid.Priced), paid.Currency, paid.Payee)
+	sum = note(sum, "from", q.Place.Country)
+	return sha256.Sum256(j.noteReads(sum))
 }
 
 // noteReads notes what the rules read that is not part of every cause.
-func (j *judging) noteReads(sum hash.Hash) {
+func (j *judging) noteReads(sum []byte) []byte {
 	q := j.question
 	var signs []string
 	values, network, client := false, false, false
@@ -47,38 +43,38 @@ func (j *judging) noteReads(sum hash.Hash) {
 		}
 	}
 	slices.Sort(signs)
-	note(sum, "signs")
-	note(sum, slices.Compact(signs)...)
+	sum = note(sum, "signs")
+	sum = note(sum, slices.Compact(signs)...)
 	for _, r := range j.causes {
 		values, network, client = values || r.reads.values, network || r.reads.network, client || r.reads.client
 	}
 	if values {
-		noteJSON(sum, q.Values)
+		sum = noteJSON(sum, q.Values)
 	}
 	if network {
-		note(sum, "network", q.Place.Network)
+		sum = note(sum, "network", q.Place.Network)
 	}
 	if client {
-		note(sum, "client", q.Client.ID)
+		sum = note(sum, "client", q.Client.ID)
 	}
+	return sum
 }
 
 // note writes texts so that no two lists look the same.
-func note(sum hash.Hash, texts ...string) {
-	var length [4]byte
+func note(sum []byte, texts ...string) []byte {
 	for _, text := range texts {
-		binary.BigEndian.PutUint32(length[:], uint32(len(text))) //nolint:gosec // requests are shorter by far
-		sum.Write(length[:])
-		sum.Write([]byte(text))
+		sum = binary.BigEndian.AppendUint32(sum, uint32(len(text))) //nolint:gosec // requests are shorter by far
+		sum = append(sum, text...)
 	}
+	return sum
 }
 
-func noteJSON(sum hash.Hash, value any) {
+func noteJSON(sum []byte, value any) []byte {
 	text, err := json.Marshal(value) // members in the order of their names
 	if err != nil {
 		text = []byte(err.Error()) // of a value that no request can hold
 	}
-	note(sum, string(text))
+	return note(sum, string(text))
 }
 
 // answered tells whether an authentication answered the cause, at a level that is enough for what it asks.

@@ -112,8 +112,8 @@ func (f *facts) token(name string) (any, bool) {
 	held := Held{}
 	if q.Held != nil {
 		held = *q.Held
-	} else if claim, reached := f.policy.claim(0, q.Proofs, age{now: q.Now}); reached {
-		held = Held{claim.ACR, claim.AuthTime}
+	} else if height, by, at := f.policy.reach(0, q.Proofs, age{now: q.Now}); by != nil {
+		held = Held{f.policy.Ladder[height].ACR, at}
 	}
 	if name == "token.acr" {
 		return types.String(held.ACR), true

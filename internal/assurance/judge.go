@@ -233,10 +233,10 @@ func (j *judging) conclude() {
 		j.decision.ACR = j.Ladder[need.rung].ACR
 	}
 	j.decision.Fresh = need.fresh
-	claim, enough := j.reached(need)
+	enough := j.enough(need)
 	switch {
-	case enough && !j.asks && j.enoughFor(j.guessed.and(need)):
-		j.decision.Verdict, j.decision.Claim = Permit, claim
+	case enough && !j.asks && (j.guessed == floor{none, 0} || j.enough(j.guessed.and(need))):
+		j.decision.Verdict, j.decision.Claim = Permit, j.claimed(need)
 	case enough:
 		j.decision.Ask = true
 	default:
@@ -245,27 +245,34 @@ func (j *judging) conclude() {
 	}
 }
 
-func (j *judging) enoughFor(need floor) bool {
-	_, enough := j.reached(need)
-	return enough
-}
-
-// reached gives what may be claimed for a need, and whether it is enough.
-func (j *judging) reached(need floor) (Claim, bool) {
+// enough tells whether what was proved, or what a token says, serves a need.
+func (j *judging) enough(need floor) bool {
 	q := j.question
 	switch {
 	case !j.person:
-		return Claim{}, true
+		return true
 	case need.rung >= len(j.Ladder):
-		return Claim{}, false
+		return false
 	case q.Held == nil:
-		return j.claim(max(need.rung, 0), q.Proofs, j.age(need))
+		_, by, _ := j.reach(need.rung, q.Proofs, j.age(need))
+		return by != nil
 	}
-	claim := Claim{ACR: q.Held.ACR, AuthTime: q.Held.AuthTime}
-	if need.rung >= 0 && (j.rungOf(q.Held.ACR) < need.rung || j.rungOf(q.Held.ACR) >= len(j.Ladder)) {
-		return claim, false
+	if rung := j.rungOf(q.Held.ACR); need.rung >= 0 && (rung < need.rung || rung >= len(j.Ladder)) {
+		return false
 	}
-	return claim, need.fresh == 0 || j.age(need).counts(&iam.Proved{At: q.Held.AuthTime})
+	return need.fresh == 0 || j.age(need).counts(&iam.Proved{At: q.Held.AuthTime})
+}
+
+// claimed is what may be said of what is enough for a need.
+func (j *judging) claimed(need floor) Claim {
+	switch q := j.question; {
+	case !j.person:
+		return Claim{}
+	case q.Held != nil:
+		return Claim{ACR: q.Held.ACR, AuthTime: q.Held.AuthTime}
+	default:
+		return j.claim(need.rung, q.Proofs, j.age(need))
+	}
 }
 
 func (j *judging) age(need floor) age { return age{need.fresh, j.question.Since, j.question.Now} }
@@ -273,7 +280,7 @@ func (j *judging) age(need floor) age { return age{need.fresh, j.question.Since,
 // because says why what was proved is not enough.
 func (j *judging) because(need floor, answered bool) {
 	say := func(code, text string) { j.decision.Reasons = append(j.decision.Reasons, Reason{code, text}) }
-	if _, old := j.reached(floor{need.rung, 0}); old {
+	if j.enough(floor{need.rung, 0}) {
 		say(ReasonFresh, "it has to be proved within "+need.fresh.Round(time.Second).String())
 	} else {
 		say(ReasonLevel, "the level "+cmp.Or(j.levelAt(need.rung).Name, "that is asked for")+" has not been reached")

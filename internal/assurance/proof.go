@@ -93,23 +93,30 @@ func Satisfied(text string, need iam.Need, proofs []iam.Proved, now time.Time) b
 	return text != "" && len(ageOf(need, now).missing(&one, proofs)) == 0
 }
 
-// claim finds what may truthfully be said: the highest level from rung upwards that proofs of that age reach, and of the
-// ways to reach it the one whose oldest factor is the newest.
-func (p *Policy) claim(rung int, proofs []iam.Proved, a age) (Claim, bool) {
+// reach finds the highest level from rung upwards that proofs of that age reach, and of the ways to reach it the one whose
+// oldest factor is the newest, and when that was proved. Without one the set is nil.
+func (p *Policy) reach(rung int, proofs []iam.Proved, a age) (height int, by *set, at time.Time) {
 	for height := len(p.sets) - 1; height >= max(rung, 0); height-- {
-		var best *set
-		var at time.Time
 		for i := range p.sets[height] {
 			one := &p.sets[height][i]
-			if oldest, whole := a.oldest(one, proofs); whole && (best == nil || oldest.After(at)) {
-				best, at = one, oldest
+			if oldest, whole := a.oldest(one, proofs); whole && (by == nil || oldest.After(at)) {
+				by, at = one, oldest
 			}
 		}
-		if best != nil {
-			return Claim{ACR: p.Ladder[height].ACR, AMR: a.methods(best, proofs), AuthTime: at}, true
+		if by != nil {
+			return height, by, at
 		}
 	}
-	return Claim{}, false
+	return none, nil, time.Time{}
+}
+
+// claim is what may truthfully be said of what reach finds.
+func (p *Policy) claim(rung int, proofs []iam.Proved, a age) Claim {
+	height, by, at := p.reach(rung, proofs, a)
+	if by == nil {
+		return Claim{}
+	}
+	return Claim{ACR: p.Ladder[height].ACR, AMR: a.methods(by, proofs), AuthTime: at}
 }
 
 // methods are the RFC 8176 names of a set's proofs, and mfa if one is known and another is had.
@@ -138,8 +145,7 @@ func (p *Policy) ClaimOf(proofs []iam.Proved, need iam.Need, now time.Time) Clai
 	if p == nil || p.Recipe == nil {
 		return Claim{}
 	}
-	claim, _ := p.claim(p.rungOf(need.ACR), proofs, ageOf(need, now))
-	return claim
+	return p.claim(p.rungOf(need.ACR), proofs, ageOf(need, now))
 }
 
 // ReachedBy gives the acr of the highest level that all proofs together reach, however old they are, or "" for none.
@@ -153,8 +159,10 @@ func (p *Policy) ReachedBy(proofs []iam.Proved) string {
 			now = proofs[i].At
 		}
 	}
-	claim, _ := p.claim(0, proofs, age{now: now})
-	return claim.ACR
+	if height, by, _ := p.reach(0, proofs, age{now: now}); by != nil {
+		return p.Ladder[height].ACR
+	}
+	return ""
 }
 
 // rungOf is the height of an acr value; none asks for nothing, and one that is not on the ladder is above it.

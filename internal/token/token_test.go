@@ -29,8 +29,11 @@ func TestJ36ClaimsOfAPersonReplaceNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	extra := token.IDClaims(alice, nil, wanted)
-	extra["azp"], extra["nonce"], extra["acr"], extra["sub"] = "evil", "evil", "evil", "evil"
+	extra["azp"], extra["nonce"], extra["acr"], extra["sub"], extra["ds_hash"] = "evil", "evil", "evil", "evil", "evil"
 	claims := token.IDOf(order, stamp, "ES256", token.Beside{Access: "access"}, extra)
+	if claims["ds_hash"] != nil {
+		t.Errorf("ds_hash is %v, and there is no device secret", claims["ds_hash"])
+	}
 	for name, want := range map[string]any{
 		"iss": "https://login.example", "sub": "u-1", "aud": "web", "nonce": "n", "acr": "urn:basic", "sid": "s", "email": "a@example.com",
 		"email_verified": true, "auth_time": now.Add(-time.Hour).Unix(), "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(),

@@ -36,6 +36,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gardeauth/garde/internal/binding"
@@ -54,6 +55,8 @@ type Config struct {
 
 	// Levels are the acr values that tokens may carry, weakest first. They are needed where Level is used.
 	Levels []string
+	// Operations is where handlers that name an Operation learn what it asks for, instead: see FromServer.
+	Operations Operations
 
 	// Client and Secret are the credentials by which revocations are followed; see Run. Both or none.
 	Client string
@@ -88,6 +91,7 @@ type Gate struct {
 	verifier *verify.Verifier
 	feed     *verify.Feed // nil: revocations are not followed
 	judge    *binding.Judge
+	lists    *lists // nil: the program says itself what each handler asks for
 	metadata string // URL of the metadata of this API
 }
 
@@ -131,6 +135,7 @@ func New(c Config) (*Gate, error) {
 	if g.judge, err = c.judge(); err != nil {
 		return nil, err
 	}
+	g.lists = g.config.lists(fetcher)
 	return g, g.prepare(issuer, fetcher)
 }
 
@@ -163,9 +168,17 @@ func (g *Gate) prepare(issuer *url.URL, fetcher *fetch.Fetcher) error {
 	return err
 }
 
-// Run follows what the issuer revokes until ctx ends, and returns nil then. Without credentials there is nothing to follow,
-// and it waits for the end of ctx. With credentials nothing is let through before Run has heard from the issuer.
+// Run follows what the issuer revokes, and reads its list of operations, until ctx ends, and returns nil then. Without
+// credentials nothing is followed. With credentials nothing is let through before Run has heard from the issuer, and with
+// Operations no operation of the list before Run has read it.
 func (g *Gate) Run(ctx context.Context) error {
+	if g.lists != nil {
+		read, done := context.WithCancel(ctx)
+		var reading sync.WaitGroup
+		reading.Go(func() { g.lists.run(read) })
+		defer reading.Wait()
+		defer done()
+	}
 	if g.feed == nil {
 		<-ctx.Done()
 		return nil

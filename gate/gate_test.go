@@ -29,6 +29,7 @@ type issuer struct {
 	down   atomic.Bool // answers nothing
 	lines  chan verify.Line
 	asked  atomic.Int64
+	list   atomic.Pointer[string] // what it says of the operations of the API accounts
 }
 
 func newIssuer(t testing.TB) *issuer {
@@ -51,6 +52,14 @@ func newIssuer(t testing.TB) *issuer {
 		say(w, map[string]string{"issuer": name, "jwks_uri": i.URL + "/jwks", "token_endpoint": i.URL + "/token"})
 	})
 	mux.HandleFunc("/jwks", func(w http.ResponseWriter, _ *http.Request) { say(w, keys) })
+	mux.HandleFunc("GET /apis/accounts", func(w http.ResponseWriter, _ *http.Request) {
+		if list := i.list.Load(); list != nil {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(*list))
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+	})
 	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
 		id, secret, _ := r.BasicAuth()
 		if id != "accounts" || secret != "s%2Bcret" || r.PostFormValue("scope") != "garde.gate" {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gardeauth/garde/internal/binding"
+	"github.com/gardeauth/garde/internal/level"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/verify"
 )
@@ -20,6 +21,12 @@ type need struct {
 	acr             string
 	fresh           time.Duration
 	people, clients bool
+
+	operation string       // of the Server's list
+	open      bool         // no token is asked for
+	bound     bool         // only tokens that are bound to a key
+	more      bool         // there are rules that the list does not tell
+	ladder    level.Ladder // that acr stands on
 }
 
 // Option is something that a handler asks for.
@@ -71,7 +78,7 @@ func Token(ctx context.Context) (Facts, bool) {
 	return facts, ok
 }
 
-// Protect lets only requests with a good token that has all that the options ask for reach next. Without Scope, with a
+// Protect lets only requests with a good token that has all that the options ask for reach next. Without Scope or Operation, with a
 // level that Config.Levels does not list, or with a level or freshness asked of clients that act for themselves, it panics:
 // that is a mistake of the program, to be seen at its start.
 func (g *Gate) Protect(next http.Handler, options ...Option) http.Handler {
@@ -79,7 +86,15 @@ func (g *Gate) Protect(next http.Handler, options ...Option) http.Handler {
 	for _, option := range options {
 		option(&n)
 	}
-	n.people = n.people || !n.clients
+	switch {
+	case n.operation != "" && g.lists == nil:
+		panic("gate: gate.Operation needs Config.Operations")
+	case n.operation != "" && (n.scope != "" || n.acr != "" || n.fresh != 0 || n.people || n.clients):
+		panic("gate: gate.Operation stands for itself: the Server's list says the rest")
+	case n.operation != "":
+		return g.listed(next, n.operation)
+	}
+	n.people, n.ladder = n.people || !n.clients, g.ladder
 	switch {
 	case !oauth.ValidScopeName(n.scope):
 		panic("gate: Protect needs gate.Scope with a valid name")
@@ -90,14 +105,34 @@ func (g *Gate) Protect(next http.Handler, options ...Option) http.Handler {
 	case n.clients && (n.acr != "" || n.fresh > 0):
 		panic("gate: clients that act for themselves have no level and no sign-in")
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, next, n) })
+}
+
+// listed protects by what the Server's list says of an operation when a request comes.
+func (g *Gate) listed(next http.Handler, operation string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		claims, refused := g.admit(w, r, n)
-		if refused != nil {
+		n, refused := g.lists.need(operation)
+		switch {
+		case refused != nil:
 			g.answer(w, r, refused)
-			return
+		case n.open:
+			next.ServeHTTP(w, r)
+		default:
+			g.serve(w, r, next, n)
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), factsKey{}, factsOf(claims))))
 	})
+}
+
+func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next http.Handler, n need) {
+	claims, refused := g.admit(w, r, n)
+	if refused == nil {
+		refused = g.apply(r, n, factsOf(claims))
+	}
+	if refused != nil {
+		g.answer(w, r, refused)
+		return
+	}
+	next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), factsKey{}, factsOf(claims))))
 }
 
 // admit is read, prove, decide.
@@ -117,7 +152,7 @@ func (g *Gate) admit(w http.ResponseWriter, r *http.Request, n need) (verify.Cla
 	if err != nil {
 		return verify.Claims{}, refuse(err)
 	}
-	if g.config.Bound && !claims.Confirmation.Bound() {
+	if (g.config.Bound || n.bound) && !claims.Confirmation.Bound() {
 		return verify.Claims{}, refuse(oauth.InvalidToken("this API takes only tokens that are bound to a key: ask for one with a DPoP proof or a certificate"))
 	}
 	// Spent after the token was found good, so that only who holds a good one can fill the memory of proofs.
@@ -142,7 +177,7 @@ func (g *Gate) suffices(claims verify.Claims, n need) *refusal {
 		return refuse(oauth.InsufficientScope("this operation is for people: let somebody sign in")).with("scope", n.scope)
 	case !claims.Scope.Has(n.scope):
 		return refuse(oauth.InsufficientScope("this operation needs the scope %s: ask for a token that has it", n.scope)).with("scope", n.scope)
-	case n.acr != "" && !g.ladder.Satisfied(n.acr, claims.ACR):
+	case n.acr != "" && !n.ladder.Satisfied(n.acr, claims.ACR):
 		return n.stepUp("this operation needs a stronger sign-in: ask for a token with the acr_values of this answer")
 	case n.fresh > 0 && !recent(now.Sub(facts.AuthTime), n.fresh):
 		return n.stepUp("this operation needs a recent sign-in: ask for a token with the max_age of this answer")

@@ -69,18 +69,22 @@ func rulesHold(c *Call) error {
 
 // obey turns an answer into a refusal, or nil.
 func (c *Call) obey(answer weigh.Answer) error {
+	var cause error
+	if answer.Trace != "" {
+		cause = errors.New("decided by the Server under the trace " + answer.Trace)
+	}
 	switch {
 	case answer.Permits():
 		return nil
 	case answer.StepUp():
-		return web.StepUp(oauth.InsufficientAuthentication("this operation needs more at this moment: ask for a token with the acr_values and max_age of this answer"),
-			answer.ACR, answer.MaxAge)
+		refusal := oauth.InsufficientAuthentication("this operation needs more at this moment: ask for a token with the acr_values and max_age of this answer")
+		return web.StepUp(refusal.Because(cause), answer.ACR, answer.MaxAge)
 	}
 	text := answer.Say
 	if text == "" {
 		text = "this is refused at this moment, for reasons that the provider of the API can look up by the trace"
 	}
-	return &oauth.Error{Code: "access_denied", Status: http.StatusForbidden, Description: text}
+	return (&oauth.Error{Code: "access_denied", Status: http.StatusForbidden, Description: text}).Because(cause)
 }
 
 // readValues reads the body once, and takes from the request the values that the recipe maps.

@@ -57,8 +57,8 @@ type Operation struct {
 	Rules  bool   // rules may ask for more than the operation itself
 
 	api, operation string // audience and name
-	decide         func(*assurance.Question) assurance.Decision
-	kinds          map[string]recipe.Client
+	policy         *assurance.Policy
+	plain          map[string]recipe.ClientType // clients of which all is known here: their kind, and the person's own id
 	match, send    []pair
 	params         []recipe.Segment
 	book           *Book
@@ -73,22 +73,23 @@ type pair struct {
 // Compile makes the book of a checked recipe.
 func Compile(r *recipe.Recipe, issuer string) (*Book, error) {
 	book := &Book{operations: map[name]*Operation{}}
-	var decide func(*assurance.Question) assurance.Decision
+	var policy *assurance.Policy
+	var plain map[string]recipe.ClientType
 	for _, api := range slices.Sorted(maps.Keys(r.APIs)) {
 		for _, key := range slices.Sorted(maps.Keys(r.APIs[api].Operations)) {
 			from := r.APIs[api].Operations[key]
 			if from.Open != "" || len(r.Raise) == 0 && len(from.Raise) == 0 && from.Details == "" {
 				continue
 			}
-			if decide == nil { // rules are compiled only where there are some
-				decide = deciding(r, issuer)
+			if policy == nil { // rules are compiled only where there are some
+				policy, plain = assurance.Compile(r, 0, issuer), plainClients(r)
 			}
 			asks, err := operation(from, key)
 			if err != nil {
 				return nil, fmt.Errorf("apis.%s.operations[%s]: %w", api, key, err)
 			}
 			asks.Rules = len(r.Raise) > 0 || len(from.Raise) > 0
-			asks.api, asks.operation, asks.decide, asks.kinds, asks.book = r.APIs[api].At, key, decide, r.Clients, book
+			asks.api, asks.operation, asks.policy, asks.plain, asks.book = r.APIs[api].At, key, policy, plain, book
 			book.operations[name{api, key}] = asks
 		}
 	}
@@ -100,15 +101,15 @@ func Compile(r *recipe.Recipe, issuer string) (*Book, error) {
 	return book, err
 }
 
-// deciding is the same policy that the Server asks.
-func deciding(r *recipe.Recipe, issuer string) func(*assurance.Question) assurance.Decision {
-	policy, able := any(assurance.Compile(r, 0, issuer)).(interface {
-		Decide(question *assurance.Question) assurance.Decision
-	})
-	if !able {
-		return func(*assurance.Question) assurance.Decision { return assurance.Decision{} }
+// plainClients leaves those out whose tokens name a person by a name of their own: rules know the person by the id.
+func plainClients(r *recipe.Recipe) map[string]recipe.ClientType {
+	plain := make(map[string]recipe.ClientType, len(r.Clients))
+	for id, client := range r.Clients {
+		if client.SubjectType != "pairwise" {
+			plain[id] = client.Type
+		}
 	}
-	return policy.Decide
+	return plain
 }
 
 func operation(from recipe.Operation, key string) (*Operation, error) {
@@ -168,6 +169,7 @@ type Answer struct {
 	ACR     []string      // with StepUp: the levels that would do
 	MaxAge  time.Duration // with StepUp: how long ago it may have been reached; negative: any time
 	Say     string        // what people may read of a refusal; "": nothing
+	Trace   string        // under which the Server knows more; "": it was not asked
 }
 
 // Permits tells whether the request may go on.
@@ -181,20 +183,20 @@ type Use = iam.Use
 
 // Offline decides by what the token says. An answer that permits is one that the Server would give too.
 func (o *Operation) Offline(caller Caller) Answer {
-	client, declared := o.kinds[caller.Claims.ClientID]
+	kind, plain := o.plain[caller.Claims.ClientID]
+	if !plain { // its kind, or who the person is, is known to the Server alone, and rules may speak of it
+		return Answer{Ask: true, MaxAge: -1}
+	}
 	question := assurance.Question{
 		Door: "operation", API: o.api, Operation: o.operation, Scope: caller.Claims.Scope,
-		Client: assurance.Client{ID: caller.Claims.ClientID, Kind: client.Type, Bound: caller.Claims.Confirmation.Bound()},
+		Client: assurance.Client{ID: caller.Claims.ClientID, Kind: kind, Bound: caller.Claims.Confirmation.Bound()},
 		Wish:   assurance.Wish{MaxAge: -1}, Now: caller.Now,
 	}
 	if caller.Person {
 		question.User.ID = caller.Claims.Subject
 		question.Held = &assurance.Held{ACR: caller.Claims.ACR, AuthTime: time.Unix(int64(caller.Claims.AuthTime), 0)}
 	}
-	decision := o.decide(&question)
-	if !declared && decision.Verdict == assurance.Permit {
-		return Answer{Ask: true, MaxAge: -1} // its kind is known to the Server alone, and rules may speak of it
-	}
+	decision := o.policy.Decide(&question)
 	return answerOf(decision)
 }
 
@@ -219,7 +221,7 @@ func answerOf(decision assurance.Decision) Answer {
 
 // hear keeps what a rule says to people when it refuses; all other sentences are for operators.
 func (a *Answer) hear(code, say string) {
-	if code == "denied" && a.Say == "" {
+	if code == assurance.ReasonDenied && a.Say == "" {
 		a.Say = say
 	}
 }
@@ -276,6 +278,7 @@ func heard(said authzen.Decision) Answer {
 	if said.Context == nil {
 		return answer
 	}
+	answer.Trace = said.Context.Trace
 	for _, reason := range said.Context.Reasons {
 		answer.hear(reason.Code, reason.Say)
 	}

@@ -6,7 +6,6 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
@@ -51,10 +50,6 @@ func (e *Endpoint) decide(ctx context.Context, who asker, question authzen.Evalu
 		return denied(ctx, "unknown", "the recipe lists no such operation of no such API"), nil
 	case operation.Open != "":
 		return authzen.Decision{Decision: true, Context: &authzen.Context{Trace: web.Trace(ctx), Reasons: []authzen.Reason{{Code: "open", Say: operation.Open}}}}, nil
-	case !slices.Contains(operation.For, callerOf(question)):
-		return denied(ctx, "caller", "the operation is not for a "+question.Subject.Type), nil
-	case !call.Scope.Has(operation.Scope):
-		return denied(ctx, "scope", "the operation needs the scope "+operation.Scope), nil
 	}
 	if question.Subject.Type == typeUser {
 		if call.User, err = e.person(ctx, call, question.Subject.ID); err != nil || call.User == "" {
@@ -79,13 +74,6 @@ func operationOf(policy *assurance.Policy, question authzen.Evaluation) (recipe.
 		}
 	}
 	return recipe.Operation{}, false
-}
-
-func callerOf(question authzen.Evaluation) recipe.Caller {
-	if question.Subject.Type == typeUser {
-		return recipe.ForUser
-	}
-	return recipe.ForClient
 }
 
 // person gives the id of the person whom a token names, by its grant where it has one: the name may be the client's own for

@@ -1,0 +1,181 @@
+// Package policy lets people trust the policy: it asks a recipe the questions that stand in a file of cases, tells a whole
+// decision in words, and decides again, under another recipe, what was decided before. It changes nothing.
+package policy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gardeauth/garde/recipe"
+)
+
+// maxCases bounds a file of cases.
+const (
+	maxCases = 2000
+	maxFile  = 4 << 20
+)
+
+// Case is one question to the policy and the answer that its company expects.
+type Case struct {
+	Name string `yaml:"name" json:"name"`
+	Line int    `yaml:"-" json:"line"`
+
+	// Operation, with API, is a call of an API, by a token with Scopes (empty: with the one that is needed) and Details.
+	// Without them Scopes and Details are an authorization.
+	API       string           `yaml:"api,omitempty" json:"api,omitempty"`
+	Operation string           `yaml:"operation,omitempty" json:"operation,omitempty"`
+	Scopes    []string         `yaml:"scopes,omitempty" json:"scopes,omitempty"`
+	Details   []map[string]any `yaml:"details,omitempty" json:"details,omitempty"`
+
+	Client string                     `yaml:"client,omitempty" json:"client,omitempty"`
+	Bound  bool                       `yaml:"bound,omitempty" json:"bound,omitempty"`
+	User   Person                     `yaml:"user,omitempty" json:"user,omitzero"`
+	Proved map[string]recipe.Duration `yaml:"proved,omitempty" json:"proved,omitempty"` // factor to how long ago; none: nobody has signed in
+
+	Risk     Risk           `yaml:"risk,omitempty" json:"risk,omitzero"`
+	Place    Place          `yaml:"place,omitempty" json:"place,omitzero"`
+	Amount   *int64         `yaml:"amount,omitempty" json:"amount,omitempty"` // minor units
+	Currency string         `yaml:"currency,omitempty" json:"currency,omitempty"`
+	Payee    string         `yaml:"payee,omitempty" json:"payee,omitempty"`
+	Values   map[string]any `yaml:"values,omitempty" json:"values,omitempty"`
+	Wish     Wish           `yaml:"wish,omitempty" json:"wish,omitzero"`
+	At       time.Time      `yaml:"at,omitempty" json:"at,omitzero"`
+
+	Expect Expected `yaml:"expect" json:"expect"`
+}
+
+// Person is who asks in a case.
+type Person struct {
+	Groups  []string        `yaml:"groups,omitempty" json:"groups,omitempty"`
+	Factors []string        `yaml:"factors,omitempty" json:"factors,omitempty"` // that they have
+	Since   recipe.Duration `yaml:"since,omitempty" json:"since,omitzero"`      // age of the account
+}
+
+// Risk is how the moment looks.
+type Risk struct {
+	Score   int      `yaml:"score,omitempty" json:"score,omitempty"`
+	Signals []string `yaml:"signals,omitempty" json:"signals,omitempty"`
+}
+
+// Place is where the question comes from.
+type Place struct {
+	Country string `yaml:"country,omitempty" json:"country,omitempty"`
+	Network string `yaml:"network,omitempty" json:"network,omitempty"`
+}
+
+// Wish is what the client asks for beyond the policy.
+type Wish struct {
+	ACR       []string        `yaml:"acr,omitempty" json:"acr,omitempty"`
+	Essential []string        `yaml:"essential,omitempty" json:"essential,omitempty"`
+	MaxAge    recipe.Duration `yaml:"max_age,omitempty" json:"max_age,omitzero"`
+}
+
+// Expected is what the decision must be. What is not written is not compared.
+type Expected struct {
+	Verdict string          `yaml:"verdict" json:"verdict"` // permit, step_up or deny
+	Level   string          `yaml:"level,omitempty" json:"level,omitempty"`
+	Fresh   recipe.Duration `yaml:"fresh,omitempty" json:"fresh,omitzero"`
+	Sets    []string        `yaml:"sets,omitempty" json:"sets,omitempty"` // each of which would be enough
+	Enrol   []string        `yaml:"enrol,omitempty" json:"enrol,omitempty"`
+	Rules   []string        `yaml:"rules,omitempty" json:"rules,omitempty"` // places of all the rules that apply
+	Reason  string          `yaml:"reason,omitempty" json:"reason,omitempty"`
+}
+
+// Read reads a file of cases. Its error names every fault with its line.
+func Read(name string, text []byte) ([]Case, error) {
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s is longer than %d bytes", name, maxFile)
+	}
+	var shape struct {
+		Cases []yaml.Node `yaml:"cases"`
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&shape); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, plain(err))
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: it holds more than one document", name)
+	}
+	switch {
+	case len(shape.Cases) == 0:
+		return nil, fmt.Errorf("%s: there is no case: write cases: [{name: …, expect: {verdict: permit}}]", name)
+	case len(shape.Cases) > maxCases:
+		return nil, fmt.Errorf("%s: there are more than %d cases", name, maxCases)
+	}
+	cases, faults, known := make([]Case, 0, len(shape.Cases)), []error(nil), map[string]int{}
+	for i := range shape.Cases {
+		node := &shape.Cases[i]
+		one, err := readCase(node)
+		if before := known[one.Name]; err == nil && before > 0 {
+			err = fmt.Errorf("the case of line %d has this name too", before)
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s:%d: %w", name, node.Line, err))
+			continue
+		}
+		known[one.Name] = node.Line
+		cases = append(cases, one)
+	}
+	return cases, errors.Join(faults...)
+}
+
+// readCase decodes by way of text, because a node has no strict decoder of its own.
+func readCase(node *yaml.Node) (Case, error) {
+	text, err := yaml.Marshal(node)
+	if err != nil {
+		return Case{}, plain(err)
+	}
+	one := Case{Wish: Wish{}, Line: node.Line}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&one); err != nil {
+		return Case{}, plain(err)
+	}
+	return one, one.Check()
+}
+
+// plain takes the position out of what yaml says: it counts within the case.
+func plain(err error) error {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	text = strings.TrimPrefix(text, "unmarshal errors:\n  ")
+	if before, after, found := strings.Cut(text, ": "); found && strings.HasPrefix(before, "line ") {
+		text = after
+	}
+	return errors.New(strings.NewReplacer("policy.", "", "!!", "").Replace(text))
+}
+
+var verdicts = []string{"permit", "step_up", "deny"}
+
+// Check tells what keeps c from being a question.
+func (c Case) Check() error {
+	switch {
+	case c.Name == "":
+		return errors.New("it has no name")
+	case (c.API == "") != (c.Operation == ""):
+		return errors.New("api and operation belong together")
+	case c.Operation == "" && len(c.Scopes) == 0 && len(c.Details) == 0:
+		return errors.New("it asks for nothing: write api and operation, or scopes, or details")
+	case !slices.Contains(verdicts, c.Expect.Verdict):
+		return fmt.Errorf("expect.verdict is one of %s", strings.Join(verdicts, ", "))
+	}
+	for factor := range maps.Keys(c.Proved) {
+		if !slices.Contains(recipe.Factors(), factor) {
+			return fmt.Errorf("proved: there is no factor %q", factor)
+		}
+	}
+	for i, detail := range c.Details {
+		if kind, _ := detail["type"].(string); kind == "" {
+			return fmt.Errorf("details[%d] has no type", i)
+		}
+	}
+	return nil
+}

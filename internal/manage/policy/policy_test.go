@@ -1,0 +1,236 @@
+package policy_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/manage/policy"
+	"github.com/gardeauth/garde/recipe"
+)
+
+const text = `garde: 1
+levels:
+  - {name: basic,  acr: urn:x:basic,  any: [password, passkey]}
+  - {name: strong, acr: urn:x:strong, any: [passkey, password+totp]}
+scopes:
+  read: {say: {en: Read}}
+  move: {say: {en: Move}}
+apis:
+  bank:
+    at: https://api.example
+    upstream: http://127.0.0.1:1
+    operations:
+      GET /balance:    {for: [user], scope: read, level: basic}
+      POST /transfers:
+        for: [user]
+        scope: move
+        level: basic
+        fresh: 5m
+        send: {amount: body.cents}
+        raise:
+          - {when: amount > 50000, level: strong, fresh: 2m}
+          - {when: risk.score >= 80, deny: too risky}
+clients:
+  app: {type: native, redirect_uris: ["http://127.0.0.1/callback"], scopes: [openid, read, move]}
+`
+
+func compiled(t *testing.T, text string) *assurance.Policy {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "recipe.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := recipe.Load(file, "", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := assurance.Assemble(bundle, 1, "https://as.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+const cases = `cases:
+  - name: a balance long after the sign-in
+    {api: bank, operation: GET /balance}
+`
+
+const good = `cases:
+  - name: a balance long after the sign-in
+    api: bank
+    operation: GET /balance
+    client: app
+    proved: {password: 3h}
+    expect: {verdict: permit, level: basic}
+  - name: a transfer long after the sign-in
+    api: bank
+    operation: POST /transfers
+    proved: {password: 3h}
+    amount: 100
+    expect: {verdict: step_up, level: basic, fresh: 5m}
+  - name: much money
+    api: bank
+    operation: POST /transfers
+    user: {factors: [password, totp]}
+    proved: {password: 1m}
+    amount: 60000
+    expect:
+      verdict: step_up
+      level: strong
+      fresh: 2m
+      sets: [password+totp]
+      rules: ["apis.bank.operations.POST /transfers.raise[0]"]
+  - name: an unlikely moment
+    api: bank
+    operation: POST /transfers
+    proved: {passkey: 1m}
+    amount: 100
+    risk: {score: 90, signals: [new_country]}
+    expect: {verdict: deny, reason: too risky}
+  - name: a token that is for something else
+    api: bank
+    operation: GET /balance
+    scopes: [move]
+    proved: {password: 3h}
+    expect: {verdict: deny}
+  - name: an authorization for both
+    scopes: [read, move]
+    proved: {password: 3h}
+    expect: {verdict: permit}
+`
+
+func TestCasesAreAskedAndCompared(t *testing.T) {
+	made := compiled(t, text)
+	read, err := policy.Read("recipe.cases.yaml", []byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tested := policy.Test(made, read, time.Now())
+	for _, outcome := range tested.Outcomes {
+		if !outcome.Good() {
+			t.Errorf("%s: %v, %+v", outcome.Case.Name, outcome.Wrong, outcome.Decision)
+		}
+	}
+	if len(tested.Unasked) != 0 {
+		t.Errorf("nobody looked at %v", tested.Unasked)
+	}
+	t.Run("each expectation can fail", func(t *testing.T) {
+		for from, to := range map[string]string{
+			"verdict: permit, level: basic": "verdict: deny, level: basic", "level: basic, fresh: 5m": "level: basic, fresh: 6m",
+			"sets: [password+totp]": "sets: [passkey]", "raise[0]": "raise[1]", "reason: too risky": "reason: too late",
+			"fresh: 2m\n      sets": "fresh: 3m\n      sets", "expect: {verdict: permit}": "expect: {verdict: step_up}",
+		} {
+			read, err := policy.Read("cases", []byte(strings.Replace(good, from, to, 1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tested := policy.Test(made, read, time.Now()); tested.Failed != 1 {
+				t.Errorf("%s: %d failed", to, tested.Failed)
+			}
+		}
+	})
+	t.Run("what no case looks at is told", func(t *testing.T) {
+		tested := policy.Test(made, read[:1], time.Now())
+		want := "apis.bank.operations.POST /transfers, apis.bank.operations.POST /transfers.raise[0], apis.bank.operations.POST /transfers.raise[1]"
+		if got := strings.Join(tested.Unasked, ", "); got != want {
+			t.Errorf("%s", got)
+		}
+	})
+}
+
+func TestFaultsOfAFileOfCases(t *testing.T) {
+	for what, row := range map[string]struct{ text, says string }{
+		"nothing":              {"", "EOF"},
+		"no case":              {"cases: []", "no case"},
+		"a key that is none":   {"cases:\n  - {name: a, operaton: x, expect: {verdict: permit}}", "cases:2: field operaton not found"},
+		"two documents":        {"cases: [{name: a, scopes: [x], expect: {verdict: permit}}]\n---\ncases: []", "more than one document"},
+		"no verdict":           {"cases:\n  - {name: a, scopes: [x], expect: {level: basic}}", "expect.verdict"},
+		"an unknown factor":    {"cases:\n  - {name: a, scopes: [x], proved: {pin: 1m}, expect: {verdict: permit}}", `no factor "pin"`},
+		"a duration that is 0": {"cases:\n  - {name: a, scopes: [x], proved: {totp: 0}, expect: {verdict: permit}}", "duration"},
+		"nothing is asked":     {"cases:\n  - {name: a, expect: {verdict: permit}}", "asks for nothing"},
+		"half an operation":    {"cases:\n  - {name: a, api: bank, expect: {verdict: permit}}", "belong together"},
+		"a detail of no type":  {"cases:\n  - {name: a, details: [{a: 1}], expect: {verdict: permit}}", "no type"},
+		"one name twice":       {"cases:\n  - {name: a, scopes: [x], expect: {verdict: permit}}\n  - {name: a, scopes: [x], expect: {verdict: permit}}", "line 2 has this name"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			if _, err := policy.Read("cases", []byte(row.text)); err == nil || !strings.Contains(err.Error(), row.says) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	t.Run("what the recipe does not know", func(t *testing.T) {
+		for _, said := range []string{
+			"cases: [{name: a, api: bank, operation: GET /nowhere, expect: {verdict: deny}}]",
+			"cases: [{name: a, api: moon, operation: GET /balance, expect: {verdict: deny}}]",
+			"cases: [{name: a, client: nobody, scopes: [read], expect: {verdict: deny}}]",
+		} {
+			read, err := policy.Read("cases", []byte(said))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tested := policy.Test(compiled(t, text), read, time.Now()); tested.Failed != 1 || !strings.Contains(tested.Outcomes[0].Wrong[0], "the recipe has no") {
+				t.Errorf("%s: %+v", said, tested.Outcomes[0].Wrong)
+			}
+		}
+	})
+}
+
+func FuzzCases(f *testing.F) {
+	f.Add([]byte(good))
+	f.Add([]byte(cases))
+	f.Add([]byte("cases: [{name: a, at: 2026-01-01T00:00:00Z, values: {a: {b: [1]}}, scopes: [x], expect: {verdict: deny}}]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		read, err := policy.Read("f", text)
+		if err == nil && len(read) == 0 {
+			t.Error("no case and no fault")
+		}
+		for _, one := range read {
+			if err == nil && one.Check() != nil {
+				t.Errorf("%+v", one)
+			}
+		}
+	})
+}
+
+func TestReplayTellsWhoIsTouched(t *testing.T) {
+	before := compiled(t, text)
+	read, err := policy.Read("cases", []byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	var made []policy.Made
+	for i, one := range read {
+		question, err := one.Question(before, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decision := before.Decide(&question)
+		told := policy.Tell(before, decision)
+		made = append(made, policy.Made{At: now.Add(time.Duration(i) * time.Minute), User: "u", Verdict: told.Verdict, Level: told.Level, Question: question})
+	}
+	if same := policy.Replay(before, made, 10); same.Same != len(made) || len(same.Changes) != 0 {
+		t.Errorf("under the same recipe: %+v", same)
+	}
+	for what, row := range map[string]struct {
+		from, to              string
+		asked, refused, eased int
+	}{
+		"a stricter balance":    {"GET /balance:    {for: [user], scope: read, level: basic}", "GET /balance:    {for: [user], scope: read, level: strong}", 1, 0, 0},
+		"an operation is gone":  {"GET /balance:    {for: [user], scope: read, level: basic}", "GET /rates: {for: [user], scope: read}", 0, 1, 0},
+		"a limit is lifted":     {"amount > 50000", "amount > 90000", 0, 0, 1},
+		"a refusal is taken in": {"risk.score >= 80, deny: too risky", "risk.score >= 95, deny: too risky", 0, 0, 1},
+	} {
+		t.Run(what, func(t *testing.T) {
+			got := policy.Replay(compiled(t, strings.Replace(text, row.from, row.to, 1)), made, 10)
+			if got.Asked != row.asked || got.Refused != row.refused || got.Eased != row.eased || got.People != 1 || got.Same+len(got.Changes) != len(made) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}

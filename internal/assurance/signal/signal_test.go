@@ -2,7 +2,9 @@ package signal_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -312,5 +314,17 @@ func BenchmarkJudge(b *testing.B) {
 				signal.Judge(&facts, points)
 			}
 		})
+	}
+}
+
+func TestTheDocumentTellsEverySignal(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/risk.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range signal.All() {
+		if row := fmt.Sprintf("| `%s` | %d |", one.Name(), one.Points()); !strings.Contains(string(text), row) {
+			t.Errorf("docs/risk.md has no row %s", row)
+		}
 	}
 }

@@ -29,7 +29,7 @@ func load(t testing.TB, text string) (*config.Node, error) {
 }
 
 func TestPathsStartAtTheFile(t *testing.T) {
-	node, err := load(t, good+"tls: {cert: a.crt, key: /b.key}\nmail: {folder: mails}\nrecipe: recipe.yaml\n")
+	node, err := load(t, good+"tls: {cert: a.crt, key: /b.key}\nmail: {folder: mails}\nrecipe: recipe.yaml\ngeoip: {city: city.mmdb, asn: /as.mmdb}\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +37,7 @@ func TestPathsStartAtTheFile(t *testing.T) {
 		"sqlite:" + filepath.Join(node.Dir, "garde.db"): node.Storage, filepath.Join(node.Dir, "a.crt"): node.TLS.Cert, "/b.key": node.TLS.Key,
 		filepath.Join(node.Dir, "admin.sock"): node.Admin, filepath.Join(node.Dir, "mails"): node.Mail.Folder,
 		filepath.Join(node.Dir, "recipe.yaml"): node.Recipe, "file:master.key": node.Master,
+		filepath.Join(node.Dir, "city.mmdb"): node.GeoIP.City, "/as.mmdb": node.GeoIP.ASN,
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)

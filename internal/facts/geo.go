@@ -201,17 +201,21 @@ func (d *database) well() {
 	}
 }
 
-// Examine opens a database as Places would, reads it through, and tells of which kind it is and when it was built.
-func Examine(file string) (kind string, built time.Time, err error) {
+// Examined is what there is to say of a database.
+type Examined struct {
+	Kind  string
+	Built time.Time
+	Odd   error // it can be read, but is not in all as the form says; nil: it is
+}
+
+// Examine opens a database as Places would, and reads it through.
+func Examine(file string) (Examined, error) {
 	reader, err := openDatabase(file)
 	if err != nil {
-		return "", time.Time{}, err
+		return Examined{}, err
 	}
-	if err := verify(reader); err != nil {
-		return "", time.Time{}, errors.Join(err, reader.Close())
-	}
-	kind, built = reader.Metadata.DatabaseType, reader.Metadata.BuildTime()
-	return kind, built, reader.Close()
+	found := Examined{Kind: reader.Metadata.DatabaseType, Built: reader.Metadata.BuildTime(), Odd: verify(reader)}
+	return found, reader.Close()
 }
 
 func verify(reader *maxminddb.Reader) (err error) {

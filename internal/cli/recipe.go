@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/recipe"
 )
 
@@ -30,6 +31,9 @@ func (p *program) recipeCheck() *cobra.Command {
 		Long: "Reads a recipe and the files that it names, and tells every fault with its place and what to write instead.\nNeeds no running server.",
 		RunE: func(_ *cobra.Command, args []string) error {
 			bundle, err := recipe.Load(args[0], env, time.Now())
+			if err == nil {
+				err = assurance.Check(bundle)
+			}
 			var faults recipe.Faults
 			if err != nil && !errors.As(err, &faults) {
 				return err

@@ -120,6 +120,23 @@ func lostDevices(t *testing.T, open Opener) {
 		h.must(second(h.rotate(kept.refresh)))
 		h.want(h.ForgetDevice(h.ctx, "u-ada", "lost"), iam.ErrNotFound)
 	})
+	t.Run("a grant of a session that came to a device later ends with it", func(t *testing.T) {
+		h := newHouse(t, open)
+		h.device("lost")
+		first := h.session()
+		got := h.redeem(first.ID)
+		next := h.newSession()
+		next.Device = "lost"
+		h.must(h.StartSession(h.ctx, next, first.Hash))
+		grant, err := h.Grant(h.ctx, got.code.Grant.ID)
+		h.must(err)
+		h.same(grant.Session, next.ID)
+		last := h.newSession() // the device is not known any more: what it was given is
+		h.must(h.StartSession(h.ctx, last, next.Hash))
+		h.must(h.ForgetDevice(h.ctx, "u-ada", "lost"))
+		h.want(second(h.rotate(got.refresh)), iam.ErrRevoked)
+		h.must(h.lives(last))
+	})
 	t.Run("what a device approved elsewhere ends with it", func(t *testing.T) {
 		h := newHouse(t, open)
 		h.device("lost")

@@ -61,11 +61,11 @@ func (options bank) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := local.Listen("127.0.0.1:0", filepath.Join(options.Data, "accounts.port"))
+	ledger, err := local.Listen("127.0.0.1:0", filepath.Join(options.Data, "accounts.port"))
 	if err != nil {
 		return err
 	}
-	text, err := demo.Recipe(site, "http://"+accounts.Addr().String())
+	text, err := demo.Recipe(site, "http://"+ledger.Addr().String())
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (options bank) run(ctx context.Context) error {
 	group.Go(func() error { return server.Run(ctx) })
 	group.Go(func() error { return (&doorman.Doorman{Server: "http://" + node.Listen, Where: where}).Run(ctx, door) })
 	group.Go(func() error { return gateway.run(ctx) })
-	group.Go(func() error { return (&accounts.API{}).Run(ctx, accounts) })
+	group.Go(func() error { return (&accounts.API{}).Run(ctx, ledger) })
 	group.Go(func() error {
 		return (&demo.Bank{
 			Site: site, Dir: options.Data, Web: keys.Web, Nightly: keys.Nightly, Admin: node.Admin, Where: where, Program: os.Args[0], Log: options.Log,

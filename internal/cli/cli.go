@@ -81,7 +81,7 @@ func (p *program) root() *cobra.Command {
 		commands []*cobra.Command
 	}{
 		{"Run it:", []*cobra.Command{p.initCommand(), p.serveCommand(), p.gateCommand(), p.demoCommand()}},
-		{"The rules:", []*cobra.Command{p.recipeCommand(), p.applyCommand()}},
+		{"The rules:", []*cobra.Command{p.recipeCommand(), p.policyCommand(), p.applyCommand()}},
 		{"Who and what there is:", []*cobra.Command{p.userCommand(), p.groupCommand(), p.clientCommand(), p.registrationCommand(), p.sessionCommand(), p.keyCommand()}},
 		{"Look into it:", []*cobra.Command{p.statusCommand(), p.explainCommand(), p.doctorCommand(), p.journalCommand(), p.versionCommand()}},
 		{"Keep it:", []*cobra.Command{p.backupCommand(), p.restoreCommand()}},

@@ -114,7 +114,7 @@ const (
 // forward sends the call upstream and its answer back.
 func (d *door) forward(w http.ResponseWriter, call *Call) {
 	r := call.prepared()
-	if call.asks.body == nil && r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 {
+	if (call.asks == nil || call.asks.body == nil) && r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 {
 		call.body = body{from: r.Body, left: d.api.Body, pace: &call.pace}
 		r.Body = &call.body
 	}

@@ -27,15 +27,16 @@ type Call struct {
 	Proven verify.Proof  // which keys the sender has proved
 	Claims verify.Claims // zero on open operations
 
-	proof binding.Proof // not spent before "replay"
-	gate  *Gate
-	house *house
-	door  *door
-	pace  pace
-	body  body
-	asks  asking
-	words [words]string // values of the headers that go upstream
-	back  answer
+	proof  binding.Proof // not spent before "replay"
+	looked bool          // asks is known
+	gate   *Gate
+	house  *house
+	door   *door
+	pace   pace
+	body   body
+	asks   *asking       // nil: nothing beyond a good token is asked for
+	words  [words]string // values of the headers that go upstream
+	back   answer
 
 	context.Context // of the request; the call is found in it again
 }

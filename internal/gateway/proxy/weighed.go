@@ -18,9 +18,8 @@ import (
 
 // asking is what a call goes through at an operation that asks for more than a good token.
 type asking struct {
-	looked bool
-	of     *weigh.Operation // nil: nothing is asked for
-	server bool             // the token can't tell: the Server must be asked
+	of     *weigh.Operation
+	server bool // the token can't tell: the Server must be asked
 	values weigh.Values
 	body   []byte // as it was read, and as it is forwarded; nil: it was not read
 	use    weigh.Use
@@ -44,8 +43,14 @@ func (g *Gate) book(r *recipe.Recipe) (*weigh.Book, error) {
 
 // more gives what the operation asks beyond a good token; nil: nothing.
 func (c *Call) more() *weigh.Operation {
-	if !c.asks.looked {
-		c.asks.looked, c.asks.of = true, c.house.book.Operation(c.API.Name, c.Operation.Name)
+	if !c.looked {
+		c.looked = true
+		if asks := c.house.book.Operation(c.API.Name, c.Operation.Name); asks != nil {
+			c.asks = &asking{of: asks}
+		}
+	}
+	if c.asks == nil {
+		return nil
 	}
 	return c.asks.of
 }
@@ -169,6 +174,9 @@ func neverTwice(c *Call) error {
 // prepared gives the request that goes upstream: with the body that was read, if it was, and watched, if its use is
 // reserved.
 func (c *Call) prepared() *http.Request {
+	if c.asks == nil {
+		return c.In
+	}
 	if c.asks.body != nil {
 		c.In.Body, c.In.ContentLength, c.In.TransferEncoding = http.NoBody, int64(len(c.asks.body)), nil
 		if len(c.asks.body) > 0 {
@@ -188,7 +196,7 @@ const releaseTime = 2 * time.Second
 
 // release makes a reserved use free again, if nothing of the request was sent.
 func (c *Call) release() {
-	if c.asks.sent == nil || c.asks.sent.Load() {
+	if c.asks == nil || c.asks.sent == nil || c.asks.sent.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.In.Context()), releaseTime)

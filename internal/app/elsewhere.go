@@ -34,7 +34,7 @@ const userCodes = "user codes"
 func (s *Server) grantNeeds() grant.Needs {
 	return grant.Needs{
 		Codes: s.recalled, Refreshes: s.recalled, Policy: s.Policy, Asking: s.House, Users: s.users,
-		Assertions: s.assertions(), Now: s.Lab.Now,
+		Assertions: s.assertions(), Native: s.native(), Now: s.Lab.Now,
 	}
 }
 
@@ -56,7 +56,7 @@ func (s *Server) openElsewhere() error {
 	s.post.Works[callback.KindLapsed] = teller.Lapse
 	s.elsewhere.open = &consent.Elsewhere{
 		Asking: s.House, Clients: s.known, Parser: s.parser(), Life: func() time.Duration { return s.Policy().Lives.Refresh },
-		Say: s.say, Details: s.shown, Told: teller.Told, Now: s.Lab.Now,
+		Say: s.say, Details: s.shown, Desk: s.decisions, Help: s.help, Pages: s.pages.get, Told: teller.Told, Now: s.Lab.Now,
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func (s *Server) asking(doors *http.ServeMux, scripts web.CORS) {
 		Limits: s.elsewhere.limits, Network: s.network, Proofs: s.proofs, Keys: s.clientKeys, Subject: s.subject, Lapsed: s.post,
 		Now: s.Lab.Now,
 	}
-	api := &approve.Approvals{Tokens: s.tokens, Grants: s.House, Users: s.House, Elsewhere: s.elsewhere.open}
+	api := &approve.Approvals{Tokens: s.tokens, Grants: s.House, Users: s.House, Elsewhere: s.elsewhere.open, Address: s.caller}
 	at := discovery.Standard
 	doors.Handle(at.Device, scripts.Wrap(plain.Handle(devices.Authorize)))
 	doors.Handle(at.Backchannel, plain.Handle(calls.Authorize))
@@ -89,10 +89,10 @@ func (s *Server) asking(doors *http.ServeMux, scripts web.CORS) {
 func (s *Server) deciding(handle func(string, func(http.ResponseWriter, *http.Request) error), signing *login.Endpoint, kept crowd) {
 	typing := &device.Pages{
 		Sessions: s.sessions, Flows: kept, Users: s.House, Elsewhere: s.elsewhere.open, Key: s.elsewhere.key,
-		Tries: device.NewTries(device.Budgets{}, s.Lab.Now), Network: s.network, Locked: signing.Locked, Pages: s.pages.get,
+		Tries: device.NewTries(device.Budgets{}, s.Lab.Now), Network: s.network, Address: s.caller, Locked: signing.Locked, Pages: s.pages.get,
 		Face: signing.Face, Now: s.Lab.Now,
 	}
-	own := &approve.Pages{Sessions: s.sessions, Flows: kept, Users: s.House, Elsewhere: s.elsewhere.open, Pages: s.pages.get}
+	own := &approve.Pages{Sessions: s.sessions, Flows: kept, Users: s.House, Elsewhere: s.elsewhere.open, Address: s.caller, Pages: s.pages.get}
 	handle("/device", typing.Enter)
 	handle("/device/confirm", typing.Confirm)
 	handle("/device/done", typing.Done)

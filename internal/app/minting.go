@@ -33,7 +33,7 @@ func (s *Server) openMint() {
 	s.mint = &issue.Desk{
 		Issuer: s.Node.Issuer, Deeds: s.recalled, Users: s.users, Consents: s.recalled, Recalled: s.recalled,
 		Keys: s.signers, Locks: clientLocks{s.clientKeys}, Salt: s.Keys.Salt, Policy: s.Policy,
-		Confined: s.confined.Load, Steps: steps, Now: s.Lab.Now,
+		Confined: s.confined.Load, Journal: s.House, Steps: steps, Now: s.Lab.Now,
 	}
 }
 

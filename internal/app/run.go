@@ -69,6 +69,8 @@ func (s *Server) background() []func(context.Context) error {
 		pace,
 		s.failures.Run,
 		s.post.Run,
+		s.decisions.Run,
+		s.moments.desk.Run,
 		s.notary.Run,
 		s.farewell.Run,
 		s.usage.Run,

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/config"
+	"github.com/gardeauth/garde/internal/decide"
 	"github.com/gardeauth/garde/internal/deliver"
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/facts"
@@ -78,6 +79,7 @@ type Server struct {
 	recalled   *recall.House
 	revoked    *verify.Revocations
 	moments    moments // what signals of risk read
+	decisions  *decide.Desk
 	fetcher    *fetch.Fetcher
 	tokens     *inspect.Inspector
 	proofs     *proof.Desk
@@ -253,12 +255,13 @@ func (s *Server) openDoors(context.Context) error {
 	s.secrets = secrets{dir: s.Node.Dir}
 	s.clientKeys = &clientauth.Keys{Fetcher: s.fetcher, Now: s.Lab.Now}
 	s.openRegistration()
+	s.openDecisions()
 	if s.prover, err = s.newProver(); err != nil {
 		return err
 	}
 	s.sessions = &session.Keeper{
 		Sessions: s.recalled, Recalled: s.recalled, Lives: func() recipe.Lives { return s.Force.Policy().Lives }, Secure: s.secure(), Now: s.Lab.Now,
-		Reached: s.reached,
+		Reached: func(proofs []iam.Proved) string { return s.Force.Policy().ReachedBy(proofs) },
 	}
 	s.notary = s.newNotary()
 	if err := s.openPost(); err != nil {

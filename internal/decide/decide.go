@@ -129,10 +129,11 @@ func (d *Desk) Authorization(ctx context.Context, ask Ask) (assurance.Decision, 
 		return assurance.Decision{}, err
 	}
 	scene := d.scene(ask, user, question.Now)
-	if err := d.inform(ctx, question, user, scene, transactions(d.Policy(), question.Details)); err != nil {
+	d.inform(ctx, question, user, scene, transactions(d.Policy(), question.Details))
+	decision, err := d.answer(ctx, question, user)
+	if err != nil {
 		return assurance.Decision{}, err
 	}
-	decision := judge(d.Policy(), question)
 	if decision.Verdict == assurance.StepUp && !ask.Told.Zero() && ask.Told == decision.Cause {
 		return decision, nil // a page that is loaded again
 	}
@@ -151,7 +152,7 @@ func (d *Desk) Offline(ask Ask) assurance.Decision {
 		return assurance.Decision{}
 	}
 	question.User.ID = ask.Session.User
-	return judge(policy, question)
+	return policy.Decide(question)
 }
 
 // Learn takes for usual what was permitted. It is called when it was given, after the person authenticated for it at the
@@ -209,15 +210,4 @@ func clientOf(client iam.Client, bound bool) assurance.Client {
 		kind = recipe.Web
 	}
 	return assurance.Client{ID: client.ID, Kind: kind, Bound: bound || client.Demands().Bound}
-}
-
-// judge asks the policy.
-func judge(policy *assurance.Policy, question *assurance.Question) assurance.Decision {
-	judging, able := any(policy).(interface {
-		Decide(question *assurance.Question) assurance.Decision
-	})
-	if !able {
-		return assurance.Decision{}
-	}
-	return judging.Decide(question)
 }

@@ -12,16 +12,9 @@ import (
 // patience is how long the facts may take. Whoever slows them down is taken for a stranger, not waited for.
 const patience = 300 * time.Millisecond
 
-// inform adds to a question what is known of a person and of the moment. What can't be found out about the moment raises;
-// what can't be found out about the person is a fault.
-func (d *Desk) inform(ctx context.Context, question *assurance.Question, user iam.User, scene Scene, paid []signal.Transaction) error {
+// inform adds to a question what is known of a person and of the moment. What can't be found out raises.
+func (d *Desk) inform(ctx context.Context, question *assurance.Question, user iam.User, scene Scene, paid []signal.Transaction) {
 	question.User = assurance.User{ID: user.ID, Groups: user.Groups, Created: user.Created}
-	if d.Factors != nil {
-		var err error
-		if question.User.Factors, err = d.Factors(ctx, user); err != nil {
-			return err
-		}
-	}
 	if len(paid) == 0 {
 		paid = append(paid, signal.Transaction{})
 	}
@@ -38,7 +31,20 @@ func (d *Desk) inform(ctx context.Context, question *assurance.Question, user ia
 		}
 		question.Risk, question.Place = worse(question.Risk, moment.Risk), moment.Place
 	}
-	return nil
+}
+
+// answer asks the policy. What a person could prove is looked up only where it can make a difference: when they are to
+// prove something, or a wish is granted to those who can fulfil it.
+func (d *Desk) answer(ctx context.Context, question *assurance.Question, user iam.User) (assurance.Decision, error) {
+	decision := d.Policy().Decide(question)
+	if d.Factors == nil || user.ID == "" || decision.Verdict == assurance.Permit && len(question.Wish.ACR) == 0 {
+		return decision, nil
+	}
+	var err error
+	if question.User.Factors, err = d.Factors(ctx, user); err != nil {
+		return assurance.Decision{}, err
+	}
+	return d.Policy().Decide(question), nil
 }
 
 func (d *Desk) moment(ctx context.Context, scene Scene) (Moment, error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/assurance/signal"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
 )
@@ -58,7 +59,9 @@ func (d *Desk) Operation(ctx context.Context, call Call) (assurance.Decision, er
 			return d.endedOr(ctx, facts, why, err)
 		}
 	}
-	facts.decision = judge(policy, question)
+	if facts.decision, err = d.answer(ctx, question, scene.User); err != nil {
+		return assurance.Decision{}, err
+	}
 	if facts.decision.Verdict == assurance.Permit && call.User != "" && d.Facts != nil {
 		d.Facts.Learn(ctx, scene)
 	}
@@ -86,7 +89,8 @@ func (d *Desk) person(ctx context.Context, call Call, question *assurance.Questi
 		}
 		question.Answered, scene.Device, scene.Proofs = session.Answered, session.Device, session.Proofs
 	}
-	return "", d.inform(ctx, question, user, *scene, nil)
+	d.inform(ctx, question, user, *scene, []signal.Transaction{question.Transaction})
+	return "", nil
 }
 
 func (d *Desk) endedOr(ctx context.Context, facts record, why string, err error) (assurance.Decision, error) {

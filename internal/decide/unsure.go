@@ -74,13 +74,10 @@ func Since(flow iam.Flow, signedIn bool) time.Time {
 	return time.Time{}
 }
 
-// reasonDenied is the code of what a rule refuses, in the recipe's words for people.
-const reasonDenied = "denied"
-
 // Denied tells whether a rule refuses: nothing that could be proved helps.
 func (u *Unsure) Denied() bool {
 	return u.Decision.Verdict == assurance.Deny && slices.ContainsFunc(u.Decision.Reasons, func(reason assurance.Reason) bool {
-		return reason.Code == reasonDenied
+		return reason.Code == assurance.ReasonDenied
 	})
 }
 
@@ -93,7 +90,7 @@ func (u *Unsure) Able() bool {
 func (u *Unsure) Why() []string {
 	var why []string
 	for _, reason := range u.Decision.Reasons {
-		if reason.Code == reasonDenied && reason.Say != "" && !slices.Contains(why, reason.Say) {
+		if reason.Code == assurance.ReasonDenied && reason.Say != "" && !slices.Contains(why, reason.Say) {
 			why = append(why, reason.Say)
 		}
 	}

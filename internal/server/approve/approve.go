@@ -8,12 +8,14 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/server/consent"
+	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/verify"
 	"github.com/gardeauth/garde/internal/web"
 )
@@ -30,6 +32,7 @@ type Approvals struct {
 	Grants    iam.Grants
 	Users     iam.Users
 	Elsewhere *consent.Elsewhere
+	Address   func(*http.Request) netip.Addr // the zero address is unknown
 }
 
 // asking is what waits, as an application is told. The name and the message are the client's own words: they are to be
@@ -38,8 +41,9 @@ type asking struct {
 	ID      string          `json:"id"`
 	Client  askingClient    `json:"client"`
 	Message string          `json:"binding_message,omitempty"`
-	Scope   []askingScope   `json:"scope"`
+	Scope   []askingScope   `json:"scope,omitempty"`
 	Details json.RawMessage `json:"authorization_details,omitempty"`
+	Level   string          `json:"acr_values,omitempty"` // that the person must reach first: until then nothing more is told
 	Created time.Time       `json:"created"`
 	Expires time.Time       `json:"expires"`
 }
@@ -71,10 +75,14 @@ func (a *Approvals) List(w http.ResponseWriter, r *http.Request) error {
 	list := make([]asking, 0, len(waiting))
 	for _, one := range waiting {
 		told := asking{
-			ID: one.Asked.ID, Message: one.Asked.Message, Details: json.RawMessage(one.Request.Details),
-			Client:  askingClient{one.Client.ID, one.Client.Name, one.Client.Unverified},
+			ID: one.Asked.ID, Client: askingClient{one.Client.ID, one.Client.Name, one.Client.Unverified},
 			Created: one.Asked.Created, Expires: one.Asked.Expires,
 		}
+		if told.Level = a.Elsewhere.Level(one, a.presence(r, by)); told.Level != "" {
+			list = append(list, told)
+			continue
+		}
+		told.Message, told.Details = one.Asked.Message, json.RawMessage(one.Request.Details)
 		for _, name := range one.Request.Scope {
 			told.Scope = append(told.Scope, askingScope{name, a.Elsewhere.Say(name)})
 		}
@@ -103,14 +111,19 @@ func (a *Approvals) Decide(w http.ResponseWriter, r *http.Request) error {
 		return denied
 	}
 	if err == nil {
-		err = a.Elsewhere.Decide(r.Context(), waiting, by, allow)
+		err = a.Elsewhere.Decide(r.Context(), waiting, a.presence(r, by), allow)
 	}
 	if err != nil {
-		return consent.Over(err)
+		return consent.Demand(err)
 	}
 	web.NoStore(w)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// presence is who decides, as far as this door knows: what their token says.
+func (a *Approvals) presence(r *http.Request, by iam.Session) consent.Presence {
+	return consent.Presence{Session: by, Said: true, Address: a.Address(r), Agent: session.Agent(r)}
 }
 
 const maxDecision = 1 << 10

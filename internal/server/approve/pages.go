@@ -3,6 +3,7 @@ package approve
 import (
 	"errors"
 	"net/http"
+	"net/netip"
 	"slices"
 
 	"github.com/gardeauth/garde/internal/iam"
@@ -19,6 +20,7 @@ type Pages struct {
 	Flows     iam.Flows
 	Users     iam.Users
 	Elsewhere *consent.Elsewhere
+	Address   func(*http.Request) netip.Addr // the zero address is unknown
 	Pages     func() *page.Pages
 }
 
@@ -109,6 +111,10 @@ func (p *Pages) showRequest(w http.ResponseWriter, r *http.Request, here presenc
 	if err != nil {
 		return consent.Over(err)
 	}
+	by := p.by(r, here)
+	if err := p.Elsewhere.Sure(r.Context(), waiting, by); err != nil {
+		return p.Elsewhere.Turn(w, r, p.Sessions, p.Flows, by, err)
+	}
 	common := commonOf(r, here)
 	view, err := p.Elsewhere.View(waiting, session.Languages(r, common.Locales))
 	if err != nil {
@@ -118,6 +124,11 @@ func (p *Pages) showRequest(w http.ResponseWriter, r *http.Request, here presenc
 	common.CSRF = p.Sessions.Browser(w, r).FormToken(here.request(id))
 	view.Common, view.Action, view.Username = common, requests, here.user.Username
 	return p.Pages().Render(w, r, http.StatusOK, view)
+}
+
+// by is who decides, as far as this door knows. Who must prove more comes back to the list.
+func (p *Pages) by(r *http.Request, here presence) consent.Presence {
+	return consent.Presence{Session: here.session, Flow: *session.ForRequests(), Address: p.Address(r), Agent: session.Agent(r)}
 }
 
 func (p presence) request(id string) string { return "request " + id + " " + p.session.ID }
@@ -148,11 +159,12 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 		return oauth.InvalidRequest("the decision must be allow or deny")
 	}
 	waiting, err := p.Elsewhere.Find(r.Context(), here.user.ID, id)
+	by := p.by(r, here)
 	if err == nil {
-		err = p.Elsewhere.Decide(r.Context(), waiting, here.session, note == page.NoteRequestAllowed)
+		err = p.Elsewhere.Decide(r.Context(), waiting, by, note == page.NoteRequestAllowed)
 	}
 	if err != nil {
-		return consent.Over(err)
+		return p.Elsewhere.Turn(w, r, p.Sessions, p.Flows, by, err)
 	}
 	proof := p.Sessions.Known(r).FormToken(here.notice(note))
 	session.SeeOther(w, requests+"?done="+string(note)+"&proof="+proof)

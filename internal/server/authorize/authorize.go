@@ -7,10 +7,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
-	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/decide"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/page"
 	"github.com/gardeauth/garde/internal/server/request"
@@ -30,7 +31,7 @@ type Signer interface {
 	SignResponse(ctx context.Context, client iam.Client, params map[string]string) (string, error)
 }
 
-// Endpoint is /authorize. The fields up to Face are required.
+// Endpoint is /authorize. The fields up to Address are required.
 type Endpoint struct {
 	Issuer   string
 	Parser   *request.Parser
@@ -38,15 +39,18 @@ type Endpoint struct {
 	Flows    iam.Flows
 	Codes    iam.Codes
 	Consents iam.Consents
-	Policy   func() *assurance.Policy
 	Pages    func() *page.Pages
 	Face     web.Face // notes errors that go back to the client
+
+	Assurance *decide.Desk                   // decides whether somebody is sure enough to be who they say
+	Address   func(*http.Request) netip.Addr // where a request comes from; the zero address is unknown
 
 	Recalled iam.RecalledConsents                        // nil: nothing is remembered
 	Desk     Issuer                                      // nil: nothing but codes
 	Signer   Signer                                      // nil: no signed answers
 	Waiting  iam.PushedRequests                          // nil: nothing was pushed
 	Subject  func(client iam.Client, user string) string // what a client calls a person; nil: the user's id
+	Help     func() string                               // address of human help, for who is refused; nil: there is none
 	// Extra gives further parameters of an answer that ends in a session, such as session_state; nil: none.
 	Extra func(w http.ResponseWriter, r *http.Request, to *request.Request) map[string]string
 	Now   func() time.Time // nil: time.Now
@@ -82,17 +86,23 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return e.refuse(w, r, err)
 	}
+	if form.Has("decline") && at.key != "" {
+		return e.denied(w, r, at)
+	}
 	return e.dispatch(w, r, at)
 }
 
 // position is how far a request has come.
 type position struct {
-	request *request.Request
-	flow    iam.Flow // zero hash: not kept yet
-	key     string   // the flow's value in URLs
-	session iam.Session
-	signed  bool         // session is set
-	given   *iam.Consent // what the person allowed before, if that is why nobody asks now
+	request  *request.Request
+	flow     iam.Flow // zero hash: not kept yet
+	key      string   // the flow's value in URLs
+	session  iam.Session
+	signed   bool   // session is set
+	acr      string // what may truthfully be told of the person: these three belong together
+	amr      []string
+	authTime time.Time
+	given    *iam.Consent // what the person allowed before, if that is why nobody asks now
 }
 
 func (e *Endpoint) store(w http.ResponseWriter, r *http.Request) error {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -82,7 +83,7 @@ func TestWhenASignInIsAskedFor(t *testing.T) {
 			b := h.browser().signIn("u-alice")
 			h.pass(c.after)
 			if answer := b.get("/authorize?" + ask("own", c.changes...)); c.asks {
-				answer.to("/signin")
+				answer.to(map[bool]string{true: "/choose", false: "/signin"}[slices.Contains(c.changes, "select_account")])
 			} else {
 				answer.gives("code", "")
 			}
@@ -107,10 +108,18 @@ func TestSignInWithinTheRequestEndsTheAsking(t *testing.T) {
 	} {
 		b := h.browser().signIn("u-bob")
 		h.pass(2 * time.Second)
-		at := b.get("/authorize?" + ask("own", changes...)).to("/signin")
+		step := "/signin"
+		if strings.Contains(changes[1], "select_account") { // first as whom, and who has signed in has said it
+			step = "/choose"
+		}
+		at := b.get("/authorize?" + ask("own", changes...)).to(step)
 		b.does(at, "user=u-alice&did=login").gives("code", "")
 	}
-	b := h.browser()
+	b := h.browser().signIn("u-alice")
+	b.does(b.get("/authorize?"+ask("own", "prompt", "select_account")).to("/choose"), "did=select_account").gives("code", "")
+	b.does(b.get("/authorize?"+ask("own", "prompt", "login select_account")).to("/choose"), "did=select_account").to("/signin")
+	b.get("/authorize?" + ask("own", "prompt", "select_account")).to("/choose") // chosen for another request
+	b = h.browser()
 	at := b.get("/authorize?" + ask("own", "id_token_hint", h.hint("u-alice"))).to("/signin")
 	b.does(at, "user=u-bob&did=login").gives("error", "login_required")
 

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"time"
 
+	"github.com/gardeauth/garde/internal/decide"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/session"
@@ -22,6 +22,9 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 	if err != nil && !errors.Is(err, iam.ErrNotFound) {
 		return err
 	}
+	if needsChoice(at) {
+		return e.leave(w, r, at, "/choose")
+	}
 	if e.needsSignIn(at) {
 		if at.request.Prompted("none") || e.otherPerson(at) {
 			return e.answerError(w, r, at, oauth.LoginRequired("nobody is signed in who fits the request"))
@@ -34,9 +37,22 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 	if session.Did(at.flow, at.session, session.StepDenied) {
 		return e.denied(w, r, at)
 	}
-	if err := e.unmet(at); err != nil {
-		return e.answerError(w, r, at, err)
+	claim, err := e.Assurance.Sure(r.Context(), e.asks(r, at))
+	var unsure *decide.Unsure
+	switch {
+	case errors.As(err, &unsure):
+		return e.challenge(w, r, at, unsure)
+	case errors.Is(err, iam.ErrRevoked):
+		return e.answerError(w, r, at, gone(err))
+	case err != nil:
+		return err
 	}
+	at.acr, at.amr, at.authTime = claim.ACR, claim.AMR, claim.AuthTime
+	return e.settle(w, r, at)
+}
+
+// settle asks for consent if that is missing, and gives.
+func (e *Endpoint) settle(w http.ResponseWriter, r *http.Request, at position) error {
 	needed, err := e.needsConsent(r, &at)
 	if err != nil {
 		return err
@@ -49,9 +65,13 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 	}
 	err = e.give(w, r, at)
 	if errors.Is(err, iam.ErrRevoked) {
-		return e.answerError(w, r, at, oauth.AccessDenied("the account, the session or the application no longer stands").Because(err))
+		return e.answerError(w, r, at, gone(err))
 	}
 	return err
+}
+
+func gone(cause error) error {
+	return oauth.AccessDenied("the account, the session or the application no longer stands").Because(cause)
 }
 
 // denied tells the client that the person said no. The flow ends with it: going back to its address asks nothing more.
@@ -67,28 +87,24 @@ func (e *Endpoint) denied(w http.ResponseWriter, r *http.Request, at position) e
 	return e.answerError(w, r, at, oauth.AccessDenied("the person did not allow it"))
 }
 
-// patience is how long a sign-in within the transaction counts as done just now.
-const patience = 5 * time.Minute
-
-// needsSignIn tells whether the person must prove who they are. What was proved within this flow is not asked again,
-// else prompt=login and max_age=0 would never end; but who then lets the pages wait for long is no longer fresh.
+// needsSignIn tells whether the person must sign in, by whatever way. What was done within this flow is not asked again,
+// else prompt=login would never end. Whether it was enough, and is fresh, is decided after.
 func (e *Endpoint) needsSignIn(at position) bool {
-	if !at.signed {
+	if !at.signed || e.named(at) {
 		return true
 	}
 	asked := at.request
-	if e.named(at) {
-		return true
-	}
-	age := e.now().Sub(at.session.AuthTime)
 	if session.Did(at.flow, at.session, session.StepSignIn) {
-		return asked.MaxAge >= 0 && age > max(asked.MaxAge, patience)
-	}
-	if asked.Prompted("login") || asked.Prompted("select_account") || asked.Prompted("create") {
-		return true
+		return false
 	}
 	// max_age=0 means prompt=login (OpenID Connect Core section 3.1.2.1), also within the same second.
-	return asked.MaxAge == 0 || asked.MaxAge > 0 && age > asked.MaxAge
+	return asked.MaxAge == 0 || asked.Prompted("login") || asked.Prompted("create")
+}
+
+// needsChoice tells whether the person must say as whom to go on. Who has signed in within this flow has said it.
+func needsChoice(at position) bool {
+	return at.signed && at.request.Prompted("select_account") &&
+		!session.Did(at.flow, at.session, session.StepSignIn) && !session.Did(at.flow, at.session, session.StepChoose)
 }
 
 // otherPerson tells whether someone has signed in for this very request who is not the one it names: to ask again and
@@ -105,19 +121,6 @@ func (e *Endpoint) named(at position) bool {
 		name = e.Subject(at.request.Client, name)
 	}
 	return at.request.Subject != "" && at.request.Subject != name
-}
-
-// unmet tells whether an essential acr was asked for that this person's proof does not reach.
-func (e *Endpoint) unmet(at position) error {
-	if len(at.request.Essential) == 0 {
-		return nil
-	}
-	for _, acr := range at.request.Essential {
-		if e.Policy().Ladder.Satisfied(acr, at.session.ACR) {
-			return nil
-		}
-	}
-	return oauth.UnmetAuthentication("no way to sign in here reaches what was asked")
 }
 
 // due says what decides whether the person is asked for consent.
@@ -160,14 +163,20 @@ func (e *Endpoint) needsConsent(r *http.Request, at *position) (bool, error) {
 
 // leave keeps the request and sends the person to a step, which comes back to /authorize?flow=.
 func (e *Endpoint) leave(w http.ResponseWriter, r *http.Request, at position, step string) error {
-	if at.key == "" {
-		at.flow.Client, at.flow.Query = at.request.Client.ID, at.request.Query()
-		key, err := e.Sessions.Begin(w, r, e.Flows, &at.flow)
-		if err != nil {
-			return err
-		}
-		at.key = key
+	if err := e.begin(w, r, &at); err != nil {
+		return err
 	}
 	session.SeeOther(w, step+"?flow="+url.QueryEscape(at.key))
 	return nil
+}
+
+// begin keeps the request as a transaction of this browser, unless it is one already.
+func (e *Endpoint) begin(w http.ResponseWriter, r *http.Request, at *position) error {
+	if at.key != "" {
+		return nil
+	}
+	at.flow.Client, at.flow.Query = at.request.Client.ID, at.request.Query()
+	key, err := e.Sessions.Begin(w, r, e.Flows, &at.flow)
+	at.key = key
+	return err
 }

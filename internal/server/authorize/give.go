@@ -34,6 +34,7 @@ func (e *Endpoint) give(w http.ResponseWriter, r *http.Request, at position) err
 	case err != nil:
 		return err
 	}
+	e.learn(r, at)
 	return e.answer(w, r, at, url.Values{"code": {value}})
 }
 
@@ -49,7 +50,7 @@ func ended(at position, cause error) error {
 func (e *Endpoint) code(at position, now time.Time) iam.Code {
 	return iam.Code{
 		RedirectURI: at.request.RedirectURI, Challenge: at.request.Challenge, JKT: at.request.JKT, Pushed: at.request.Pushed,
-		Grant: e.grant(at, now), From: at.session.ID, Allowed: at.given, Created: now, Expires: now.Add(e.Policy().Lives.Code),
+		Grant: e.grant(at, now), From: at.session.ID, Allowed: at.given, Created: now, Expires: now.Add(e.Assurance.Policy().Lives.Code),
 	}
 }
 
@@ -59,8 +60,8 @@ func (e *Endpoint) grant(at position, now time.Time) iam.Grant {
 		ID: uuid.Must(uuid.NewV7()).String(), Client: asked.Client.ID, User: at.session.User,
 		Session: at.session.ID, Login: at.session.ID,
 		Scope: asked.Scope, Resource: asked.Resource, Nonce: asked.Nonce, Claims: asked.Wanted.String(), Details: asked.Details,
-		AuthTime: at.session.AuthTime, AMR: at.session.AMR, ACR: at.session.ACR,
-		Created: now, Expires: now.Add(e.Policy().Lives.Refresh),
+		AuthTime: at.authTime, AMR: at.amr, ACR: at.acr,
+		Created: now, Expires: now.Add(e.Assurance.Policy().Lives.Refresh),
 	}
 	if grant.Scope.Has(oauth.ScopeOffline) {
 		grant.Session = "" // it outlives the session: that is what the scope means (OpenID Connect Core section 11)
@@ -91,6 +92,7 @@ func (e *Endpoint) giveTokens(w http.ResponseWriter, r *http.Request, at positio
 	case err != nil:
 		return e.answerError(w, r, at, err)
 	}
+	e.learn(r, at)
 	return e.answer(w, r, at, paramsOf(answer))
 }
 
@@ -133,7 +135,7 @@ func (e *Endpoint) order(at position, now time.Time) (token.Order, error) {
 	if err != nil {
 		return order, err
 	}
-	target, err := e.Policy().Target(order.Scope, resources, details.Types()...)
+	target, err := e.Assurance.Policy().Target(order.Scope, resources, details.Types()...)
 	order.Audience, order.Kind, order.Scope = target.Audience, target.Kind, target.Scope
 	return order, err
 }

@@ -17,9 +17,14 @@ func (e *Endpoint) guess(w http.ResponseWriter, r *http.Request, at position) (d
 	if at.session, at.signed = e.Sessions.Guess(r); !at.signed {
 		return false, nil
 	}
-	if e.needsSignIn(at) || session.Did(at.flow, at.session, session.StepDenied) || e.unmet(at) != nil {
+	if e.needsSignIn(at) || needsChoice(at) || session.Did(at.flow, at.session, session.StepDenied) {
 		return false, nil
 	}
+	claim, sure := e.Assurance.Guess(e.asks(r, at))
+	if !sure {
+		return false, nil
+	}
+	at.acr, at.amr, at.authTime = claim.ACR, claim.AMR, claim.AuthTime
 	switch consentDue(at) {
 	case asRecorded:
 		given, ok := e.Recalled.Allowed(at.session.User, at.request.Client.ID, at.request.Allowance())

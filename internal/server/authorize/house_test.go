@@ -1,12 +1,14 @@
 package authorize_test
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -15,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gardeauth/garde/internal/decide"
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/issue"
@@ -122,6 +125,23 @@ type house struct {
 	client   *jose.Signer // the key of every client that has one
 	front    *authorize.Endpoint
 	proofs   *proofs
+	desk     *decide.Desk
+	has      map[string][]string // factors of people
+	moment   decide.Moment       // what the facts say
+	learned  []decide.Scene
+}
+
+// Moment and Learn are the facts, as a test says them.
+func (h *house) Moment(context.Context, decide.Scene) (decide.Moment, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.moment, nil
+}
+
+func (h *house) Learn(_ context.Context, scene decide.Scene) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.learned = append(h.learned, scene)
 }
 
 // proofs tells which key a caller proved: it is named in a header, since how it is proved is another room's matter.
@@ -159,7 +179,12 @@ func (h *house) Key(_ context.Context, kid string) (jose.PublicKey, error) {
 
 func open(t testing.TB) *house {
 	t.Helper()
-	h := &house{t: t}
+	return openWith(t, rules)
+}
+
+func openWith(t testing.TB, text string) *house {
+	t.Helper()
+	h := &house{t: t, has: map[string][]string{"u-alice": {"password"}, "u-bob": {"password"}}}
 	ctx := t.Context()
 	mux := http.NewServeMux()
 	h.server = httptest.NewTLSServer(web.Secured(true, web.Traced(mux)))
@@ -168,7 +193,7 @@ func open(t testing.TB) *house {
 	h.must(err)
 	t.Cleanup(func() { _ = kept.Close() })
 	h.tenant = kept.Tenant(iam.DefaultTenant)
-	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(rules)}}, map[string][]byte{
+	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(text)}}, map[string][]byte{
 		"keys.json": h.keySet(), "payment.json": []byte(paymentSchema),
 	}, time.Now())
 	h.must(err)
@@ -192,6 +217,7 @@ func open(t testing.TB) *house {
 	h.must(err)
 	h.sessions = &session.Keeper{
 		Sessions: node, Recalled: node, Lives: func() recipe.Lives { return force.Policy().Lives }, Secure: true, Now: h.now,
+		Reached: func(proofs []iam.Proved) string { return force.Policy().ReachedBy(proofs) },
 	}
 	details, err := request.NewDetails(bundle)
 	h.must(err)
@@ -200,12 +226,18 @@ func open(t testing.TB) *house {
 		Waiting: h.tenant, ClientKeys: &clientauth.Keys{Now: h.now}, Once: once.NewNode(1000, h.now),
 		Details: func() *request.Details { return details },
 	}
+	h.desk = decide.New(decide.Desk{
+		Policy: force.Policy, Users: h.tenant, Clients: h.tenant, Sessions: h.tenant, Journal: h.tenant, Facts: h, Now: h.now,
+		Factors: func(_ context.Context, user iam.User) ([]string, error) { return h.has[user.ID], nil },
+	})
 	desk := &issue.Desk{
 		Issuer: h.server.URL, Deeds: h.tenant, Users: h.tenant, Consents: h.tenant, Keys: h.keys, Policy: force.Policy,
 		Steps: issue.Standard, Now: h.now,
 	}
 	h.front = &authorize.Endpoint{
-		Issuer: h.server.URL, Sessions: h.sessions, Flows: h.tenant, Codes: h.tenant, Consents: h.tenant, Policy: force.Policy,
+		Issuer: h.server.URL, Sessions: h.sessions, Flows: h.tenant, Codes: h.tenant, Consents: h.tenant,
+		Assurance: h.desk, Address: func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") },
+		Help:  func() string { return "https://bank.example/help" },
 		Pages: func() *page.Pages { return pages }, Face: face, Now: h.now, Parser: parser, Desk: desk, Signer: desk, Waiting: h.tenant,
 	}
 	mux.Handle("/authorize", face.Handle(h.front.Authorize))
@@ -245,18 +277,34 @@ func (h *house) keySet() []byte {
 	return raw
 }
 
-// enter does what the sign-in and consent pages do, without asking: ?user= signs in, ?did= marks the flow.
+// enter does what the sign-in and consent pages do, without asking: ?user= signs in, ?prove= says by which factors, ?did=
+// marks the flow. What was proved before by the same person goes along, and a challenge is answered.
 func (h *house) enter(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	current, err := h.sessions.Current(r)
+	flow := iam.Flow{}
+	if key := query.Get("flow"); key != "" {
+		var ended error
+		if flow, ended = h.sessions.Resume(r, h.tenant, key); ended != nil {
+			return ended
+		}
+	}
 	if user := query.Get("user"); user != "" {
-		current, err = h.sessions.Start(w, r, session.Proof{User: user, Methods: []string{"pwd"}, ACR: "urn:basic"}, "")
+		proof := session.Proof{User: user}
+		if err == nil && current.User == user {
+			proof.Proofs, proof.Answered = slices.Clone(current.Proofs), current.Answered
+		}
+		for _, factor := range strings.Split(cmp.Or(query.Get("prove"), "password"), "+") {
+			proof.Proofs = slices.DeleteFunc(proof.Proofs, func(old iam.Proved) bool { return old.Factor == factor })
+			method := map[string]string{"password": "pwd", "passkey": "hwk", "totp": "otp"}[factor]
+			proof.Proofs = append(proof.Proofs, iam.Proved{Factor: factor, At: h.now().Truncate(time.Second), Begun: h.now(), Methods: []string{method}})
+		}
+		if flow.Need != nil && !flow.Need.Cause.Zero() {
+			proof.Answered = append(proof.Answered, iam.Answer{Cause: flow.Need.Cause, ACR: flow.Need.ACR, At: h.now()})
+		}
+		current, err = h.sessions.Start(w, r, proof, "")
 	}
 	if err != nil || query.Get("did") == "" {
-		return err
-	}
-	flow, err := h.sessions.Resume(r, h.tenant, query.Get("flow"))
-	if err != nil {
 		return err
 	}
 	flow.Session, flow.User = current.ID, current.User

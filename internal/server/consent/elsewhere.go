@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
+	"github.com/gardeauth/garde/internal/decide"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/oauth"
@@ -17,7 +19,7 @@ import (
 )
 
 // Elsewhere lets a person decide what a client waits for that asked on another device (RFC 8628, OpenID CIBA Core), for
-// every door at which they can. All fields but Details, Told and Now are required.
+// every door at which they can. All fields but Details, Help, Told and Now are required.
 type Elsewhere struct {
 	Asking  iam.Asking
 	Clients iam.Clients
@@ -25,6 +27,9 @@ type Elsewhere struct {
 	Life    func() time.Duration // of a grant
 	Say     func(scope string) map[string]string
 	Details func(details string) []page.Detail // nil: no recipe has any
+	Desk    *decide.Desk                       // decides whether the person is sure enough to be who they say
+	Help    func() string                      // address of human help, for who is refused; nil: there is none
+	Pages   func() *page.Pages
 	// Told hears of each decision once it is kept, to tell a client that does not poll; nil: all of them poll.
 	Told func(ctx context.Context, asked iam.Asked, allowed bool) error
 	Now  func() time.Time // nil: time.Now
@@ -115,30 +120,142 @@ func (e *Elsewhere) Find(ctx context.Context, user, id string) (Waiting, error) 
 	return Waiting{}, iam.ErrNotFound
 }
 
-// Decide keeps what a person said in a session. ErrSpent when it was decided before, ErrExpired, ErrNotFound when it is not
-// theirs, ErrRevoked when they, the session or the client no longer stand.
-func (e *Elsewhere) Decide(ctx context.Context, waiting Waiting, by iam.Session, allow bool) error {
-	asked, now := waiting.Asked, e.now()
-	if by.User == "" || asked.User != "" && asked.User != by.User {
+// Presence is the person who decides, and what a door knows of them.
+type Presence struct {
+	Session iam.Session
+	Said    bool     // nobody is signed in: Session is what a token says
+	Flow    iam.Flow // transaction in this browser; zero: none yet
+	Key     string   // of Flow
+	Address netip.Addr
+	Agent   string
+}
+
+// Sure asks whether the person is sure enough to be who they say to decide this, before they are shown what it is. Turn,
+// or Demand, understands its errors.
+func (e *Elsewhere) Sure(ctx context.Context, waiting Waiting, by Presence) error {
+	_, err := e.Desk.Sure(ctx, about(waiting, by))
+	return err
+}
+
+// Level is the level that deciding this needs and the person does not reach; empty: they do, or only the moment can tell.
+func (e *Elsewhere) Level(waiting Waiting, by Presence) string {
+	return e.Desk.Level(about(waiting, by))
+}
+
+// about puts it in the words of a decision. What the client wishes can only raise.
+func about(waiting Waiting, by Presence) decide.Ask {
+	ask := decide.Ask{
+		Door: decide.DoorDevice, Session: by.Session, Client: waiting.Client, Scope: waiting.Request.Scope,
+		Details: waiting.Request.Details, Bound: waiting.Asked.JKT != "", Address: by.Address, Agent: by.Agent,
+		Since: decide.Since(by.Flow, session.Did(by.Flow, by.Session, session.StepSignIn)),
+	}
+	if waiting.Asked.Kind == iam.AskedCIBA {
+		ask.Door = decide.DoorBackchannel
+	}
+	if by.Said {
+		ask.Hold(by.Session.ACR, by.Session.AuthTime)
+	}
+	if need := by.Flow.Need; need != nil {
+		ask.Told = need.Cause
+	}
+	ask.Wish.ACR, ask.Wish.MaxAge = waiting.Request.ACRValues, -1
+	return ask
+}
+
+// Decide keeps what a person said. To allow is decided once more: what the grant says of them is what they have proved by
+// then. ErrSpent when it was decided before, ErrExpired, ErrNotFound when it is not theirs, ErrRevoked when they, the
+// session or the client no longer stand, *decide.Unsure.
+func (e *Elsewhere) Decide(ctx context.Context, waiting Waiting, by Presence, allow bool) error {
+	asked, now, in := waiting.Asked, e.now(), by.Session
+	if in.User == "" || asked.User != "" && asked.User != in.User {
 		return iam.ErrNotFound
 	}
 	state, grant, given := iam.AskedDenied, iam.Grant{}, (*iam.Consent)(nil)
 	event := journal.New(now, journal.TokenRefused{Door: string(asked.Kind), Code: "access_denied", Cause: "the person said no"})
 	if allow {
+		claim, err := e.Desk.Sure(ctx, about(waiting, by))
+		if err != nil {
+			return err
+		}
 		scope := waiting.Request.Scope
-		state, grant = iam.AskedApproved, session.GrantIn(by, waiting.Client.ID, scope, now, e.Life())
+		state, grant = iam.AskedApproved, session.GrantIn(in, waiting.Client.ID, scope, now, e.Life())
+		grant.ACR, grant.AuthTime = claim.ACR, claim.AuthTime
+		if !by.Said { // else what a token says of the methods goes with its level
+			grant.AMR = claim.AMR
+		}
 		grant.Resource, grant.Details = waiting.Request.Resource, waiting.Request.Details
 		event = journal.New(now, journal.Consented{Scope: scope.String()})
 		if !session.Implied(waiting.Client) {
-			given = &iam.Consent{User: by.User, Client: waiting.Client.ID, Scope: scope, Given: now}
+			given = &iam.Consent{User: in.User, Client: waiting.Client.ID, Scope: scope, Given: now}
 		}
 	}
-	event.Actor, event.User, event.Client, event.Session = "user:"+by.User, by.User, waiting.Client.ID, by.ID
+	event.Actor, event.User, event.Client, event.Session = "user:"+in.User, in.User, waiting.Client.ID, in.ID
 	event.Grant, event.Trace = grant.ID, web.Trace(ctx)
-	if err := e.Asking.Decide(ctx, asked.ID, state, grant, given, now, event); err != nil || e.Told == nil {
+	if err := e.Asking.Decide(ctx, asked.ID, state, grant, given, now, event); err != nil {
 		return err
 	}
+	if ask := about(waiting, by); allow && !ask.Since.IsZero() { // they authenticated for this
+		e.Desk.Learn(ctx, ask)
+	}
+	if e.Told == nil {
+		return nil
+	}
 	return e.Told(ctx, asked, allow)
+}
+
+// Turn sends a person who is not sure enough where they can prove more, in a transaction of this browser, which begins here
+// if there is none yet, or tells them that it is refused. Other errors are as Over has them.
+func (e *Elsewhere) Turn(w http.ResponseWriter, r *http.Request, sessions *session.Keeper, flows iam.Flows, by Presence, err error) error {
+	var unsure *decide.Unsure
+	if !errors.As(err, &unsure) {
+		return Over(err)
+	}
+	if !unsure.Able() {
+		view := page.Refused{Common: page.Common{Trace: web.Trace(r.Context())}, Why: unsure.Why()}
+		if e.Help != nil {
+			view.Help = e.Help()
+		}
+		return e.Pages().Render(w, r, http.StatusForbidden, view)
+	}
+	flow, key := by.Flow, by.Key
+	flow.Need = unsure.Need(flow.Need, e.now())
+	if key == "" {
+		key, err = sessions.Begin(w, r, flows, &flow)
+	} else {
+		err = flows.SetFlow(r.Context(), flow)
+	}
+	if errors.Is(err, iam.ErrNotFound) {
+		return session.Expired(err)
+	}
+	if err != nil {
+		return err
+	}
+	step := "/signin"
+	if flow.Need.Enrol {
+		step = "/signin/enrol"
+	}
+	session.SeeOther(w, step+"?flow="+url.QueryEscape(key))
+	return nil
+}
+
+// Demand tells an application of the person what they must prove first (RFC 9470 section 3), or that it is refused. Other
+// errors are as Over has them.
+func Demand(err error) error {
+	var unsure *decide.Unsure
+	if !errors.As(err, &unsure) {
+		return Over(err)
+	}
+	if !unsure.Able() {
+		denied := oauth.AccessDenied("the company's policy refuses this")
+		denied.Status = http.StatusForbidden
+		return denied.Because(err)
+	}
+	age := time.Duration(-1)
+	if unsure.Decision.Fresh > 0 {
+		age = unsure.Decision.Fresh
+	}
+	told := oauth.InsufficientAuthentication("the person must prove more, or again, to decide this").Because(err)
+	return web.StepUp(told, []string{unsure.Decision.ACR}, age)
 }
 
 // View is what a person is told before they decide. Code, form and network are for the door to fill in.

@@ -3,6 +3,7 @@ package device
 import (
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ type Pages struct {
 	Key       []byte // of the hash of user codes, as Endpoint has it
 	Tries     *Tries
 	Network   func(*http.Request) string
+	Address   func(*http.Request) netip.Addr                                                                          // the zero address is unknown
 	Locked    func(w http.ResponseWriter, r *http.Request, locales []string, wait time.Duration, forgot string) error // answers who must wait
 	Pages     func() *page.Pages
 	Face      web.Face         // notes wrong codes, which are answered by a page of their own
@@ -172,6 +174,10 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 		session.SeeOther(w, Place)
 		return nil
 	}
+	by := p.presence(r, at)
+	if err := p.Elsewhere.Sure(r.Context(), at.waiting, by); err != nil {
+		return p.Elsewhere.Turn(w, r, p.Sessions, p.Flows, by, err)
+	}
 	user, err := p.Users.User(r.Context(), at.session.User)
 	if err != nil {
 		return err
@@ -185,6 +191,11 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	view.Place, view.Far = shown(at.waiting.Asked.Address), at.waiting.Asked.Address != p.Network(r)
 	view.Switch = "/signin?other=1&flow=" + url.QueryEscape(at.key)
 	return p.Pages().Render(w, r, http.StatusOK, view)
+}
+
+// presence is who decides, as far as this door knows.
+func (p *Pages) presence(r *http.Request, at position) consent.Presence {
+	return consent.Presence{Session: at.session, Flow: at.flow, Key: at.key, Address: p.Address(r), Agent: session.Agent(r)}
 }
 
 // shown is a network as the address that people know: a single one without its prefix length.
@@ -214,8 +225,9 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	default: // neither button: nothing was decided, so nothing is
 		return oauth.InvalidRequest("the decision must be allow or deny")
 	}
-	if err := p.Elsewhere.Decide(r.Context(), at.waiting, at.session, note == page.NoteDeviceAllowed); err != nil {
-		return consent.Over(err)
+	by := p.presence(r, at)
+	if err := p.Elsewhere.Decide(r.Context(), at.waiting, by, note == page.NoteDeviceAllowed); err != nil {
+		return p.Elsewhere.Turn(w, r, p.Sessions, p.Flows, by, err)
 	}
 	if err := p.Flows.EndFlow(r.Context(), at.flow.Hash); err != nil {
 		return err

@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"github.com/gardeauth/garde/internal/deliver"
-	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/iam"
-	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/password"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/account"
@@ -19,7 +17,6 @@ import (
 	"github.com/gardeauth/garde/internal/server/discovery"
 	"github.com/gardeauth/garde/internal/server/login"
 	"github.com/gardeauth/garde/internal/server/logout"
-	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/web"
 )
 
@@ -36,14 +33,14 @@ func (s *Server) people(doors *http.ServeMux) {
 		Assurance: s.decisions, Address: s.caller, Help: s.help,
 		Desk: s.mint, Signer: s.mint, Waiting: s.House, Subject: s.subject, Extra: s.answered,
 	}
-	handle(discovery.Standard.Authorize, front.Authorize)
+	handle(discovery.Standard.Authorize, s.outside(front.Authorize))
 	signing := s.login(kept)
 	// Each proof of a password is work that anybody can ask for. Those who wait for it wait where they cost nothing: a
 	// thousand of them, each with a little work, would keep /token from its own.
 	proofs := http.NewServeMux()
 	limited := web.Overload{Running: 16, Waiting: 64, Patience: 3 * time.Second, Face: face}.Wrap(proofs)
 	for path, door := range map[string]web.Handler{
-		"/signin": signing.SignIn, "/signup": signing.SignUp, "/forgot": signing.Forgot,
+		"/signin": signing.SignIn, "/signin/next": signing.Next, "/signup": signing.SignUp, "/forgot": signing.Forgot,
 		"/link/" + string(iam.LinkVerify): signing.Verify, "/link/" + string(iam.LinkReset): signing.Reset,
 		"/link/" + string(iam.LinkEnrol): signing.Enrol,
 	} {
@@ -74,6 +71,7 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 	handle("/account/consents", own.Revoke)
 	handle("/account/everywhere", own.Everywhere)
 	handle("/account/signout", own.SignOut)
+	s.corners(own, handle)
 	out := &logout.Endpoint{
 		Hints: s.parser(), Flows: kept, Sessions: s.sessions, Living: s.House, Users: s.House, Clients: s.known,
 		Reads: s.House, Issuer: s.Node.Issuer, Subject: s.subject,
@@ -88,37 +86,8 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 // say gives the recipe's words for a scope, by language.
 func (s *Server) say(scope string) map[string]string { return s.Policy().Recipe.Scopes[scope].Say }
 
-// login puts the sign-in pages together.
-func (s *Server) login(kept crowd) *login.Endpoint {
-	s.failures = login.NewFailures(s.House, s.Lab.Now)
-	pages := &login.Endpoint{
-		Issuer: s.Node.Issuer, People: kept, Clients: s.known, Sessions: s.sessions,
-		Devices:  &session.Devices{Keeper: s.sessions, Sealer: s.Seal, Tenant: iam.DefaultTenant},
-		Factors:  login.All(login.Needs{Passwords: s.House, Hasher: s.hasher}),
-		Hasher:   s.hasher,
-		Throttle: limit.NewThrottle(limit.Budgets{}, s.Lab.Now),
-		Mails:    limit.New(limit.Rate{Burst: 10, Every: time.Minute}, 50_000, s.Lab.Now),
-		Failures: s.failures, Post: s.post, Network: s.network,
-		Reached: func(methods []string) string { return s.Policy().Reached(methods) },
-		Offers:  s.offers.value, Confined: s.confined.Load, Pages: s.pages.get, Face: s.pageFace(), Now: s.Lab.Now,
-	}
-	s.post.Works[login.KindForgot] = pages.WorkForgot
-	s.post.Works[login.KindSignUp] = pages.WorkSignUp
-	s.post.Works[login.KindLapse] = pages.WorkLapse
-	return pages
-}
-
 // newHasher leaves one processor to all who ask for something else: hashing would take as many as there are.
 func newHasher() *password.Hasher { return password.NewHasher(max(1, runtime.NumCPU()-1), 64) }
-
-// offersPart reads what people may do on the pages.
-func (s *Server) offersPart(next *enact.Force) (func(), error) {
-	said := next.Bundle.Recipe.SignIn
-	offers := login.Offers{
-		SignUp: said.SignUp, SignUpHosts: said.SignUpHosts, Reset: said.Reset == nil || *said.Reset, Passwords: next.Passwords,
-	}
-	return func() { s.offers.set(&offers) }, nil
-}
 
 // openPost sets up the queue of messages, and how mails leave.
 func (s *Server) openPost() error {

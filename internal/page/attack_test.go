@@ -132,7 +132,7 @@ func TestN07N08ForeignTextIsEscapedShortenedAndIsolated(t *testing.T) {
 				Notice:   page.NoteEnrolled,
 			}
 			for _, view := range []page.View{
-				page.SignIn{Common: c, Flow: text, Client: client, Username: text, Known: text},
+				page.SignIn{Common: c, Password: true, Passkey: text, Flow: text, Client: client, Username: text, Known: text},
 				page.Consent{Common: c, Flow: text, Client: client, Username: text, Scopes: scopes[1:]},
 				page.CheckMail{Common: c, Email: text}, page.VerifyMail{Common: c, Token: text, Email: text},
 				page.LogoutConfirm{Common: c, Username: text, Client: client},

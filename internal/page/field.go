@@ -94,7 +94,9 @@ func (w words) field(f frame, id, value string, focus bool) (input, error) {
 	case FieldFactorName:
 		in.Complete, in.Max = "off", 64
 		in.Hint = w.text("field.factor-name.hint")
-	case FieldNewCode:
+	case FieldRecoveryCode:
+		in.Complete, in.Max = "off", 40
+	case FieldNewCode, FieldCode:
 		in.Complete, in.Mode, in.Max = "one-time-code", "numeric", 16
 	default:
 		return input{}, errors.New("no such field: " + id)
@@ -159,6 +161,6 @@ func (w words) funcs() template.FuncMap {
 		"scope": w.scope, "asks": w.asks, "sentences": w.sentences, "activity": w.activity,
 		"note": w.note, "noted": w.noted, "circumstances": w.circumstances,
 		"clean": clean, "detail": cleanDetail, "initial": initial, "image": clientImage, "link": link, "action": formAction,
-		"pairs": pairs, "margin": margin, "otpauth": otpauth,
+		"pairs": pairs, "margin": margin, "webauthn": webauthn, "otpauth": otpauth,
 	}
 }

@@ -31,6 +31,7 @@ const (
 type MailData struct {
 	Username      string
 	Link          string
+	Code          string // to be typed where it was asked for
 	Expires, When time.Time
 	Device, Place string
 }
@@ -51,6 +52,9 @@ func (p *Pages) Mail(kind MailKind, locale string, data MailData) (subject, text
 	if _, ok := words.entries[key+".subject"]; !ok {
 		return "", "", "", fmt.Errorf("no such mail: %s", kind)
 	}
+	if (data.Code != "") != (kind == MailCode) {
+		return "", "", "", fmt.Errorf("write the mail %s: a code stands in the mail of codes, and in no other", kind)
+	}
 	data.Username, data.Device, data.Place = clean(data.Username), clean(data.Device), clean(data.Place)
 	if err := data.check(kind); err != nil {
 		return "", "", "", fmt.Errorf("write the mail %s: %w", kind, err)
@@ -67,7 +71,7 @@ func (p *Pages) Mail(kind MailKind, locale string, data MailData) (subject, text
 }
 
 // told are the mails that only tell what was done.
-var told = []MailKind{MailChanged, MailFactorAdded, MailFactorRemoved, MailCodesMade}
+var told = []MailKind{MailChanged, MailFactorAdded, MailFactorRemoved, MailCodesMade, MailNewDevice}
 
 // check finds what a caller forgot before a person reads it.
 func (d MailData) check(kind MailKind) error {
@@ -91,6 +95,9 @@ func (d MailData) check(kind MailKind) error {
 func (w words) plain(m mail) string {
 	key := "mail." + m.Kind
 	lines := []string{w.text("mail.greeting", "username", m.Username), w.text(key+".text", "name", m.Name)}
+	if m.Code != "" {
+		lines = append(lines, m.Code)
+	}
 	if m.Link != "" {
 		lines = append(lines, m.Link)
 	}

@@ -100,14 +100,15 @@ func (c Common) shared() Common { return c }
 // frame is what a template sees.
 type frame struct {
 	Common
-	V     View
-	Page  string
-	Wide  bool // the pages of an account, of lists
-	Lang  string
-	Title string
-	Name  string
-	Logo  template.URL
-	CSS   template.CSS
+	V       View
+	Page    string
+	Wide    bool // the pages of an account, of lists
+	Lang    string
+	Refresh int // seconds after which the browser asks again; 0: never
+	Title   string
+	Name    string
+	Logo    template.URL
+	CSS     template.CSS
 }
 
 // Render answers with the page in the person's language and with its headers.
@@ -124,6 +125,9 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, view 
 		Name: p.theme.Name, Logo: p.logo, CSS: p.css,
 	}
 	_, f.Wide = view.(interface{ wide() })
+	if again, ok := view.(interface{ refresh() int }); ok {
+		f.Refresh = again.refresh()
+	}
 	f.Title = p.tongues.words[lang].title(view)
 	var body bytes.Buffer
 	if err := p.compiled[lang].ExecuteTemplate(&body, f.Page, f); err != nil {

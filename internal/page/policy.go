@@ -39,6 +39,9 @@ func policy(view View, c Common) string {
 		script = "; script-src 'nonce-" + nonce(c.Nonce) + "'"
 	}
 	ancestors := "'none'"
+	if may, ok := view.(interface{ scripts() bool }); ok && may.scripts() {
+		script = "; script-src 'nonce-" + nonce(c.Nonce) + "'"
+	}
 	if _, ok := view.(interface{ scripted() }); ok {
 		script = "; script-src 'nonce-" + nonce(c.Nonce) + "'"
 	}

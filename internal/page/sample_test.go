@@ -75,12 +75,12 @@ func samples() map[string]page.View {
 	bad.Notice = ""
 	bad.Problems = []page.Problem{{Field: page.FieldCurrentPassword, Fault: page.FaultCurrent}}
 	all := map[string]page.View{
-		"signin":          page.SignIn{Common: c, Flow: "f1", Client: client, SignUp: "/signup", Forgot: "/forgot"},
-		"signin-plain":    page.SignIn{Common: c},
-		"signin-hint":     page.SignIn{Common: c, Action: "/login", Flow: "f1", Client: unverified, Username: "ada", Switch: "/switch", Forgot: "/forgot"},
-		"signin-wrong":    page.SignIn{Common: wrong, Flow: "f1", Client: client, Username: "ada", SignUp: "/signup", Forgot: "/forgot"},
-		"signin-again":    page.SignIn{Common: c, Flow: "f1", Client: client, Username: "ada", Known: "ada", Switch: "/switch"},
-		"signin-stale":    page.SignIn{Common: stale, Flow: "f1"},
+		"signin":          page.SignIn{Common: c, Password: true, Flow: "f1", Client: client, SignUp: "/signup", Forgot: "/forgot"},
+		"signin-plain":    page.SignIn{Common: c, Password: true},
+		"signin-hint":     page.SignIn{Common: c, Password: true, Action: "/login", Flow: "f1", Client: unverified, Username: "ada", Switch: "/switch", Forgot: "/forgot"},
+		"signin-wrong":    page.SignIn{Common: wrong, Password: true, Flow: "f1", Client: client, Username: "ada", SignUp: "/signup", Forgot: "/forgot"},
+		"signin-again":    page.SignIn{Common: c, Password: true, Flow: "f1", Client: client, Username: "ada", Known: "ada", Switch: "/switch"},
+		"signin-stale":    page.SignIn{Common: stale, Password: true, Flow: "f1"},
 		"signup":          page.SignUp{Common: c, Flow: "f1", Client: client, SignIn: "/login"},
 		"signup-weak":     page.SignUp{Common: short, Flow: "f1", Username: "ada", Email: "ada@example.com"},
 		"checkmail":       page.CheckMail{Common: c, Email: "ada@example.com", SignIn: "/login"},
@@ -139,5 +139,6 @@ func samples() map[string]page.View {
 		"locked-later":    page.Locked{Common: c},
 	}
 	maps.Copy(all, factorSamples())
+	maps.Copy(all, proofSamples())
 	return all
 }

@@ -24,15 +24,19 @@ type Client struct {
 	Unverified bool
 }
 
-// SignIn asks for username and password. Posts flow, username, password.
+// SignIn asks for what a sign-in may begin with: username and password (posts flow, username, password; with by=email it
+// asks for a code by mail instead), or any passkey (posts flow, by=passkey, answer).
 type SignIn struct {
 	Common
 	Action, Flow string
 	Client       Client
 	Username     string // login_hint or the last try
 	Known        string // who is signed in already and must prove it again
+	Password     bool   // a password may be the beginning
+	Mail         bool   // a code by mail may be
+	Passkey      string // options for any passkey, as JSON; empty: none may be
 	// Addresses of the neighbours; an empty one is not offered.
-	SignUp, Forgot, Switch string
+	SignUp, Forgot, Switch, Others string
 }
 
 // SignUp makes an account. Posts flow, username, email, new_password.

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/binding/prover"
 	"github.com/gardeauth/garde/internal/deliver"
@@ -33,6 +34,7 @@ import (
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/once"
 	"github.com/gardeauth/garde/internal/page"
+	"github.com/gardeauth/garde/internal/passkey"
 	"github.com/gardeauth/garde/internal/password"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/account"
@@ -45,6 +47,7 @@ import (
 	"github.com/gardeauth/garde/internal/server/grant"
 	"github.com/gardeauth/garde/internal/server/inspect"
 	"github.com/gardeauth/garde/internal/server/login"
+	"github.com/gardeauth/garde/internal/server/login/factor"
 	"github.com/gardeauth/garde/internal/server/proof"
 	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/session"
@@ -302,14 +305,16 @@ func (h *house) doors() {
 	})
 	h.must(err)
 	api := &approve.Approvals{Tokens: tokens, Grants: h.tenant, Users: h.tenant, Elsewhere: elsewhere}
+	holds := factor.Needs{Passwords: h.tenant, Hasher: h.hasher, Authenticators: h.tenant, Approvals: h.tenant, Sessions: h.tenant, Party: func() (passkey.Party, bool) { return passkey.Party{}, false }}
 	signing := &login.Endpoint{
 		Issuer: h.server.URL, People: h.tenant, Clients: h.tenant, Sessions: h.sessions,
 		Devices: &session.Devices{Keeper: h.sessions, Sealer: h.sealer, Tenant: iam.DefaultTenant},
-		Factors: login.All(login.Needs{Passwords: h.tenant, Hasher: h.hasher}), Hasher: h.hasher,
+		Factors: factor.All(holds), Holds: holds, Missing: assurance.Missing, Hasher: h.hasher,
 		Throttle: limit.NewThrottle(limit.Budgets{}, now), Failures: login.NewFailures(h.tenant, now), Network: network,
 		Mails:   limit.New(limit.Rate{Burst: 20, Every: time.Minute}, 1000, now),
-		Reached: func(methods []string) string { return policy().Reached(methods) },
-		Offers:  func() login.Offers { return login.Offers{} }, Pages: pages, Face: people, Now: now,
+		Further: limit.New(limit.Rate{Burst: 10, Every: time.Minute}, 1000, now),
+		Sets:    func() []string { return []string{"password"} },
+		Offers:  func() login.Offers { return login.Offers{Factors: []string{"password"}} }, Pages: pages, Face: people, Now: now,
 	}
 	typing := &device.Pages{
 		Sessions: h.sessions, Flows: h.tenant, Users: h.tenant, Elsewhere: elsewhere, Key: codeKey, Tries: device.NewTries(device.Budgets{}, now),

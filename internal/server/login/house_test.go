@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -19,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/decide"
 	"github.com/gardeauth/garde/internal/deliver"
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/iam"
@@ -26,11 +29,13 @@ import (
 	"github.com/gardeauth/garde/internal/keys"
 	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/page"
+	"github.com/gardeauth/garde/internal/passkey"
 	"github.com/gardeauth/garde/internal/password"
 	"github.com/gardeauth/garde/internal/seal"
 	"github.com/gardeauth/garde/internal/server/authorize"
 	"github.com/gardeauth/garde/internal/server/consent"
 	"github.com/gardeauth/garde/internal/server/login"
+	"github.com/gardeauth/garde/internal/server/login/factor"
 	"github.com/gardeauth/garde/internal/server/request"
 	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/store"
@@ -110,6 +115,7 @@ type house struct {
 	pages    func() *page.Pages
 	mux      *http.ServeMux
 	offers   login.Offers
+	sets     []string // of factors, each of which is enough to sign in
 	sealer   seal.Sealer
 	box      *postbox
 	queue    *deliver.Queue
@@ -146,11 +152,15 @@ func open(t testing.TB) *house {
 	h.face = web.Face{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), As: web.Page{Render: h.showError}}
 	h.sessions = &session.Keeper{
 		Sessions: h.tenant, Lives: func() recipe.Lives { return h.force.Policy().Lives }, Secure: true, Now: h.clock.now,
+		Reached: func(proofs []iam.Proved) string { return h.force.Policy().ReachedBy(proofs) },
 	}
 	h.parser = &request.Parser{
 		Issuer: h.server.URL, Clients: h.tenant, Policy: h.force.Policy, Keys: ownKeys{h.keys}, Steps: request.Standard,
 	}
-	h.offers = login.Offers{SignUp: true, SignUpHosts: []string{"bank.example"}, Reset: true, Passwords: password.Policy{Company: "Bank of Example"}}
+	h.offers = login.Offers{SignUp: true, SignUpHosts: []string{"bank.example"}, Reset: true, Factors: []string{"password", "passkey", "security_key", "totp", "recovery_code"}, Judge: func(secret string, names ...string) (page.Fault, error) {
+		return factor.Judge(password.Policy{Company: "Bank of Example"}, secret, names...)
+	}}
+	h.sets = []string{"password"}
 	h.doors()
 	return h
 }
@@ -195,28 +205,62 @@ func say(scope string) map[string]string {
 	return nil
 }
 
+// holds is what people have to prove something with, at a server whose address is one that browsers take part at.
+func (h *house) holds() factor.Needs {
+	return factor.Needs{
+		Passwords: h.tenant, Hasher: h.hasher, Authenticators: h.tenant, Approvals: h.tenant, Sessions: h.tenant,
+		Party: func() (passkey.Party, bool) { return h.party(), true }, Sealer: h.sealer, Tenant: iam.DefaultTenant,
+	}
+}
+
+func (h *house) party() passkey.Party {
+	return passkey.Party{
+		ID: "id.bank.example", Origin: "https://id.bank.example", Name: "Bank of Example", Sealer: h.sealer, Tenant: iam.DefaultTenant,
+		Now: h.clock.now,
+	}
+}
+
+// able names the factors that a person could prove.
+func (h *house) able(ctx context.Context, user iam.User) ([]string, error) {
+	held, err := h.holds().HeldBy(ctx, user, true, "")
+	return factor.Able(factor.All(h.holds()), held), err
+}
+
+// Moment says that nothing is unusual.
+func (h *house) Moment(context.Context, decide.Scene) (decide.Moment, error) {
+	return decide.Moment{}, nil
+}
+
+// Learn takes nothing.
+func (h *house) Learn(context.Context, decide.Scene) {}
+
 func (h *house) doors() {
+	desk := decide.New(decide.Desk{
+		Policy: h.force.Policy, Users: h.tenant, Clients: h.tenant, Sessions: h.tenant, Journal: h.tenant, Factors: h.able, Facts: h, Now: h.clock.now,
+	})
+	h.run(desk.Run)
 	front := &authorize.Endpoint{
 		Issuer: h.server.URL, Parser: h.parser, Sessions: h.sessions, Flows: h.tenant, Codes: h.tenant, Consents: h.tenant,
-		Policy: h.force.Policy, Pages: h.pages, Face: h.face, Now: h.clock.now,
+		Assurance: desk, Address: func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") },
+		Pages: h.pages, Face: h.face, Now: h.clock.now,
 	}
 	failures := login.NewFailures(h.tenant, h.clock.now)
 	h.run(failures.Run)
 	h.login = &login.Endpoint{
 		Issuer: h.server.URL, People: h.tenant, Clients: h.tenant, Sessions: h.sessions,
-		Devices:  &session.Devices{Keeper: h.sessions, Sealer: h.sealer, Tenant: iam.DefaultTenant},
-		Factors:  login.All(login.Needs{Passwords: h.tenant, Hasher: h.hasher}),
+		Devices: &session.Devices{Keeper: h.sessions, Sealer: h.sealer, Tenant: iam.DefaultTenant, Kept: h.tenant},
+		Factors: factor.All(h.holds()), Holds: h.holds(), Missing: assurance.Missing, Sets: func() []string { return h.sets },
+		Further:  limit.New(limit.Rate{Burst: 10, Every: 5 * time.Minute}, 1000, h.clock.now),
 		Hasher:   h.hasher,
 		Throttle: limit.NewThrottle(limit.Budgets{}, h.clock.now), Failures: failures, Network: network,
-		Mails:   limit.New(limit.Rate{Burst: 20, Every: time.Minute}, 1000, h.clock.now),
-		Reached: func(methods []string) string { return h.force.Policy().Reached(methods) },
-		Offers:  func() login.Offers { return h.offers }, Pages: h.pages, Face: h.face, Now: h.clock.now,
+		Mails:  limit.New(limit.Rate{Burst: 20, Every: time.Minute}, 1000, h.clock.now),
+		Offers: func() login.Offers { return h.offers }, Pages: h.pages, Face: h.face, Now: h.clock.now,
 	}
 	asking := &consent.Endpoint{
 		Sessions: h.sessions, Flows: h.tenant, Users: h.tenant, Clients: h.tenant, Consents: h.tenant, Say: say, Pages: h.pages, Now: h.clock.now,
 	}
 	for path, handler := range map[string]web.Handler{
-		"/authorize": front.Authorize, "/signin": h.login.SignIn, "/consent": asking.Consent,
+		"/authorize": front.Authorize, "/signin": h.login.SignIn, "/signin/next": h.login.Next, "/consent": asking.Consent,
 	} {
 		h.mux.Handle(path, h.face.Handle(handler))
 	}

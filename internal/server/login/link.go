@@ -7,7 +7,7 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/page"
-	"github.com/gardeauth/garde/internal/password"
+	"github.com/gardeauth/garde/internal/server/login/factor"
 	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/web"
 )
@@ -80,7 +80,7 @@ func purposeLink(kind iam.LinkKind, secret string) string {
 func (e *Endpoint) showLink(w http.ResponseWriter, r *http.Request, kind iam.LinkKind, secret string, user iam.User, problems []page.Problem) error {
 	common := page.Common{
 		CSRF:  e.Sessions.Browser(w, r).FormToken(purposeLink(kind, secret)),
-		Trace: web.Trace(r.Context()), Problems: problems, MinPassword: password.MinCharacters,
+		Trace: web.Trace(r.Context()), Problems: problems, MinPassword: factor.MinPassword,
 	}
 	if user.Locale != "" {
 		common.Locales = []string{user.Locale}

@@ -4,6 +4,7 @@
 package login
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"time"
@@ -12,7 +13,7 @@ import (
 	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/page"
-	"github.com/gardeauth/garde/internal/password"
+	"github.com/gardeauth/garde/internal/server/login/factor"
 	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/web"
 )
@@ -22,7 +23,10 @@ type Offers struct {
 	SignUp      bool     // people may make their own account
 	SignUpHosts []string // at these mail domains only; empty: at any
 	Reset       bool     // a forgotten password may be replaced by mail
-	Passwords   password.Policy
+	Factors     []string // that people may use
+	// Judge tells what is wrong with a new password, given the names that others know of its person, or "". An error is a
+	// fault of ours.
+	Judge func(secret string, names ...string) (page.Fault, error)
 }
 
 // People is what the pages need of the storage.
@@ -33,21 +37,31 @@ type People interface {
 	iam.Flows
 }
 
-// Endpoint is every page of the login. All fields but Confined and Now are required.
+// Hasher makes of a password what is kept of it.
+type Hasher interface {
+	Hash(ctx context.Context, secret string) (string, error)
+}
+
+// Endpoint is every page of the login. All fields but Help, Confined and Now are required.
 type Endpoint struct {
 	Issuer   string // links in mails begin with it, never with a request's Host
 	People   People
 	Clients  iam.Clients
 	Sessions *session.Keeper
 	Devices  *session.Devices
-	Factors  []Factor // All, or a part of it; the first is what the sign-in page asks for
-	Hasher   *password.Hasher
+	Factors  []factor.Factor // All, or a part of it
+	Holds    factor.Needs    // what people have to prove something with
+	Sets     func() []string // of factors, as password+totp, each of which reaches a level
+	// Missing tells for each set of a need which factors are still to be proved (assurance.Missing).
+	Missing  func(need iam.Need, proofs []iam.Proved, now time.Time) [][]string
+	Hasher   Hasher
 	Throttle *limit.Throttle
+	Further  *limit.Limiter // tries at a second factor, by user
 	Mails    *limit.Limiter // how often one network may make us write mails or accounts
 	Failures *Failures
 	Post     Post
-	Network  func(*http.Request) string          // where a request comes from, as limits count it
-	Reached  func(methods []string) (acr string) // the level that methods reach
+	Network  func(*http.Request) string // where a request comes from, as limits count it
+	Help     func() string              // address of human help; nil: there is none
 	Offers   func() Offers
 	Confined func() bool // after a restore: only administrators; nil: never
 	Pages    func() *page.Pages
@@ -116,7 +130,7 @@ func (e *Endpoint) begin(w http.ResponseWriter, r *http.Request) (step, error) {
 func (e *Endpoint) common(w http.ResponseWriter, r *http.Request, at step, purpose string, problems []page.Problem) page.Common {
 	return page.Common{
 		Locales: at.wishes.Locales, CSRF: e.Sessions.Browser(w, r).FormToken(purpose), Trace: web.Trace(r.Context()),
-		FormTarget: at.wishes.RedirectURI, Problems: problems, MinPassword: password.MinCharacters,
+		FormTarget: at.wishes.RedirectURI, Problems: problems, MinPassword: factor.MinPassword,
 	}
 }
 

@@ -3,14 +3,12 @@ package login
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/page"
-	"github.com/gardeauth/garde/internal/password"
 	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/web"
 )
@@ -18,24 +16,8 @@ import (
 // Judge tells what is wrong with a new password, given the names that others know of its person, or "". An error is a
 // fault of ours: nothing was judged.
 func (e *Endpoint) Judge(secret string, names ...string) (page.Fault, error) {
-	err := e.Offers().Passwords.Check(secret, names...)
-	switch {
-	case err == nil:
-		return "", nil
-	case errors.Is(err, password.ErrShort):
-		return page.FaultShort, nil
-	case errors.Is(err, password.ErrLong):
-		return page.FaultLong, nil
-	case errors.Is(err, password.ErrCommon), errors.Is(err, password.ErrBreached), errors.Is(err, password.ErrPersonal):
-		return page.FaultCommon, nil
-	case errors.Is(err, password.ErrCharacters):
-		return faultOther, nil
-	}
-	return "", err
+	return e.Offers().Judge(secret, names...)
 }
-
-// faultOther is shown in general words.
-const faultOther page.Fault = "other"
 
 // chosen gives the faults of a new password that was typed twice.
 func (e *Endpoint) chosen(form web.Form, names ...string) ([]page.Problem, error) {

@@ -4,12 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
-	"github.com/gardeauth/garde/internal/limit"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/page"
+	"github.com/gardeauth/garde/internal/server/login/factor"
 	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/web"
 )
@@ -43,12 +42,39 @@ func (e *Endpoint) askSignIn(w http.ResponseWriter, r *http.Request) error {
 	view := page.SignIn{Username: at.wishes.LoginHint}
 	if query.Has("other") { // "not you?"
 		view.Username = ""
-	} else if view.Known, err = e.whoIs(r); err != nil {
+		return e.showSignIn(w, r, at, view, nil)
+	}
+	if gone, err := e.further(w, r, at); gone || err != nil {
 		return err
-	} else if view.Known != "" {
+	}
+	if view.Known, err = e.whoIs(r); err != nil {
+		return err
+	}
+	if view.Known != "" {
 		view.Username = view.Known
 	}
 	return e.showSignIn(w, r, at, view, nil)
+}
+
+// further sends who has proved something already to what is missing; true: it did. A password that is asked of who is
+// signed in is asked here.
+func (e *Endpoint) further(w http.ResponseWriter, r *http.Request, at step) (bool, error) {
+	if need := at.flow.Need; need != nil && need.Enrol {
+		session.SeeOther(w, "/signin/enrol?flow="+url.QueryEscape(at.key))
+		return true, nil
+	}
+	who, err := e.personOf(r, at)
+	if err != nil || !who.known() {
+		return false, err
+	}
+	if len(at.flow.Proofs) == 0 {
+		ways, err := e.choices(r, at, who)
+		if err != nil || len(ways) > 0 && ways[0] == "password" {
+			return false, err
+		}
+	}
+	session.SeeOther(w, "/signin/next?flow="+url.QueryEscape(at.key))
+	return true, nil
 }
 
 // whoIs gives the username of who is signed in in this browser, or "".
@@ -68,20 +94,47 @@ func notFoundIsFine(err error) error {
 	return err
 }
 
+// showSignIn shows what a sign-in may begin with. Nothing on it depends on who exists (S20, S22).
 func (e *Endpoint) showSignIn(w http.ResponseWriter, r *http.Request, at step, view page.SignIn, problems []page.Problem) error {
 	offers, flow := e.Offers(), url.QueryEscape(at.key)
 	view.Common = e.common(w, r, at, purposeSignIn+" "+at.key, problems)
 	view.Action, view.Flow, view.Client = "/signin", at.key, at.client
-	if offers.SignUp {
+	_, view.Password = e.leads("password")
+	_, view.Mail = e.leads("email")
+	if _, ok := e.leads("passkey"); ok {
+		var err error
+		if view.Passkey, err = e.challenge(r, at); err != nil {
+			return err
+		}
+	}
+	if offers.SignUp && view.Password {
 		view.SignUp = "/signup?flow=" + flow
 	}
-	if offers.Reset {
-		view.Forgot = "/forgot?flow=" + flow
-	}
+	view.Forgot = e.forgot(at)
 	if view.Known != "" {
 		view.Switch = "/signin?other=1&flow=" + flow
+	} else if at.flow.Need != nil {
+		view.Others = "/signin/next?flow=" + flow
 	}
 	return e.Pages().Render(w, r, status(problems), view)
+}
+
+// challenge begins to wait for any passkey, and gives what the browser is asked for. It takes the place of what another
+// page of this transaction waited for: an answer to that comes too late.
+func (e *Endpoint) challenge(r *http.Request, at step) (string, error) {
+	one, _ := factor.Named(e.Factors, "passkey")
+	asked, err := one.Ask(r.Context(), factor.Asking{Flow: at.flow.Hash, Now: e.now()})
+	if errors.Is(err, factor.ErrNotHere) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	err = e.swap(r, &at.flow, one.Name(), asked.State)
+	if errors.Is(err, iam.ErrRaced) { // another tab was faster: this one does without
+		return "", nil
+	}
+	return asked.Options, err
 }
 
 func (e *Endpoint) proveSignIn(w http.ResponseWriter, r *http.Request) error {
@@ -89,38 +142,48 @@ func (e *Endpoint) proveSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	factor, view := e.Factors[0], page.SignIn{Username: form.Value(page.FieldUsername)}
-	if problems := missing(form, factor); len(problems) > 0 {
+	view := page.SignIn{Username: form.Value(page.FieldUsername)}
+	again := func(fault page.Fault) error {
+		if at, err = e.stepOf(r, at.key); err != nil { // as it stands now
+			return err
+		}
+		return e.showSignIn(w, r, at, view, []page.Problem{{Fault: fault}})
+	}
+	by := form.Value("by")
+	if by == "" {
+		by = "password"
+	}
+	one, ok := e.leads(by)
+	if !ok {
+		return again(page.FaultProof)
+	}
+	t := try{step: at, factor: one, form: form, again: again}
+	if by == "passkey" {
+		if len(one.Missing(form)) > 0 {
+			return again(page.FaultProof)
+		}
+		t.count = "name \x00"
+		return e.prove(w, r, t)
+	}
+	problems := missingIn(form, one)
+	if len(problems) > 0 {
 		return e.showSignIn(w, r, at, view, problems)
 	}
-	user, account, err := e.find(r, view.Username)
-	if err != nil {
+	if t.user, t.count, err = e.find(r, view.Username); err != nil {
 		return err
 	}
-	attempt := limit.Attempt{Account: account, Network: e.Network(r), Device: e.Devices.Known(r, user.ID)}
-	if ok, wait := e.Throttle.Allow(attempt); !ok {
-		forgot := ""
-		if e.Offers().Reset {
-			forgot = "/forgot?flow=" + url.QueryEscape(at.key)
-		}
-		return e.Locked(w, r, at.wishes.Locales, wait, forgot)
+	if by == "email" {
+		return e.send(w, r, at, asked{user: t.user, name: view.Username, count: t.count})
 	}
-	who := user
-	if user.Disabled {
-		who = iam.User{} // the work and the words are those for a stranger
-	}
-	proved, err := factor.Prove(r.Context(), who, form)
-	if err != nil {
+	if who, err := e.personOf(r, at); err != nil {
 		return err
+	} else if who.known() && who.user.ID == t.user.ID {
+		t.known = len(at.flow.Proofs) > 0
 	}
-	if !proved {
-		return e.refuse(w, r, at, view, user, factor)
+	if t.user.Disabled {
+		t.user = iam.User{} // the work and the words are those for a stranger
 	}
-	e.Throttle.Clear(attempt)
-	if err := e.admitted(user); err != nil {
-		return err
-	}
-	return e.enter(w, r, at, user, factor)
+	return e.prove(w, r, t)
 }
 
 // admitted refuses everybody but administrators while a restore waits to be confirmed: an account that was disabled, or a
@@ -132,13 +195,16 @@ func (e *Endpoint) admitted(user iam.User) error {
 	return oauth.Unavailable("the storage was restored, and an administrator has not confirmed it yet")
 }
 
-// missing tells which fields are empty, before anything is looked up.
-func missing(form web.Form, factor Factor) []page.Problem {
+// missingIn tells which fields of the first page are empty, before anything is looked up.
+func missingIn(form web.Form, by factor.Factor) []page.Problem {
 	var problems []page.Problem
 	if !form.Has(page.FieldUsername) {
 		problems = append(problems, page.Problem{Field: page.FieldUsername, Fault: page.FaultMissing})
 	}
-	for _, field := range factor.Missing(form) {
+	if by.Name() == "email" { // its code comes later
+		return problems
+	}
+	for _, field := range by.Missing(form) {
 		problems = append(problems, page.Problem{Field: field, Fault: page.FaultMissing})
 	}
 	return problems
@@ -160,64 +226,4 @@ func (e *Endpoint) find(r *http.Request, typed string) (iam.User, string, error)
 		return iam.User{}, "", err
 	}
 	return user, "user " + user.ID, nil
-}
-
-// refuse says the one sentence that every wrong sign-in gets.
-func (e *Endpoint) refuse(w http.ResponseWriter, r *http.Request, at step, view page.SignIn, user iam.User, factor Factor) error {
-	reason := "wrong"
-	if user.Disabled {
-		reason = "disabled"
-	}
-	if user.ID == "" {
-		reason = "unknown"
-	} else {
-		e.Fail(r, user, at.flow.Client, factor.Name(), reason)
-	}
-	e.Face.Note(r, oauth.AccessDenied("the sign-in was refused").Because(errors.New(factor.Name()+" "+reason)))
-	return e.showSignIn(w, r, at, view, []page.Problem{{Fault: page.FaultCredentials}})
-}
-
-// enter begins the session of who has proved it, and goes back to the dispatcher.
-func (e *Endpoint) enter(w http.ResponseWriter, r *http.Request, at step, user iam.User, factor Factor) error {
-	if at.flow.Session != "" {
-		// The flow leaves the session that it knew: what somebody answered there is not this person's answer, and the
-		// flow must not end with that session.
-		at.flow.User, at.flow.Session, at.flow.Asked = "", "", nil
-		if err := e.setFlow(r, at.flow); err != nil {
-			return err
-		}
-	}
-	seen, err := e.Devices.Remember(w, r, user.ID, e.Network(r))
-	if err != nil {
-		return err
-	}
-	proved := iam.Proved{Factor: factor.Name(), At: e.now().Truncate(time.Second), Begun: at.flow.Created, Methods: []string{factor.Method()}}
-	current, err := e.Sessions.Start(w, r, session.Proof{
-		User: user.ID, Proofs: []iam.Proved{proved}, Device: seen.ID, Agent: session.Agent(r), Address: e.Network(r),
-	}, web.Trace(r.Context()))
-	if errors.Is(err, iam.ErrRevoked) { // disabled or removed since it was looked up
-		return e.refuse(w, r, at, page.SignIn{Username: user.Username}, user, factor)
-	}
-	if err != nil {
-		return err
-	}
-	if at.flow.Client == "" {
-		err = e.People.EndFlow(r.Context(), at.flow.Hash)
-	} else {
-		at.flow.User, at.flow.Session, at.flow.Asked = user.ID, current.ID, []string{session.StepSignIn}
-		err = e.setFlow(r, at.flow)
-	}
-	if err != nil {
-		return err
-	}
-	session.SeeOther(w, session.Return(at.flow, at.key))
-	return nil
-}
-
-func (e *Endpoint) setFlow(r *http.Request, flow iam.Flow) error {
-	err := e.People.SetFlow(r.Context(), flow)
-	if errors.Is(err, iam.ErrNotFound) {
-		return session.Expired(err)
-	}
-	return err
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/page"
-	"github.com/gardeauth/garde/internal/password"
+	"github.com/gardeauth/garde/internal/server/login/factor"
 	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/web"
 )
@@ -255,7 +255,7 @@ func (e *Endpoint) Verify(w http.ResponseWriter, r *http.Request) error {
 	return e.Pages().Render(w, r, http.StatusOK, page.VerifyMail{
 		Common: page.Common{
 			CSRF:  e.Sessions.Browser(w, r).FormToken(purposeLink(iam.LinkVerify, secret)),
-			Trace: web.Trace(r.Context()), MinPassword: password.MinCharacters,
+			Trace: web.Trace(r.Context()), MinPassword: factor.MinPassword,
 		},
 		Action: "/link/verify", Token: secret, Email: link.Email,
 	})

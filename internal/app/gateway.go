@@ -81,12 +81,14 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger, lab Lab)
 		Client: &http.Client{Transport: transport}, Silence: node.Gate.Silence, Log: g.Log,
 		Now: lab.Now,
 	}
-	if g.Gate, err = proxy.New(proxy.Config{
+	settings := proxy.Config{
 		Issuer: node.Issuer, Keys: keySet, Revocations: revoked, Fresh: g.feed.Fresh, Peers: peers, Log: g.Log,
 		Upstream: transport.TLSClientConfig, Introspect: server, Nonces: nonces, Certificates: shownCertificates(node, peers),
 		Proofs:            &ask.Proofs{URL: node.Issuer + proofsPath, Authorize: server.Authorize, Transport: transport},
 		CertificatesAsked: node.Gate.Certificates || node.Shown.Header != "", Now: lab.Now, Steps: lab.Gate, TokenSteps: lab.Verify,
-	}); err != nil {
+	}
+	askingOf(node.Issuer, server.Authorize, transport, &settings)
+	if g.Gate, err = proxy.New(settings); err != nil {
 		return nil, err
 	}
 	name, _ := os.Hostname() // a node without a name is told by its id

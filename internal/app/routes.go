@@ -96,7 +96,7 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	everyone := web.CORS{Public: true}
 
 	grants := grant.All(s.grantNeeds())
-	token := &grant.Endpoint{Clients: s.prover, Grants: grants, Proofs: s.proofs, Issuer: s.mint}
+	token := &grant.Endpoint{Clients: s.prover, Grants: grants, Proofs: s.proofs, Issuer: s.mint, Caller: s.caller}
 	pushed := &par.Endpoint{Clients: s.prover, Parser: s.parser(), Pushed: s.House, Proofs: s.proofs, Now: s.Lab.Now,
 		Strangers: limit.New(limit.Rate{Burst: 300, Every: 500 * time.Millisecond}, 50_000, s.Lab.Now), Network: s.network}
 	info := &userinfo.Endpoint{Issuer: s.Node.Issuer, Tokens: s.tokens, Users: s.users, Grants: s.House, Clients: s.known,
@@ -104,7 +104,7 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	introspection := &introspect.Endpoint{Issuer: s.Node.Issuer, Clients: s.prover, Tokens: s.tokens, Policy: s.Policy,
 		Writer: s.writer(), Salt: s.Keys.Salt, Now: s.Lab.Now}
 	revocation := &revoke.Endpoint{Clients: s.prover, Tokens: s.tokens, Refreshes: s.House, Grants: s.House,
-		Settle: s.Follower.Catch, Now: s.now}
+		Settle: s.Follower.Catch, Now: s.now, Secrets: s.House, Sessions: s.House}
 	about := &discovery.Endpoint{
 		Issuer: s.Node.Issuer, Alias: s.Node.MTLS.URL, Places: discovery.Standard, Keys: s.Keys, Policy: s.Policy,
 		Grants: grant.Types(grants), Modes: request.Modes, Prompts: func() []string { return request.PromptsOf(s.Policy().Recipe) },
@@ -116,6 +116,7 @@ func (s *Server) protocol(doors *http.ServeMux) {
 	doors.Handle(at.PAR, scripts.Wrap(plain.Handle(pushed.Push)))
 	s.registration(doors, everyone)
 	s.asking(doors, scripts)
+	s.others(doors)
 	doors.Handle(at.UserInfo, scripts.Wrap(web.Interactive(s.proofs.Fresh(bearer.Handle(info.UserInfo)))))
 	doors.Handle(at.Introspect, plain.Handle(introspection.Introspect))
 	doors.Handle(at.Revoke, scripts.Wrap(plain.Handle(revocation.Revoke)))
@@ -150,6 +151,7 @@ func (s *Server) gates(frame *http.ServeMux) {
 	}
 	proofs := &signals.Proofs{Tokens: s.tokens, Once: s.House, Now: s.Lab.Now}
 	frame.Handle(proofsPath, face.Handle(proofs.Proofs))
+	s.uses(frame, face)
 	frame.Handle(feedPath, s.untilLeaving(face.Handle(feed.Revocations)))
 	frame.Handle("/signals/recipe", s.untilLeaving(face.Handle(recipes.Recipe)))
 }

@@ -56,8 +56,10 @@ func TestDoorsThatAreClosedByDefault(t *testing.T) {
 			}
 			for _, grant := range closed.grants {
 				code := "unsupported_grant_type"
-				// The metadata speaks of the assertions of others where the recipe trusts any.
-				if slices.Contains(about["grant_types_supported"].([]any), any(grant)) || grant == string(oauth.JWTBearer) {
+				// The metadata speaks of the assertions of others where the recipe trusts any, and of an exchange where it has a
+				// family of apps.
+				if slices.Contains(about["grant_types_supported"].([]any), any(grant)) ||
+					grant == string(oauth.JWTBearer) || grant == string(oauth.TokenExchange) {
 					code = "unauthorized_client"
 				}
 				for _, client := range h.Clients() {

@@ -64,7 +64,8 @@ func (h *House) SignIn(p *Person) {
 	value := iam.NewSecret(iam.PrefixSession)
 	session := iam.Session{
 		ID: uuid.NewString(), Hash: iam.HashSession(value), User: p.ID, AuthTime: now, AMR: []string{"pwd"}, ACR: Basic,
-		Agent: "a test", Address: "127.0.0.1", Created: now, Seen: now, Expires: now.Add(7 * 24 * time.Hour),
+		Proofs: []iam.Proved{{Factor: "password", At: now, Begun: now, Methods: []string{"pwd"}}},
+		Agent:  "a test", Address: "127.0.0.1", Created: now, Seen: now, Expires: now.Add(7 * 24 * time.Hour),
 	}
 	h.must(h.Store().StartSession(context.Background(), session, iam.SessionHash{}))
 	p.Session, p.Cookie = session.ID, "garde-session="+value

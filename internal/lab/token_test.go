@@ -56,7 +56,7 @@ func TestTokenDoor(t *testing.T) {
 		"an empty grant_type":                       {lab.Job, lab.Form("grant_type", ""), "invalid_request"},
 		"C16 the password grant":                    {lab.WebA, lab.Form("grant_type", "password", "username", "a", "password", "b"), "unsupported_grant_type"},
 		"T21 the JWT grant":                         {lab.WebA, lab.Form("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion", "x"), "unauthorized_client"},
-		"token exchange":                            {lab.WebA, lab.Form("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"), "unsupported_grant_type"},
+		"token exchange":                            {lab.WebA, lab.Form("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"), "unauthorized_client"},
 		"a grant in upper case":                     {lab.WebA, lab.Form("grant_type", "CLIENT_CREDENTIALS"), "unsupported_grant_type"},
 		"C18 a native client for itself":            {lab.Native, cc("scope", "accounts.read"), "unauthorized_client"},
 		"C18 a service with a code":                 {lab.Job, code(), "unauthorized_client"},

@@ -57,6 +57,8 @@ const (
 
 // Authenticators keeps what people prove factors with.
 type Authenticators interface {
+	Recoveries
+
 	// Authenticators lists those of a person, oldest first.
 	Authenticators(ctx context.Context, user string) ([]Authenticator, error)
 	// AuthenticatorOf finds by the hash of a WebAuthn credential id. ErrNotFound when unknown, or its person is disabled.
@@ -76,7 +78,10 @@ type Authenticators interface {
 	// under way end, too, those within keep only if they rest on it. Once it has returned no session begins that rests on it
 	// (see StartSession).
 	RemoveAuthenticator(ctx context.Context, user, id, keep string, events ...journal.Event) error
+}
 
+// Recoveries keeps recovery codes.
+type Recoveries interface {
 	// SetRecovery replaces the recovery codes of a person, given as their hashes; none: they have none. ErrFull beyond
 	// MaxRecovery, ErrRevoked if the person does not stand.
 	SetRecovery(ctx context.Context, user string, codes []Digest, events ...journal.Event) error

@@ -28,11 +28,10 @@ type Session struct {
 
 // Sessions keeps browser sessions.
 type Sessions interface {
+	LivingSessions
+
 	// Session finds a living session of a standing user: ErrNotFound when ended, past its absolute end, or unseen for idle.
 	Session(ctx context.Context, hash SessionHash, now time.Time, idle time.Duration) (Session, error)
-	// LivingSession finds like Session, but by its ID, for decisions about tokens, which name it by sid. An ID that was given
-	// up for another finds the session that went on.
-	LivingSession(ctx context.Context, id string, now time.Time, idle time.Duration) (Session, error)
 	// StartSession keeps a session. It replaces the one whose hash is old (zero: none): sign-in rotates the cookie; when
 	// both are the same person's, grants, device secrets and decided approvals of the old one go on under the new ID. Proofs,
 	// Answered and Device are kept as they are given: what the old one proved is merged by the caller. ErrRevoked if the
@@ -46,6 +45,13 @@ type Sessions interface {
 	UserSessions(ctx context.Context, user string) ([]Session, error)
 	// EndUserSessions ends all sessions of a person but keep, all grants and all tokens: sign out everywhere.
 	EndUserSessions(ctx context.Context, user, keep string, events ...journal.Event) error
+}
+
+// LivingSessions finds sessions for decisions about tokens.
+type LivingSessions interface {
+	// LivingSession finds like Sessions.Session, but by its ID: tokens name it by sid. An ID that was given
+	// up for another finds the session that went on.
+	LivingSession(ctx context.Context, id string, now time.Time, idle time.Duration) (Session, error)
 }
 
 // SessionListing is what administration needs beyond Sessions.

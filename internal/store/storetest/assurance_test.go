@@ -1,322 +1,393 @@
-package storetest_test
+package storetest
 
 import (
-	"context"
-	"errors"
-	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"github.com/gardeauth/garde/internal/iam"
-	"github.com/gardeauth/garde/internal/store"
-	"github.com/gardeauth/garde/internal/store/deeds"
-	"github.com/gardeauth/garde/internal/store/sqlstore"
-	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
 )
 
-// known is one of everything that is kept of how ada proves who she is.
-type known struct {
-	key      iam.Authenticator
-	code     iam.Digest
-	device   iam.Device
-	session  iam.Session
-	flow     iam.Flow
-	approval iam.Approval
-	use      iam.Use
-	secret   iam.DeviceSecret
+func (h *house) approval(flow iam.Flow) iam.Approval {
+	return iam.Approval{ID: uuid.NewString(), User: "u-ada", Flow: flow.Hash, Number: "42", Agent: "Chrome\x00", Address: "192.0.2.7",
+		Created: h.clock.Now(), Expires: h.clock.Now().Add(2 * time.Minute)}
 }
 
-func newKnown() known {
-	now := time.Now().UTC().Truncate(time.Microsecond)
-	end := now.Add(time.Hour)
-	k := known{
-		key:     iam.Authenticator{ID: "key", User: "u-ada", Kind: iam.FactorPasskey, Handle: iam.Hash("key"), Synced: true, Sealed: "s", Mark: 3, Created: now},
-		code:    iam.Hash("recovery"),
-		device:  iam.Device{ID: "d", User: "u-ada", Created: now, Seen: now, Expires: end},
-		session: iam.Session{ID: "s", Hash: iam.HashSession(iam.NewSecret(iam.PrefixSession)), User: "u-ada", Device: "d", AuthTime: now, Created: now, Seen: now, Expires: end},
-		flow:    iam.Flow{Hash: iam.HashFlow(iam.NewSecret(iam.PrefixFlow)), Browser: iam.Hash("b"), State: "challenge", Created: now, Expires: end},
-		use:     iam.Use{Key: iam.Hash("use"), Grant: "g", Expires: end},
-	}
-	proof := iam.Proved{Factor: "passkey", At: now, Begun: now, Credential: "key", Methods: []string{"swk", "user"}}
-	k.session.Proofs, k.flow.Proofs = []iam.Proved{proof}, []iam.Proved{proof}
-	k.session.Answered = []iam.Answer{{Cause: iam.Hash("why"), ACR: "urn:strong", At: now}}
-	k.flow.Need = &iam.Need{ACR: "urn:strong", Sets: []string{"passkey"}, Since: now}
-	k.approval = iam.Approval{ID: "a", User: "u-ada", Flow: k.flow.Hash, Number: "42", Created: now, Expires: end}
-	k.secret = iam.DeviceSecret{Hash: iam.HashDeviceSecret(iam.NewSecret(iam.PrefixNative)), User: "u-ada", Session: "s", Family: "bank", Client: "c-app", Created: now, Expires: end}
-	return k
+// asked asks ada on her other devices about a sign-in that waits.
+func (h *house) asked() iam.Approval {
+	h.t.Helper()
+	a := h.approval(h.flow(""))
+	h.must(h.AskApproval(h.ctx, a))
+	return a
 }
 
-// keep keeps all of it.
-func (k known) keep(ctx context.Context, tenant *sqlstore.Tenant) error {
-	_, used := tenant.ReserveUse(ctx, k.use)
-	return errors.Join(used, tenant.AddAuthenticator(ctx, k.key), tenant.SetRecovery(ctx, "u-ada", []iam.Digest{k.code}), tenant.KeepDevice(ctx, k.device),
-		tenant.StartSession(ctx, k.session, iam.SessionHash{}), tenant.AddFlow(ctx, k.flow), tenant.AskApproval(ctx, k.approval),
-		tenant.LearnHabits(ctx, iam.Habits{User: "u-ada", Sealed: "ways"}, 0),
-		tenant.Issue(ctx, iam.Issue{Now: k.session.Created, Client: "c-app", User: "u-ada", Session: "s", NewDevice: &k.secret}))
+func (h *house) decide(a iam.Approval, session string) error {
+	return h.DecideApproval(h.ctx, a.ID, "u-ada", session, true, h.clock.Now(), h.event())
 }
 
-// there reads all of it; each answer has a name.
-func (k known) there(ctx context.Context, tenant *sqlstore.Tenant) map[string]error {
-	now := time.Now()
-	key, keyErr := tenant.AuthenticatorOf(ctx, k.key.Handle)
-	device, deviceErr := tenant.Device(ctx, "u-ada", "d", now)
-	session, sessionErr := tenant.LivingSession(ctx, "s", now, time.Hour)
-	flow, flowErr := tenant.Flow(ctx, k.flow.Hash, k.flow.Browser, now)
-	secret, _, secretErr := tenant.DeviceSecret(ctx, k.secret.Hash, now)
-	habits, habitsErr := tenant.Habits(ctx, "u-ada")
-	_, approvalErr := tenant.TakeApproval(ctx, k.approval.Flow, now)
-	if errors.Is(approvalErr, iam.ErrPending) {
-		approvalErr = nil
-	}
-	left, leftErr := tenant.RecoveryLeft(ctx, "u-ada")
-	if leftErr == nil && left == 0 {
-		leftErr = iam.ErrNotFound
-	}
-	return map[string]error{"key": as(k.key, key, keyErr), "device": as(k.device, device, deviceErr), "session": as(k.session, session, sessionErr),
-		"flow": as(k.flow, flow, flowErr), "secret": as(k.secret, secret, secretErr), "habits": as("ways", habits.Sealed, habitsErr),
-		"approval": approvalErr, "recovery": leftErr}
+func (h *house) take(a iam.Approval) error {
+	return second(h.TakeApproval(h.ctx, a.Flow, h.clock.Now()))
 }
 
-func as[T any](want, got T, err error) error {
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b iam.Digest) bool { return a == b })); err == nil && diff != "" {
-		return errors.New(diff)
-	}
+func approvals(t *testing.T, open Opener) {
+	t.Run("of many that decide one does, and of many that take one gets it", func(t *testing.T) {
+		h := newHouse(t, open)
+		h.user("bob")
+		s, a := h.session(), h.asked()
+		h.want(h.take(a), iam.ErrPending)
+		waiting, err := h.WaitingApprovals(h.ctx, "u-ada", h.clock.Now())
+		h.must(err)
+		want := a
+		want.Agent = "Chrome\uFFFD"
+		h.same(waiting, []iam.Approval{want})
+		none, err := h.WaitingApprovals(h.ctx, "u-bob", h.clock.Now())
+		h.must(err)
+		h.same(len(none), 0)
+		h.want(h.DecideApproval(h.ctx, a.ID, "u-bob", s.ID, true, h.clock.Now()), iam.ErrRevoked) // not his session
+		h.same(h.race(20, func() error { return h.decide(a, s.ID) }, iam.ErrNotFound), 1)
+		got := make(chan iam.Approval, 20)
+		h.same(h.race(20, func() error {
+			taken, err := h.TakeApproval(h.ctx, a.Flow, h.clock.Now())
+			if err == nil {
+				got <- taken
+			}
+			return err
+		}, iam.ErrNotFound), 1)
+		want.Decided, want.Allowed, want.By = h.clock.Now(), true, s.ID
+		h.same(<-got, want)
+	})
+	t.Run("a question ends with its time, its flow, and another of that flow", func(t *testing.T) {
+		h := newHouse(t, open)
+		s, a := h.session(), h.asked()
+		again := a
+		again.ID = "again"
+		h.must(h.AskApproval(h.ctx, again))
+		h.want(h.decide(a, s.ID), iam.ErrNotFound)
+		h.want(h.decide(again, "none"), iam.ErrRevoked)
+		h.must(h.EndFlow(h.ctx, a.Flow))
+		h.want(h.decide(again, s.ID), iam.ErrNotFound)
+		waiting, err := h.WaitingApprovals(h.ctx, "u-ada", h.clock.Now())
+		h.must(err)
+		h.same(len(waiting), 0)
+		late := h.asked()
+		h.clock.Pass(2 * time.Minute)
+		h.want(h.decide(late, s.ID), iam.ErrNotFound)
+		h.want(h.take(late), iam.ErrNotFound)
+	})
+	t.Run("no more than a few wait, also of sign-ins that were given up, and of many that ask at once", func(t *testing.T) {
+		h := newHouse(t, open)
+		h.must(h.EndFlow(h.ctx, h.asked().Flow))
+		flows := make(chan iam.Flow, 10)
+		for range 10 {
+			flows <- h.flow("")
+		}
+		h.same(h.race(10, func() error { return h.AskApproval(h.ctx, h.approval(<-flows)) }, iam.ErrFull), iam.MaxApprovals-1)
+		h.clock.Pass(2 * time.Minute)
+		h.asked()
+		lost := h.approval(h.flow(""))
+		lost.User = "u-none"
+		h.want(h.AskApproval(h.ctx, lost), iam.ErrRevoked)
+	})
+	t.Run("nobody approves their own sign-in, and a session that ended has approved nothing", func(t *testing.T) {
+		h := newHouse(t, open)
+		s := h.session()
+		own := h.flow("u-ada")
+		own.Session = s.ID
+		h.must(h.SetFlow(h.ctx, own))
+		a := h.approval(own)
+		h.must(h.AskApproval(h.ctx, a))
+		h.want(h.decide(a, s.ID), iam.ErrNotFound)
+		next := h.renew(s)
+		h.want(h.decide(a, s.ID), iam.ErrRevoked)
+		h.want(h.decide(a, next.ID), iam.ErrNotFound)
+		other := h.session()
+		h.must(h.decide(a, other.ID))
+		taken := h.asked()
+		h.must(h.decide(taken, other.ID))
+		other = h.renew(other)
+		got, err := h.TakeApproval(h.ctx, taken.Flow, h.clock.Now())
+		h.must(err)
+		h.same(got.By, other.ID)
+		h.must(h.EndSession(h.ctx, other.ID))
+		h.want(h.take(a), iam.ErrNotFound)
+	})
+}
+
+func (h *house) deviceSecret(session string) iam.DeviceSecret {
+	return iam.DeviceSecret{Hash: iam.HashDeviceSecret(iam.NewSecret(iam.PrefixNative)), User: "u-ada", Session: session, Family: "bank", Client: "c-app",
+		JKT: "jkt", Created: h.clock.Now(), Expires: h.clock.Now().Add(8 * time.Hour)}
+}
+
+// keepSecret redeems a code and gets a device secret with it.
+func (h *house) keepSecret(session string) (iam.DeviceSecret, error) {
+	h.t.Helper()
+	code, secret := h.code(session), h.deviceSecret(session)
+	return secret, h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", User: "u-ada", Session: session, Code: proofOf(code), NewDevice: &secret})
+}
+
+func (h *house) secretLives(s iam.DeviceSecret) error {
+	_, _, err := h.DeviceSecret(h.ctx, s.Hash, h.clock.Now())
 	return err
 }
 
-func TestTenantsShareNothingOfWhoPeopleAre(t *testing.T) {
-	t.Parallel()
-	for name, address := range map[string]string{"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "garde.db"), "postgres": pgtest.New(t)} {
-		t.Run(name, func(t *testing.T) {
-			ctx, s, k := t.Context(), openAt(t, address, nil), newKnown()
-			one, two := s.Tenant("one"), s.Tenant("two")
-			if err := errors.Join(furnish(one), furnish(two), k.keep(ctx, one)); err != nil {
-				t.Fatal(err)
-			}
-			for what, err := range k.there(ctx, two) {
-				if !errors.Is(err, iam.ErrNotFound) {
-					t.Errorf("the other tenant's %s: %v", what, err)
-				}
-			}
-			for what, err := range map[string]error{
-				"use": two.UseAuthenticator(ctx, "key", 3, 4, "", time.Now()), "rename": two.RenameAuthenticator(ctx, "u-ada", "key", "x"),
-				"remove": two.RemoveAuthenticator(ctx, "u-ada", "key", ""), "recover": two.UseRecovery(ctx, "u-ada", k.code),
-				"name": two.RenameDevice(ctx, "u-ada", "d", "x"), "forget": two.ForgetDevice(ctx, "u-ada", "d"),
-				"swap": two.SwapState(ctx, k.flow.Hash, "challenge", ""),
-			} {
-				if !errors.Is(err, iam.ErrNotFound) {
-					t.Errorf("the other tenant may %s: %v", what, err)
-				}
-			}
-			if err := errors.Join(two.EraseHabits(ctx, "u-ada"), two.ReleaseUse(ctx, k.use.Key), two.EndSession(ctx, "s"), two.RemoveUser(ctx, "u-ada")); err != nil {
-				t.Fatal(err)
-			}
-			for what, err := range k.there(ctx, one) {
-				if err != nil {
-					t.Errorf("%s: %v", what, err)
-				}
-			}
-			if first, err := one.ReserveUse(ctx, k.use); first || err != nil {
-				t.Errorf("the use was released: %v, %v", first, err)
-			}
-			if err := k.keep(ctx, s.Tenant("three")); err == nil {
-				t.Error("there is nobody to keep it of")
-			}
-		})
-	}
-}
-
-func TestARestartKeepsWhoPeopleAre(t *testing.T) {
-	t.Parallel()
-	ctx, k := t.Context(), newKnown()
-	address := "sqlite:" + filepath.Join(t.TempDir(), "garde.db")
-	before, err := store.Open(ctx, address, store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(furnish(before.Tenant("t")), k.keep(ctx, before.Tenant("t")), before.Close()); err != nil {
-		t.Fatal(err)
-	}
-	after := openAt(t, address, nil).Tenant("t")
-	for what, err := range k.there(ctx, after) {
-		if err != nil {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-	if first, err := after.ReserveUse(ctx, k.use); first || err != nil {
-		t.Errorf("what was used is free: %v, %v", first, err)
-	}
-}
-
-// TestARestoreRevivesNoProof: what serves once, or may have been lost since the backup, does not come back with it.
-func TestARestoreRevivesNoProof(t *testing.T) {
-	t.Parallel()
-	for name, addresses := range map[string][2]string{
-		"sqlite into postgres": {"sqlite:" + filepath.Join(t.TempDir(), "garde.db"), pgtest.New(t)},
-		"postgres into sqlite": {pgtest.New(t), "sqlite:" + filepath.Join(t.TempDir(), "garde.db")},
-	} {
-		t.Run(name, func(t *testing.T) {
-			ctx, k, backup := t.Context(), newKnown(), filepath.Join(t.TempDir(), "backup")
-			source, target := openAt(t, addresses[0], nil), openAt(t, addresses[1], nil)
-			old := source.Tenant(iam.DefaultTenant)
-			if err := errors.Join(furnish(old), k.keep(ctx, old), old.SwitchHabits(ctx, "u-ada", false), source.Backup(ctx, backup)); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := target.Restore(ctx, backup); err != nil {
-				t.Fatal(err)
-			}
-			tenant := target.Tenant(iam.DefaultTenant)
-			for what, err := range k.there(ctx, tenant) {
-				if want := map[bool]error{false: iam.ErrNotFound}[what == "key" || what == "habits"]; what != "habits" && !errors.Is(err, want) {
-					t.Errorf("%s: %v", what, err)
-				}
-			}
-			if habits, err := tenant.Habits(ctx, "u-ada"); err != nil || !habits.Off {
-				t.Errorf("whether to learn: %+v, %v", habits, err)
-			}
-		})
-	}
-}
-
-// eavesdropper remembers every query that passes.
-type eavesdropper struct {
-	deeds.Engine
-	mu      sync.Mutex
-	queries map[string][]any
-}
-
-func (e *eavesdropper) heard(query string, args []any) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.queries[query] = args
-}
-
-func (e *eavesdropper) Read(ctx context.Context, look func(deeds.Tx) error) error {
-	return e.Engine.Read(ctx, func(tx deeds.Tx) error { return look(heardTx{tx, e}) })
-}
-
-func (e *eavesdropper) Deed(ctx context.Context, do func(deeds.Tx) error) error {
-	return e.Engine.Deed(ctx, func(tx deeds.Tx) error { return do(heardTx{tx, e}) })
-}
-
-func (e *eavesdropper) Together(ctx context.Context, statements ...deeds.Statement) ([]int64, error) {
-	for _, s := range statements {
-		e.heard(s.Query, s.Args)
-	}
-	return e.Engine.Together(ctx, statements...)
-}
-
-type heardTx struct {
-	deeds.Tx
-	by *eavesdropper
-}
-
-func (tx heardTx) Exec(query string, args ...any) (int64, error) {
-	tx.by.heard(query, args)
-	return tx.Tx.Exec(query, args...)
-}
-
-func (tx heardTx) Later(query string, args ...any) error {
-	tx.by.heard(query, args)
-	return tx.Tx.Later(query, args...)
-}
-
-func (tx heardTx) Query(query string, args []any, each func(deeds.Row) error) error {
-	tx.by.heard(query, args)
-	return tx.Tx.Query(query, args, each)
-}
-
-// TestNothingOfAPersonIsFoundByReadingEverybodys: no statement walks a table, or all rows of a tenant.
-func TestNothingOfAPersonIsFoundByReadingEverybodys(t *testing.T) {
-	t.Parallel()
-	ctx, k, now := t.Context(), newKnown(), time.Now()
-	s := openSQLite(t, nil)
-	ears := &eavesdropper{Engine: s.Engine, queries: map[string][]any{}}
-	tenant := (&sqlstore.Store{Engine: ears}).Tenant("t")
-	if err := furnish(tenant); err != nil {
-		t.Fatal(err)
-	}
-	clear(ears.queries) // those who furnish are in no hurry
-	if err := k.keep(ctx, tenant); err != nil {
-		t.Fatal(err)
-	}
-	for what, err := range k.there(ctx, tenant) {
-		if err != nil {
-			t.Fatal(what, err)
-		}
-	}
-	_, _ = tenant.UserDevices(ctx, "u-ada", now)
-	_, _ = tenant.WaitingApprovals(ctx, "u-ada", now)
-	_, _ = tenant.Authenticators(ctx, "u-ada")
-	next := k.session
-	next.ID, next.Hash = "next", iam.HashSession(iam.NewSecret(iam.PrefixSession))
-	other := iam.Session{ID: "other", Hash: iam.HashSession(iam.NewSecret(iam.PrefixSession)), User: "u-ada", Expires: next.Expires}
-	for i, err := range []error{
-		tenant.StartSession(ctx, other, iam.SessionHash{}), tenant.DecideApproval(ctx, "a", "u-ada", "other", true, now), second(tenant.TakeApproval(ctx, k.approval.Flow, now)),
-		tenant.SwapState(ctx, k.flow.Hash, "challenge", ""), tenant.SetFlow(ctx, k.flow), tenant.StartSession(ctx, next, k.session.Hash),
-		tenant.UseAuthenticator(ctx, "key", 3, 4, "", now), tenant.RenameAuthenticator(ctx, "u-ada", "key", "x"), tenant.UseRecovery(ctx, "u-ada", k.code),
-		tenant.ReleaseUse(ctx, k.use.Key), tenant.LearnHabits(ctx, iam.Habits{User: "u-ada"}, 1), tenant.EraseHabits(ctx, "u-ada"), tenant.SwitchHabits(ctx, "u-ada", false),
-		tenant.RenameDevice(ctx, "u-ada", "d", "x"), tenant.ForgetDevice(ctx, "u-ada", "d"), tenant.SetPassword(ctx, iam.Password{User: "u-ada", PHC: "x"}, ""),
-		tenant.RemoveAuthenticator(ctx, "u-ada", "key", ""), tenant.RevokeConsent(ctx, "u-ada", "c-app"), tenant.RemoveUser(ctx, "u-ada"),
-	} {
-		if err != nil && i != 17 { // there is no consent
-			t.Fatal(i, err)
-		}
-	}
-	if _, err := tenant.Sweep(ctx, now); err != nil {
-		t.Fatal(err)
-	}
-	if len(ears.queries) < 60 {
-		t.Fatalf("only %d statements were heard", len(ears.queries))
-	}
-	for query, args := range ears.queries {
-		for _, step := range planOf(t, s.Engine, query, args) {
-			if walks(step) && !atEase(query) {
-				t.Errorf("%s\nin %s", step, query)
-			}
-		}
-	}
-}
-
-// walks tells whether a step of a plan reads a whole table, or all that a tenant has in it.
-func walks(step string) bool {
-	if rest, scans := strings.CutPrefix(step, "SCAN "); scans {
-		return !strings.HasPrefix(rest, "CONSTANT ROW") && !strings.HasPrefix(rest, "SUBQUERY") && !strings.HasPrefix(rest, "LIST SUBQUERY")
-	}
-	return strings.HasPrefix(step, "SEARCH ") && strings.HasSuffix(step, "(tenant=?)")
-}
-
-// atEase are those who may take their time: they come in the background, or read tables that stay small.
-func atEase(query string) bool {
-	for _, part := range []string{"FROM nodes", "FROM initials", "DELETE FROM sessions WHERE tenant = $1 AND id IN", "DELETE FROM past_sessions", "DELETE FROM links WHERE tenant = $1 AND hash IN",
-		"DELETE FROM ended_tokens", "DELETE FROM refreshes", "DELETE FROM outbox", "DELETE FROM asked WHERE tenant = $1 AND hash IN"} {
-		if strings.Contains(query, part) {
-			return true
-		}
-	}
-	return false
-}
-
-func planOf(t *testing.T, engine deeds.Engine, query string, args []any) []string {
-	t.Helper()
-	var steps []string
-	err := engine.Read(t.Context(), func(tx deeds.Tx) error {
-		return tx.Query("EXPLAIN QUERY PLAN "+query, args, func(row deeds.Row) error {
-			values, err := row.Values()
-			if err == nil {
-				steps = append(steps, values[len(values)-1].(string))
-			}
-			return err
-		})
+func deviceSecrets(t *testing.T, open Opener) {
+	t.Run("one lives with its session, under whichever id", func(t *testing.T) {
+		h := newHouse(t, open)
+		s := h.session()
+		secret, err := h.keepSecret(s.ID)
+		h.must(err)
+		got, in, err := h.DeviceSecret(h.ctx, secret.Hash, h.clock.Now())
+		h.must(err)
+		h.same(got, secret)
+		h.same(in, s)
+		next := h.renew(h.renew(s))
+		got, in, err = h.DeviceSecret(h.ctx, secret.Hash, h.clock.Now())
+		h.must(err)
+		h.same([]string{got.Session, in.ID}, []string{next.ID, next.ID})
+		_, _, err = h.DeviceSecret(h.ctx, secret.Hash, secret.Expires)
+		h.want(err, iam.ErrNotFound)
+		h.want(h.secretLives(h.deviceSecret(next.ID)), iam.ErrNotFound)
+		h.must(h.EndSession(h.ctx, next.ID))
+		h.want(h.secretLives(secret), iam.ErrNotFound)
 	})
-	if err != nil {
-		t.Errorf("%v: %s", err, query)
+	t.Run("none is made where nobody is", func(t *testing.T) {
+		h := newHouse(t, open)
+		s, ended := h.session(), h.session()
+		h.must(h.EndSession(h.ctx, ended.ID))
+		h.client("c-off")
+		h.must(h.SetClientDisabled(h.ctx, "c-off", true))
+		for name, change := range map[string]func(*iam.DeviceSecret){
+			"of an ended session":   func(d *iam.DeviceSecret) { d.Session = ended.ID },
+			"of another person":     func(d *iam.DeviceSecret) { d.User = "u-bob" },
+			"of a disabled client":  func(d *iam.DeviceSecret) { d.Client = "c-off" },
+			"of a session that was": func(d *iam.DeviceSecret) { d.Created = s.Expires },
+		} {
+			secret := h.deviceSecret(s.ID)
+			change(&secret)
+			t.Log(name)
+			code := h.code(s.ID)
+			h.want(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", Code: proofOf(code), NewDevice: &secret}), iam.ErrRevoked)
+			h.must(second(h.Try(h.ctx, *proofOf(code), h.clock.Now()))) // the code is not spent
+		}
+		plain := h.deviceSecret(s.ID)
+		h.must(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: "c-app", NewDevice: &plain, Events: []event{h.event()}}))
+		h.must(h.secretLives(plain))
+	})
+	for name, end := range map[string]func(*house, iam.Session) error{
+		"the person's disabling": func(h *house, _ iam.Session) error { h.disable("u-ada"); return nil },
+		"a new password": func(h *house, _ iam.Session) error {
+			return h.SetPassword(h.ctx, iam.Password{User: "u-ada", PHC: "x"}, "")
+		},
+		"a sign-out everywhere":  func(h *house, s iam.Session) error { return h.EndUserSessions(h.ctx, "u-ada", s.ID) },
+		"the client's disabling": func(h *house, _ iam.Session) error { return h.SetClientDisabled(h.ctx, "c-app", true) },
+		"a withdrawn consent":    func(h *house, _ iam.Session) error { return h.RevokeConsent(h.ctx, "u-ada", "c-app") },
+		"a lost device":          func(h *house, _ iam.Session) error { return h.ForgetDevice(h.ctx, "u-ada", "d") },
+		"a removal":              func(h *house, _ iam.Session) error { return h.RemoveUser(h.ctx, "u-ada") },
+	} {
+		t.Run("it ends with "+name, func(t *testing.T) {
+			h := newHouse(t, open)
+			h.device("d")
+			s := h.sessionOf("d")
+			secret, err := h.keepSecret(s.ID)
+			h.must(err)
+			h.must(end(h, s))
+			h.want(h.secretLives(secret), iam.ErrNotFound)
+			if name == "the client's disabling" {
+				h.must(h.SetClientDisabled(h.ctx, "c-app", false))
+				h.want(h.secretLives(secret), iam.ErrNotFound)
+			}
+		})
 	}
-	return steps
+	t.Run("a new password leaves those of the session that is kept", func(t *testing.T) {
+		h := newHouse(t, open)
+		s, other := h.session(), h.session()
+		secret, err := h.keepSecret(s.ID)
+		h.must(err)
+		gone, err := h.keepSecret(other.ID)
+		h.must(err)
+		h.must(h.SetPassword(h.ctx, iam.Password{User: "u-ada", PHC: "x"}, s.ID))
+		h.must(h.secretLives(secret))
+		h.want(h.secretLives(gone), iam.ErrNotFound)
+	})
 }
 
-func second[T any](_ T, err error) error { return err }
+func sessionProofs(t *testing.T, open Opener) {
+	t.Run("a session keeps what was proved and answered, and is found by its ids", func(t *testing.T) {
+		h := newHouse(t, open)
+		key := h.authenticator(iam.FactorPasskey)
+		s := h.newSession()
+		s.Device = "d"
+		s.Proofs = []iam.Proved{{Factor: "password", At: h.clock.Now(), Begun: h.clock.Now(), Methods: []string{"pwd"}}, h.proved(key)}
+		s.Answered = []iam.Answer{{Cause: iam.Hash("why"), ACR: "urn:strong", At: h.clock.Now()}}
+		h.must(h.StartSession(h.ctx, s, iam.SessionHash{}))
+		got, err := h.Session(h.ctx, s.Hash, h.clock.Now(), time.Hour)
+		h.must(err)
+		h.same(got, s)
+		got, err = h.LivingSession(h.ctx, s.ID, h.clock.Now(), time.Hour)
+		h.must(err)
+		h.same(got, s)
+		next := h.renew(h.renew(s))
+		for _, id := range []string{s.ID, next.ID} { // a token names the id that it was born under
+			got, err = h.LivingSession(h.ctx, id, h.clock.Now(), time.Hour)
+			h.must(err)
+			h.same(got, next)
+		}
+		for _, id := range []string{"", "none"} {
+			h.want(second(h.LivingSession(h.ctx, id, h.clock.Now(), time.Hour)), iam.ErrNotFound)
+		}
+		h.want(second(h.LivingSession(h.ctx, s.ID, next.Expires, 100*time.Hour)), iam.ErrNotFound)
+		h.clock.Pass(time.Hour)
+		h.want(second(h.LivingSession(h.ctx, s.ID, h.clock.Now(), time.Hour)), iam.ErrNotFound) // idle
+		h.must(h.EndSession(h.ctx, next.ID))
+		h.want(second(h.LivingSession(h.ctx, s.ID, h.clock.Now(), 2*time.Hour)), iam.ErrNotFound)
+	})
+	t.Run("a disabled person's session is not found by its id", func(t *testing.T) {
+		h := newHouse(t, open)
+		s := h.session()
+		h.disable("u-ada")
+		h.want(second(h.LivingSession(h.ctx, s.ID, h.clock.Now(), time.Hour)), iam.ErrNotFound)
+	})
+}
+
+func flowStates(t *testing.T, open Opener) {
+	t.Run("a flow keeps what was proved and what it needs, and its state is changed by nothing but a swap", func(t *testing.T) {
+		h := newHouse(t, open)
+		f := h.flow("")
+		f.User, f.Proofs = "u-ada", []iam.Proved{{Factor: "password", At: h.clock.Now(), Begun: h.clock.Now(), Methods: []string{"pwd"}}}
+		f.Need = &iam.Need{ACR: "urn:strong", Fresh: 5 * time.Minute, Sets: []string{"passkey", "password+totp"}, Since: h.clock.Now(), Cause: iam.Hash("why"),
+			Reasons: []string{"amount"}, Enrol: true}
+		h.must(h.SwapState(h.ctx, f.Hash, "", "challenge\x00"))
+		h.must(h.SetFlow(h.ctx, f))
+		f.State = "challenge\uFFFD"
+		h.must(h.SwapState(h.ctx, f.Hash, "challenge\x00", f.State))
+		got, err := h.Flow(h.ctx, f.Hash, f.Browser, h.clock.Now())
+		h.must(err)
+		h.same(got, f)
+		f.Need, f.Proofs = nil, nil
+		h.must(h.SetFlow(h.ctx, f))
+		got, err = h.Flow(h.ctx, f.Hash, f.Browser, h.clock.Now())
+		h.must(err)
+		h.same(got, f)
+		f.Hash = iam.HashFlow(iam.NewSecret(iam.PrefixFlow))
+		h.must(h.AddFlow(h.ctx, f))
+		got, err = h.Flow(h.ctx, f.Hash, f.Browser, h.clock.Now())
+		h.must(err)
+		h.same(got, f)
+	})
+	t.Run("a challenge serves once: of many that swap one wins", func(t *testing.T) {
+		h := newHouse(t, open)
+		f := h.flow("")
+		h.same(h.race(20, func() error { return h.SwapState(h.ctx, f.Hash, "", "1") }, iam.ErrRaced), 1)
+		h.same(h.race(20, func() error { return h.SwapState(h.ctx, f.Hash, "1", "") }, iam.ErrRaced), 1)
+		h.want(h.SwapState(h.ctx, iam.HashFlow(iam.NewSecret(iam.PrefixFlow)), "", "1"), iam.ErrNotFound)
+		h.clock.Pass(time.Hour)
+		h.want(h.SwapState(h.ctx, f.Hash, "", "1"), iam.ErrNotFound)
+	})
+}
+
+func factorEnds(t *testing.T, open Opener) {
+	for name, end := range map[string]func(*house) error{
+		"a new password":        func(h *house) error { return h.SetPassword(h.ctx, iam.Password{User: "u-ada", PHC: "x"}, "") },
+		"disabling":             func(h *house) error { h.disable("u-ada"); return nil },
+		"a sign-out everywhere": func(h *house) error { return h.EndUserSessions(h.ctx, "u-ada", "") },
+		"a removal":             func(h *house) error { return h.RemoveUser(h.ctx, "u-ada") },
+	} {
+		t.Run("half a sign-in and what was asked end with "+name, func(t *testing.T) {
+			h := newHouse(t, open)
+			s, half := h.session(), h.flow("u-ada", iam.Proved{Factor: "password", Methods: []string{"pwd"}})
+			waiting, decided := h.asked(), h.asked()
+			h.must(h.decide(decided, s.ID))
+			h.must(end(h))
+			h.want(h.waits(half), iam.ErrNotFound)
+			h.want(h.take(waiting), iam.ErrNotFound)
+			h.want(h.take(decided), iam.ErrNotFound)
+		})
+	}
+}
+
+func removedPeople(t *testing.T, open Opener) {
+	h := newHouse(t, open)
+	key := h.authenticator(iam.FactorPasskey)
+	code := iam.Hash("recovery")
+	h.must(h.SetRecovery(h.ctx, "u-ada", []iam.Digest{code}))
+	d := h.device("d")
+	h.must(h.LearnHabits(h.ctx, iam.Habits{User: "u-ada", Sealed: "s"}, 0))
+	h.must(h.RemoveUser(h.ctx, "u-ada"))
+	all, err := h.Authenticators(h.ctx, "u-ada")
+	h.must(err)
+	known, err := h.UserDevices(h.ctx, "u-ada", h.clock.Now())
+	h.must(err)
+	left, err := h.RecoveryLeft(h.ctx, "u-ada")
+	h.must(err)
+	h.same([]int{len(all), len(known), left}, []int{0, 0, 0})
+	h.want(second(h.Habits(h.ctx, "u-ada")), iam.ErrNotFound)
+	for name, err := range map[string]error{
+		"add": h.AddAuthenticator(h.ctx, key), "recover": h.SetRecovery(h.ctx, "u-ada", nil), "keep": h.KeepDevice(h.ctx, d),
+		"learn": h.LearnHabits(h.ctx, iam.Habits{User: "u-ada"}, 0), "ask": h.AskApproval(h.ctx, h.approval(h.flow(""))),
+	} {
+		t.Log(name)
+		h.want(err, iam.ErrRevoked)
+	}
+	for name, err := range map[string]error{
+		"switch": h.SwitchHabits(h.ctx, "u-ada", false), "remove": h.RemoveAuthenticator(h.ctx, "u-ada", key.ID, ""),
+		"forget": h.ForgetDevice(h.ctx, "u-ada", "d"), "spend": h.UseRecovery(h.ctx, "u-ada", code), "use": h.UseAuthenticator(h.ctx, key.ID, 7, 8, "", d.Seen),
+	} {
+		t.Log(name)
+		h.want(err, iam.ErrNotFound)
+	}
+	h.user("eve")
+	key.User = "u-eve" // the key itself may serve someone else
+	h.must(h.AddAuthenticator(h.ctx, key))
+}
+
+func factorSweeps(t *testing.T, open Opener) {
+	h := newHouse(t, open)
+	h.must(second(h.ReserveUse(h.ctx, iam.Use{Key: iam.Hash("u"), Expires: h.clock.Now().Add(time.Minute)})))
+	s := h.session()
+	h.must(second(h.keepSecret(s.ID)))
+	h.asked()
+	h.device("d")
+	h.must(h.ForgetDevice(h.ctx, "u-ada", "d"))
+	h.device("e")
+	n, err := h.Sweep(h.ctx, h.clock.Now())
+	h.must(err)
+	h.same(n, int64(0))
+	h.want(h.KeepDevice(h.ctx, iam.Device{ID: "d", User: "u-ada", Expires: h.clock.Now().Add(time.Hour)}), iam.ErrRevoked) // still remembered
+	h.clock.Pass(10 * time.Minute)
+	swept := func(least int64) {
+		t.Helper()
+		n, err := h.Sweep(h.ctx, h.clock.Now())
+		h.must(err)
+		if n < least {
+			t.Fatalf("swept %d of %d", n, least)
+		}
+	}
+	swept(2) // the use, the question
+	first, err := h.ReserveUse(h.ctx, iam.Use{Key: iam.Hash("u")})
+	h.must(err)
+	h.same(first, true)
+	h.clock.Pass(9 * time.Hour)
+	swept(1) // the device secret
+	h.clock.Pass(90 * 24 * time.Hour)
+	swept(2) // the devices
+	h.device("d")
+}
+
+// foreignFactors: what comes from foreign hands finds nothing and breaks nothing.
+func foreignFactors(t *testing.T, open Opener) {
+	h := newHouse(t, open)
+	for _, foreign := range []string{"a\x00b", "\xff\xfe", "'; DROP TABLE devices; --"} {
+		h.want(second(h.Device(h.ctx, foreign, foreign, h.clock.Now())), iam.ErrNotFound)
+		h.want(second(h.LivingSession(h.ctx, foreign, h.clock.Now(), time.Hour)), iam.ErrNotFound)
+		h.want(second(h.Habits(h.ctx, foreign)), iam.ErrNotFound)
+		h.want(h.RenameAuthenticator(h.ctx, foreign, foreign, foreign), iam.ErrNotFound)
+		h.want(h.RemoveAuthenticator(h.ctx, "u-ada", foreign, foreign), iam.ErrNotFound)
+		h.want(h.RenameDevice(h.ctx, "u-ada", foreign, foreign), iam.ErrNotFound)
+		h.want(h.ForgetDevice(h.ctx, "u-ada", foreign), iam.ErrNotFound)
+		h.want(h.DecideApproval(h.ctx, foreign, "u-ada", foreign, true, h.clock.Now()), iam.ErrRevoked)
+		d := iam.Device{ID: foreign, User: "u-ada", Name: foreign, Agent: foreign, Address: foreign, Seen: h.clock.Now(), Expires: h.clock.Now().Add(time.Hour)}
+		h.must(h.KeepDevice(h.ctx, d))
+		h.must(second(h.Device(h.ctx, "u-ada", foreign, h.clock.Now())))
+	}
+}

@@ -27,6 +27,7 @@ var sealedPlaces = map[string]string{
 	"asked":          "asked.notify",
 	"authenticators": "authenticators.sealed",
 	"habits":         "habits.sealed",
+	"flows":          "", // a sign-in under way, for an hour at most: one that a lost key sealed is asked again
 	"cookie":         "", // with the browser: one that a lost key sealed is asked to sign in again
 }
 

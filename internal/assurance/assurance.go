@@ -102,6 +102,15 @@ func Check(bundle *recipe.Bundle) error {
 	return Compile(bundle.Recipe, 0, "").checked(bundle)
 }
 
+// Err tells what is wrong with the rules of a policy that was made without its bundle; nil or recipe.Faults. Such rules apply
+// always.
+func (p *Policy) Err() error {
+	if p == nil || len(p.faults) == 0 {
+		return nil
+	}
+	return p.faults
+}
+
 // checked gives faults their places in the files that they stand in.
 func (p *Policy) checked(bundle *recipe.Bundle) error {
 	if len(p.faults) == 0 {

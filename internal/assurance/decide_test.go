@@ -493,6 +493,9 @@ func TestRulesThatCanNotBeCompiled(t *testing.T) {
 				t.Errorf("check says %v", check)
 			}
 			p := assurance.Compile(bundle.Recipe, 1, issuer) // without Assemble such a rule applies
+			if p.Err() == nil || compiled(t, bank).Err() != nil {
+				t.Errorf("%v", p.Err())
+			}
 			if got := p.Decide(call("POST /recipients", "move", proved("passkey", 0))); got.ACR != "urn:highest" {
 				t.Errorf("%+v", got)
 			}

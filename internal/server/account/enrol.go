@@ -52,7 +52,7 @@ func (e *Endpoint) showEnrol(w http.ResponseWriter, r *http.Request) error {
 	}
 	key := query.Value("flow")
 	wanted, err := e.due(r, key)
-	if errors.Is(err, iam.ErrNotFound) && wanted.user.ID == "" && key != "" {
+	if errors.Is(err, iam.ErrNotFound) && wanted.user.ID == "" {
 		if _, lives := e.Sessions.Resume(r, e.Keeping, key); lives != nil {
 			return lives
 		}

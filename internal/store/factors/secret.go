@@ -19,5 +19,5 @@ func SecretRow(tenant string, secret iam.DeviceSecret) deeds.Statement {
 const SecretStands = `device_secrets k JOIN sessions s ON s.tenant = k.tenant AND s.id = k.session AND s.user_id = k.user_id
 	JOIN clients c ON c.tenant = k.tenant AND c.id = k.client AND c.era = k.client_era AND NOT c.disabled AND NOT c.removed`
 
-// SecretColumns are what is read of a device secret beside its session.
-const SecretColumns = `k.family, k.client, k.jkt, k.created, k.expires`
+// NativeColumns are what is read of a device secret beside its session.
+const NativeColumns = `k.family, k.client, k.jkt, k.created, k.expires`

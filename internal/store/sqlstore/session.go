@@ -88,7 +88,7 @@ func (t *Tenant) DeviceSecret(ctx context.Context, value iam.DeviceSecretHash, n
 	secret, session := iam.DeviceSecret{Hash: value}, iam.Session{}
 	found := false
 	err := t.read(ctx, func(tx deeds.Tx) error {
-		return tx.Query(sessionFields+`, `+factors.SecretColumns+` FROM `+factors.SecretStands+sessionLives+`
+		return tx.Query(sessionFields+`, `+factors.NativeColumns+` FROM `+factors.SecretStands+sessionLives+`
 			WHERE k.tenant = $1 AND k.hash = $2 AND k.expires > $3 AND s.expires > $3`, []any{t.view.Tenant, deeds.Hash(value), deeds.Micro(now)}, func(row deeds.Row) (err error) {
 			var created, expires int64
 			found = true

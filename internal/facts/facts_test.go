@@ -229,6 +229,17 @@ func TestWhatCompletedAuthenticationsTeach(t *testing.T) {
 	}
 }
 
+func TestNearIsTheSameHoweverAnAddressIsWritten(t *testing.T) {
+	h := newHouse(t)
+	for address, want := range map[string]string{
+		"203.0.113.7": "203.0.113.0/24", "::ffff:203.0.113.7": "203.0.113.0/24", "2001:db8:7:8::9": "2001:db8:7::/48", "fe80::1%eth0": "fe80::/48",
+	} {
+		if got := h.moment(t, at(netip.MustParseAddr(address))).Facts.Place.Near; got != want {
+			t.Errorf("%s is near %s, not %s", address, got, want)
+		}
+	}
+}
+
 func TestManyTransactionsInAnHour(t *testing.T) {
 	h := newHouse(t)
 	h.live(t, 10)
@@ -654,7 +665,7 @@ func TestManyLearnAtOnceAndNeverMix(t *testing.T) {
 				for n := range 40 {
 					ask := facts.Ask{
 						User: id, Device: fmt.Sprint("device of ", i), Agent: fmt.Sprint("agent ", i), Client: fmt.Sprint("client ", i),
-						Address:     netip.AddrFrom4([4]byte{198, 18, byte(i), byte(n)}), //nolint:gosec // both are small
+						Address:     netip.AddrFrom4([4]byte{198, 18, byte(i), byte(n)}),
 						Transaction: signal.Transaction{Amount: 100, Priced: true, Currency: fmt.Sprint("C", i), Payee: fmt.Sprint(n)},
 					}
 					desk.Learn(ask)

@@ -67,6 +67,7 @@ func cities(t testing.TB) string {
 		"192.0.2.0/24":    city("JP", 35.68, 139.69),
 		"2001:db8::/32":   mmdbtype.Map{"country": mmdbtype.Map{"iso_code": mmdbtype.String("BE")}},
 		"100.0.0.0/24":    city("not a country", 1000, 0),
+		"100.0.3.0/24":    mmdbtype.Map{"country": mmdbtype.Map{"iso_code": mmdbtype.String("f;")}},
 		"100.0.1.0/24":    mmdbtype.Map{"country": mmdbtype.String("text")},
 		"100.0.2.0/24":    mmdbtype.String("text"),
 	})
@@ -96,6 +97,7 @@ func TestWhereAddressesAre(t *testing.T) {
 		"with a zone":                   {"2001:db8::1%eth0", signal.Place{Country: "BE"}, true},
 		"an address that nobody lists":  {"10.0.0.1", signal.Place{}, true},
 		"what is no country, nor place": {"100.0.0.1", signal.Place{}, true},
+		"what is written otherwise":     {"100.0.3.1", signal.Place{}, true},
 		"a record of another form":      {"100.0.1.1", signal.Place{}, false},
 		"a record that is none":         {"100.0.2.1", signal.Place{}, false},
 	} {
@@ -197,7 +199,7 @@ func TestAFileThatIsCutInPlaceEndsNothing(t *testing.T) {
 	records := map[string]mmdbtype.DataType{}
 	for i := range 200 {
 		for j := range 20 {
-			prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{203, byte(i), byte(j), 0}), 24) //nolint:gosec // both are small
+			prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{203, byte(i), byte(j), 0}), 24)
 			records[prefix.String()] = city("FR", float64(i)/10, float64(j))
 		}
 	}

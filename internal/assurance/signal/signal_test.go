@@ -88,6 +88,7 @@ func TestEachSignalSaysWhatItSaw(t *testing.T) {
 		"a currency never used":                              {change(func(f *signal.Facts) { f.Transaction.Currency, f.History.Amounts = "USD", 0 }), "unusual_amount", `in the currency "USD"`},
 		"a payee never paid":                                 {change(func(f *signal.Facts) { f.History.Payee = 0 }), "new_payee", "never paid"},
 		"six transactions in an hour, at most three before":  {change(func(f *signal.Facts) { f.History.LastHour = 6 }), "frequent", "transaction 7 within an hour; the busiest hour before had 3"},
+		"six transactions in an hour, as twice before":       {change(func(f *signal.Facts) { f.History.LastHour = 5 }), "", ""},
 		"five transactions in the first hour":                {change(func(f *signal.Facts) { f.History.LastHour, f.History.Busiest = 4, 0 }), "", ""},
 		"a look at the balance in a busy hour":               {change(func(f *signal.Facts) { f.History.LastHour, f.Transaction = 99, signal.Transaction{} }), "", ""},
 		"three wrong passwords":                              {change(func(f *signal.Facts) { f.Failures.Account = 3 }), "", ""},

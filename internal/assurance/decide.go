@@ -34,14 +34,14 @@ func (v Verdict) String() string {
 // Question is everything that a decision rests on. It is plain data: the same question under the same policy gets the same
 // answer, so that it can be journaled and decided again.
 type Question struct {
-	Door string // authorize, device, backchannel, token, operation
+	Door string // authorize, device, backchannel, token (made of what was decided before), operation
 
-	// With API and Operation it is about one operation. Without, about an authorization: then Scope and Details say which
+	// With API (as the recipe names it, or its audience) and Operation it is about one operation. Without, about an authorization: then Scope and Details say which
 	// operations it would open.
 	API       string
 	Operation string
 
-	Scope   oauth.Scope
+	Scope   oauth.Scope // of a call: what the token holds, which the operation's own scope must be among
 	Details []Detail
 	Client  Client
 	User    User // zero: a client for itself
@@ -133,6 +133,6 @@ type Claim struct {
 
 // Reason is one sentence about a decision.
 type Reason struct {
-	Code string `json:"code"` // word of the catalogue: level, fresh, wish, rule, denied, signal, unreachable
+	Code string `json:"code"` // word of the catalogue: level, fresh, wish, rule, denied, signal, unreachable, closed
 	Say  string `json:"say"`  // English, for operators and the journal; of a denied rule: the recipe's text, for people
 }

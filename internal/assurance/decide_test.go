@@ -187,7 +187,7 @@ func TestWhatADecisionAsksFor(t *testing.T) {
 		"of one scope the least of its operations":     {scope("move", proved("password", minute)), "permit urn:basic 5m0s says urn:basic 1m0s pwd"},
 		"a scope whose operations all ask to be fresh": {scope("move", proved("password", hour)), "step_up urn:basic 5m0s password-password passkey-passkey"},
 		"nobody has signed in":                         {scope("openid"), "step_up urn:basic password-password passkey-passkey"},
-		"N proofs of a level say the level":            {scope("read", proved("password", hour), proved("totp", 2*hour)), "permit urn:basic says urn:strong 2h0m0s pwd,otp,mfa"},
+		"S12 proofs of a level say the level":          {scope("read", proved("password", hour), proved("totp", 2*hour)), "permit urn:basic says urn:strong 2h0m0s pwd,otp,mfa"},
 		"a proof from the future is none":              {scope("read", proved("password", -2*minute)), "step_up urn:basic password-password passkey-passkey"},
 		"clocks of nodes differ a little":              {scope("read", proved("password", -30*time.Second)), "permit urn:basic says urn:basic -30s pwd"},
 		"wished: a level that is there":                {with(scope("read", proved("passkey", hour)), func(q *assurance.Question) { q.Wish.ACR = []string{"urn:strong"} }), "permit urn:strong says urn:strong 1h0m0s swk,user,mfa"},
@@ -201,24 +201,28 @@ func TestWhatADecisionAsksFor(t *testing.T) {
 		}), "step_up urn:strong enrol:passkey enrol:password+totp"},
 		"max_age: old":   {with(scope("read", proved("password", hour)), func(q *assurance.Question) { q.Wish.MaxAge = 10 * minute }), "step_up urn:basic 10m0s password-password passkey-passkey"},
 		"max_age: young": {with(scope("read", proved("password", minute)), func(q *assurance.Question) { q.Wish.MaxAge = 10 * minute }), "permit urn:basic 10m0s says urn:basic 1m0s pwd"},
-		"max_age: a wish for less changes nothing":      {with(scope("move", proved("password", hour)), func(q *assurance.Question) { q.Wish.MaxAge = 10 * hour }), "step_up urn:basic 5m0s password-password passkey-passkey"},
-		"max_age=0: never without a challenge":          {with(scope("read", proved("password", time.Second)), func(q *assurance.Question) { q.Wish.MaxAge = 0 }), "step_up urn:basic 1ns password-password passkey-passkey"},
-		"max_age=0: what was begun after the challenge": {with(scope("read", proved("password", time.Second)), func(q *assurance.Question) { q.Wish.MaxAge, q.Since = 0, noon.Add(-minute) }), "permit urn:basic 1ns says urn:basic 1s pwd"},
-		"a challenge that was answered too slowly":      {with(scope("read", proved("password", 6*minute)), func(q *assurance.Question) { q.Wish.MaxAge, q.Since = 0, noon.Add(-hour) }), "step_up urn:basic 1ns password-password passkey-passkey"},
-		"what was begun before the challenge":           {with(scope("read", proved("password", 2*minute)), func(q *assurance.Question) { q.Wish.MaxAge, q.Since = 0, noon.Add(-2*minute) }), "step_up urn:basic 1ns password-password passkey-passkey"},
+		"max_age: a wish for less changes nothing":          {with(scope("move", proved("password", hour)), func(q *assurance.Question) { q.Wish.MaxAge = 10 * hour }), "step_up urn:basic 5m0s password-password passkey-passkey"},
+		"S12 max_age=0: never without a challenge":          {with(scope("read", proved("password", time.Second)), func(q *assurance.Question) { q.Wish.MaxAge = 0 }), "step_up urn:basic 1ns password-password passkey-passkey"},
+		"S12 max_age=0: what was begun after the challenge": {with(scope("read", proved("password", time.Second)), func(q *assurance.Question) { q.Wish.MaxAge, q.Since = 0, noon.Add(-minute) }), "permit urn:basic 1ns says urn:basic 1s pwd"},
+		"a challenge that was answered too slowly":          {with(scope("read", proved("password", 6*minute)), func(q *assurance.Question) { q.Wish.MaxAge, q.Since = 0, noon.Add(-hour) }), "step_up urn:basic 1ns password-password passkey-passkey"},
+		"what was begun before the challenge":               {with(scope("read", proved("password", 2*minute)), func(q *assurance.Question) { q.Wish.MaxAge, q.Since = 0, noon.Add(-2*minute) }), "step_up urn:basic 1ns password-password passkey-passkey"},
 
 		// The oldest factor counts.
-		"N an old passkey is not passed off with a new password": {with(scope("read", proved("passkey", 3*hour), proved("password", 0)), func(q *assurance.Question) {
+		"S12 an old passkey is not passed off with a new password": {with(scope("read", proved("passkey", 3*hour), proved("password", 0)), func(q *assurance.Question) {
 			q.Wish.ACR, q.Wish.MaxAge = []string{"urn:strong"}, 10*minute
 		}), "step_up urn:strong 10m0s passkey-passkey password+totp-totp"},
-		"N a fresh need is served by the newer claim": {scope("move", proved("passkey", 3*hour), proved("password", 0)), "permit urn:basic 5m0s says urn:basic 0s pwd"},
+		"S12 a fresh need is served by the newer claim": {scope("move", proved("passkey", 3*hour), proved("password", 0)), "permit urn:basic 5m0s says urn:basic 0s pwd"},
 
 		// Details ask for exactly their operations.
 		"a small payment":                   {payment(int64(500), proved("password", hour)), "permit urn:basic says urn:basic 1h0m0s pwd"},
 		"a large payment":                   {payment(int64(100001), proved("password", hour)), "step_up urn:strong passkey-passkey password+totp-totp"},
-		"an amount that is none":            {payment("12.50", proved("password", hour)), "step_up urn:strong passkey-passkey password+totp-totp"},
+		"S11 an amount that is none":        {payment("12.50", proved("password", hour)), "step_up urn:strong passkey-passkey password+totp-totp"},
 		"an amount that is no whole number": {payment(1.5, proved("passkey", hour)), "permit urn:strong says urn:strong 1h0m0s swk,user,mfa"},
 		"a gift":                            {with(payment(int64(1), proved("password", hour)), func(q *assurance.Question) { q.Details[0].Values["note"] = map[string]any{"memo": "gift"} }), "step_up urn:strong passkey-passkey password+totp-totp"},
+		"two details that do not agree on a memo": {with(payment(int64(1), proved("password", hour)), func(q *assurance.Question) {
+			q.Details = append(q.Details, assurance.Detail{Type: "payment", Values: map[string]any{"note": map[string]any{"memo": "x"}}})
+		}), "step_up urn:strong passkey-passkey password+totp-totp"},
+		"two details that agree on a memo":  {with(payment(int64(1), proved("password", hour)), func(q *assurance.Question) { q.Details = append(q.Details, q.Details[0]) }), "permit urn:basic says urn:basic 1h0m0s pwd"},
 		"no memo at all":                    {with(payment(int64(1), proved("password", hour)), func(q *assurance.Question) { delete(q.Details[0].Values, "note") }), "step_up urn:strong passkey-passkey password+totp-totp"},
 		"a large payment on an old session": {payment(int64(100001), proved("passkey", 2*hour)), "step_up urn:strong 10m0s passkey-passkey password+totp-password+totp"},
 
@@ -227,19 +231,19 @@ func TestWhatADecisionAsksFor(t *testing.T) {
 		"an operation that is not there":       {call("GET /nothing", "read", proved("password", 0)), "deny closed"},
 		"an API by its name":                   {with(call("GET /balance", "read", proved("password", hour)), func(q *assurance.Question) { q.API = "bank" }), "permit says urn:basic 1h0m0s pwd"},
 		"an API that is not there":             {with(call("GET /balance", "read", proved("password", 0)), func(q *assurance.Question) { q.API = "" }), "deny closed"},
-		"S a token with another scope":         {call("GET /balance", "move", proved("passkey", 0)), "deny closed"},
-		"S a client where people are asked":    {with(call("GET /balance", "read"), func(q *assurance.Question) { q.User = assurance.User{} }), "deny closed"},
-		"S a person where clients are asked":   {call("POST /ledger", "post", proved("passkey", 0)), "deny closed"},
+		"a token with another scope":           {call("GET /balance", "move", proved("passkey", 0)), "deny closed"},
+		"a client where people are asked":      {with(call("GET /balance", "read"), func(q *assurance.Question) { q.User = assurance.User{} }), "deny closed"},
+		"a person where clients are asked":     {call("POST /ledger", "post", proved("passkey", 0)), "deny closed"},
 		"a client for itself":                  {with(call("POST /ledger", "post"), func(q *assurance.Question) { q.User = assurance.User{} }), "permit"},
 		"a client for itself by night":         {with(call("POST /ledger", "post"), func(q *assurance.Question) { q.User, q.Now = assurance.User{}, noon.Add(-7*hour) }), "deny denied"},
-		"S a token that is bound to no key":    {with(call("GET /box", "read", proved("password", 0)), func(q *assurance.Question) { q.API, q.Client.Bound = "vault", false }), "deny closed"},
+		"a token that is bound to no key":      {with(call("GET /box", "read", proved("password", 0)), func(q *assurance.Question) { q.API, q.Client.Bound = "vault", false }), "deny closed"},
 		"a token that is bound":                {with(call("GET /box", "read", proved("password", 0)), func(q *assurance.Question) { q.API = "vault" }), "permit urn:basic says urn:basic 0s pwd"},
 		"a recipient at home":                  {call("POST /recipients", "move", proved("passkey", minute)), "permit urn:strong 2m0s says urn:strong 1m0s swk,user,mfa"},
 		"a recipient in another country":       {with(call("POST /recipients", "move", proved("passkey", minute)), func(q *assurance.Question) { q.Risk = fired(20, "new_country") }), "step_up urn:highest 30s passkey+totp-passkey+totp"},
 		"a recipient, too risky":               {with(call("POST /recipients", "move", proved("passkey", minute)), func(q *assurance.Question) { q.Risk = fired(95, "failures") }), "deny denied"},
 		"a recipient of somebody under review": {with(call("POST /recipients", "move", proved("passkey", 0)), func(q *assurance.Question) { q.User.Groups = []string{"blocked"} }), "deny denied"},
-		"S nothing could be found out":         {with(call("POST /recipients", "move", proved("passkey", 0)), func(q *assurance.Question) { q.Risk = fired(40, "unreachable") }), "step_up urn:highest 30s passkey+totp-totp"},
-		"S a rule raises beyond what somebody has: no factor is added": {with(call("POST /recipients", "move", proved("passkey", 0)), func(q *assurance.Question) {
+		"S11 nothing could be found out":       {with(call("POST /recipients", "move", proved("passkey", 0)), func(q *assurance.Question) { q.Risk = fired(40, "unreachable") }), "step_up urn:highest 30s passkey+totp-totp"},
+		"a rule raises beyond what somebody has: no factor is added": {with(call("POST /recipients", "move", proved("passkey", 0)), func(q *assurance.Question) {
 			q.Risk, q.User.Factors = fired(20, "new_country"), []string{"password", "passkey"}
 		}), "deny urn:highest 30s unreachable"},
 		"the operation asks beyond what somebody has": {with(call("POST /recipients", "move", proved("password", 0)), func(q *assurance.Question) { q.User.Factors = []string{"password"} }), "step_up urn:strong 2m0s enrol:passkey enrol:password+totp"},
@@ -256,14 +260,14 @@ func TestWhatADecisionAsksFor(t *testing.T) {
 		"an odd memo": {with(call("POST /payments", "pay", proved("password", 0)), func(q *assurance.Question) {
 			q.Transaction, q.Values = signal.Transaction{Amount: 1, Priced: true}, map[string]any{"memo": []any{int64(1)}}
 		}), "permit urn:basic says urn:basic 0s pwd"},
-		"an unknown place": {with(call("POST /sealed", "read", proved("password", hour)), func(q *assurance.Question) { q.Place = assurance.Place{} }), "step_up 1m0s password-password passkey-passkey"},
+		"S11 an unknown place": {with(call("POST /sealed", "read", proved("password", hour)), func(q *assurance.Question) { q.Place = assurance.Place{} }), "step_up 1m0s password-password passkey-passkey"},
 
 		// Tokens.
 		"a token that says enough":         {with(call("POST /transfers", "move"), func(q *assurance.Question) { q.Held = &assurance.Held{ACR: "urn:strong", AuthTime: noon.Add(-minute)} }), "permit urn:basic 5m0s says urn:strong 1m0s "},
 		"a token that was fresh":           {with(call("POST /transfers", "move"), func(q *assurance.Question) { q.Held = &assurance.Held{ACR: "urn:strong", AuthTime: noon.Add(-hour)} }), "step_up urn:basic 5m0s password-password passkey-passkey"},
-		"S a token of an unknown level":    {with(call("POST /transfers", "move"), func(q *assurance.Question) { q.Held = &assurance.Held{ACR: "urn:moon", AuthTime: noon} }), "step_up urn:basic 5m0s password-password passkey-passkey"},
-		"S a token without a time":         {with(call("POST /transfers", "move"), func(q *assurance.Question) { q.Held = &assurance.Held{ACR: "urn:basic"} }), "step_up urn:basic 5m0s password-password passkey-passkey"},
-		"S a token does not lend proofs":   {with(call("POST /recipients", "move", proved("passkey", 0)), func(q *assurance.Question) { q.Held = &assurance.Held{ACR: "urn:basic", AuthTime: noon} }), "step_up urn:strong 2m0s passkey- password+totp-password+totp"},
+		"a token of an unknown level":      {with(call("POST /transfers", "move"), func(q *assurance.Question) { q.Held = &assurance.Held{ACR: "urn:moon", AuthTime: noon} }), "step_up urn:basic 5m0s password-password passkey-passkey"},
+		"a token without a time":           {with(call("POST /transfers", "move"), func(q *assurance.Question) { q.Held = &assurance.Held{ACR: "urn:basic"} }), "step_up urn:basic 5m0s password-password passkey-passkey"},
+		"a token does not lend proofs":     {with(call("POST /recipients", "move", proved("passkey", 0)), func(q *assurance.Question) { q.Held = &assurance.Held{ACR: "urn:basic", AuthTime: noon} }), "step_up urn:strong 2m0s passkey- password+totp-password+totp"},
 		"a token where no level is needed": {with(call("GET /balance", "read"), func(q *assurance.Question) { q.Held = &assurance.Held{} }), "permit"},
 		"a refresh does not ask how fresh": {with(scope("move"), func(q *assurance.Question) {
 			q.Door, q.Online, q.Held = "token", false, &assurance.Held{ACR: "urn:basic", AuthTime: noon.Add(-9 * hour)}

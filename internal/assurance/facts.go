@@ -47,6 +47,9 @@ func (f *facts) ResolveName(name string) (any, bool) {
 		}
 		return types.String(q.API), true
 	case "operation":
+		if f.operation != nil {
+			return types.String(f.operation.name), true
+		}
 		return types.String(q.Operation), true
 	case "scopes":
 		return []string(q.Scope), true

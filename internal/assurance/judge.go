@@ -3,7 +3,6 @@ package assurance
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
@@ -153,7 +152,7 @@ func (j *judging) weigh(one *operation, rules []*rule) bool {
 	}
 	known := gathered(j.Policy, j.question, one)
 	if one != nil && j.question.Operation == "" {
-		known.values = one.valuesOf(j.question)
+		known.values = one.valuesOf(j.question.Details)
 	}
 	defer known.release()
 	for _, r := range rules {
@@ -373,33 +372,4 @@ func (j *judging) addable(rung int) []string {
 	}
 	slices.SortStableFunc(texts, func(a, b string) int { return cmp.Compare(lacking[a], lacking[b]) })
 	return texts
-}
-
-// valuesOf are what rules of an operation know of a request that was not made yet: what its detail says in its place.
-func (o *operation) valuesOf(q *Question) map[string]any {
-	values := map[string]any{}
-	for name, place := range o.send {
-		for member, at := range o.match {
-			if at != place {
-				continue
-			}
-			for i := range q.Details {
-				if value, said := memberOf(q.Details[i].Values, member); said && q.Details[i].Type == o.details {
-					values[name] = value
-				}
-			}
-		}
-	}
-	return values
-}
-
-// memberOf follows a path such as transfer.amount.
-func memberOf(values map[string]any, path string) (any, bool) {
-	head, rest, deep := strings.Cut(path, ".")
-	value, there := values[head]
-	if !deep || !there {
-		return value, there
-	}
-	inner, _ := value.(map[string]any)
-	return memberOf(inner, rest)
 }

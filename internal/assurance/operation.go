@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -136,4 +137,36 @@ func whole(value any) (int64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// valuesOf are what rules of an operation know of a request that was not made yet: what its details say in its place. What
+// two details do not agree on is not known.
+func (o *operation) valuesOf(details []Detail) map[string]any {
+	values, torn := map[string]any{}, map[string]bool{}
+	for name, place := range o.send {
+		for member, at := range o.match {
+			for i := range details {
+				value, said := memberOf(details[i].Values, member)
+				if at != place || details[i].Type != o.details {
+					continue
+				}
+				before, twice := values[name]
+				torn[name] = torn[name] || !said || twice && !reflect.DeepEqual(before, value)
+				values[name] = value
+			}
+		}
+	}
+	maps.DeleteFunc(values, func(name string, _ any) bool { return torn[name] })
+	return values
+}
+
+// memberOf follows a path such as transfer.amount.
+func memberOf(values map[string]any, path string) (any, bool) {
+	head, rest, deep := strings.Cut(path, ".")
+	value, there := values[head]
+	if !deep || !there {
+		return value, there
+	}
+	inner, _ := value.(map[string]any)
+	return memberOf(inner, rest)
 }

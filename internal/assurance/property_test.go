@@ -148,9 +148,9 @@ func TestPolicyOnlyEverRaises(t *testing.T) {
 	})
 }
 
-// TestNNoProofsReachALevelWithoutItsFactors: a permit and its claim rest on factors that were proved, the oldest of which
+// TestS12NoProofsReachALevelWithoutItsFactors: a permit and its claim rest on factors that were proved, the oldest of which
 // counts, whatever was asked and answered before.
-func TestNNoProofsReachALevelWithoutItsFactors(t *testing.T) {
+func TestS12NoProofsReachALevelWithoutItsFactors(t *testing.T) {
 	needs := map[string][][]string{"urn:basic": {{"password"}, {"passkey"}}, "urn:strong": {{"passkey"}, {"password", "totp"}}, "urn:highest": {{"passkey", "totp"}}}
 	rapid.Check(t, func(t *rapid.T) {
 		p, q := assurance.Compile(genRecipe(t), 1, issuer), genQuestion(t)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -193,9 +194,9 @@ func openWith(t testing.TB, text string) *house {
 	h.must(err)
 	t.Cleanup(func() { _ = kept.Close() })
 	h.tenant = kept.Tenant(iam.DefaultTenant)
-	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(text)}}, map[string][]byte{
-		"keys.json": h.keySet(), "payment.json": []byte(paymentSchema),
-	}, time.Now())
+	files := map[string][]byte{"keys.json": h.keySet(), "payment.json": []byte(paymentSchema)}
+	maps.DeleteFunc(files, func(name string, _ []byte) bool { return !strings.Contains(text, name) })
+	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(text)}}, files, time.Now())
 	h.must(err)
 	force := &enact.Enactor{Revisions: h.tenant, Issuer: h.server.URL}
 	_, _, err = force.Apply(ctx, enact.Proposal{Bundle: bundle, By: "test"}, time.Now())

@@ -1,6 +1,7 @@
 package lab_test
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -182,6 +183,9 @@ func forged(t *testing.T, h *lab.House, header, claims members) string {
 	if claims["aud"] == pinned {
 		claims = changed(claims, members{"aud": h.GateURL + "/pinned"})
 	}
+	if claims["aud"] == weighed {
+		claims = changed(claims, members{"aud": h.GateURL + "/weighed"})
+	}
 	for name, value := range claims { // times are said as how far they are from now
 		if far, ok := value.(time.Duration); ok {
 			claims = changed(claims, members{name: now + int64(far/time.Second)})
@@ -264,6 +268,27 @@ func guarding() map[string]promise {
 		"scope":       {"a token without the scope", called("GET", "/accounts/balance", "", 200, members{"scope": "transfers.write"})},
 		"level":       {"a token of somebody who proved too little", called("GET", "/accounts/statement", "", 200, members{"acr": nil})},
 		"fresh":       {"a sign-in of ten minutes ago where five are asked for", called("POST", "/accounts/transfers", "", 200, members{"auth_time": -10 * time.Minute})},
+
+		"rules":   {"S12 a sign-in that a rule of the operation finds too old", called("GET", "/weighed/old", "", 200, members{"aud": weighed, "scope": "weighed", "auth_time": -2 * time.Hour})},
+		"request": {"an honest call that was granted in detail arrives", not(paid(1, 7))},
+		"exact":   {"S12 what was granted in detail is used for something else", paid(1, 8)},
+		"online":  {"a call that only the Server can decide about", called("GET", "/weighed/inner", "", 200, members{"aud": weighed, "scope": "weighed"})},
+		"once":    {"S12 what was granted in detail is used twice", paid(2, 7)},
+	}
+}
+
+// weighed stands for the audience of the API whose operations ask for more than a good token.
+const weighed = "the weighed API"
+
+// paid pays an amount so many times with a token that was granted to pay 7 once, and tells whether the last was let through.
+func paid(times, amount int) func(*testing.T, *lab.House, []issue.Step) bool {
+	return func(t *testing.T, h *lab.House, _ []issue.Step) bool {
+		token := forged(t, h, nil, members{"aud": weighed, "scope": "weighed", "authorization_details": []members{{"type": "payment", "amount": 7}}})
+		last := lab.Reply{}
+		for range times {
+			last = h.Raw(lab.Request("POST", "/weighed/pay", fmt.Sprintf(`{"amount":%d}`, amount), "Authorization", "Bearer "+token, "Content-Type", "application/json"))
+		}
+		return last.Status == 200
 	}
 }
 
@@ -283,8 +308,10 @@ func proved(times int) func(*testing.T, *lab.House, []issue.Step) bool {
 	}
 }
 
-// standing has an API more, which takes only tokens that are bound to a key.
-var standing = lab.Options{Gate: true, Silence: 5 * time.Second, Proxies: []string{"127.0.0.0/8"}, Recipe: func(r *recipe.Recipe) {
+// standing has an API more, which takes only tokens that are bound to a key, and one whose operations ask for more than a
+// good token.
+var standing = lab.Options{Gate: true, Silence: 5 * time.Second, Proxies: []string{"127.0.0.0/8"}, Files: weighedFiles, Recipe: func(r *recipe.Recipe) {
+	addWeighed(r)
 	accounts := r.APIs["accounts"]
 	r.APIs["pinned"] = recipe.API{
 		At: strings.Replace(accounts.At, "/accounts", "/pinned", 1), Upstream: accounts.Upstream, Bound: recipe.BoundRequired,

@@ -22,7 +22,7 @@ func Listen(address, file string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+	if host != "localhost" && !IsLoopback(host) { // what localhost means is looked at again by Serve
 		return nil, fmt.Errorf("listen on %s: only a loopback address will do", address)
 	}
 	if port == "0" && file != "" {

@@ -16,7 +16,7 @@ var floors = []floor{
 	}},
 	{"deeds", []string{"issue", "decide", "enact", "manage", "manage/*", "doctor", "/gate"}},
 	{"helpers", []string{
-		"server/clientauth", "server/request", "server/login", "server/consent", "server/inspect", "server/proof", "server/assertion", "server/callback",
+		"server/clientauth", "server/request", "server/login", "server/login/factor", "server/consent", "server/inspect", "server/proof", "server/assertion", "server/callback",
 		"gateway/route", "gateway/shield", "gateway/weigh",
 	}},
 	{"faces", []string{
@@ -54,6 +54,7 @@ var edges = []edge{
 	{"manage", "manage/*", "the family of the administrator's deeds"},
 	{"manage", "enact", "to apply a recipe is an administrator's deed too; enact knows how"},
 	{"server/consent", "server/request", "what is decided on another device is read again by the table that read it first"},
+	{"server/login", "server/login/factor", "the family of ways to prove who one is"},
 	{"cli", "lab", "garde lab"},
 	{"cli", "demo", "garde demo"},
 	{"demo", "demo/client", "its applications know the protocol by it"},

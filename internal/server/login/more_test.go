@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/gardeauth/garde/internal/server/account"
 	"github.com/gardeauth/garde/internal/server/login"
 	"github.com/gardeauth/garde/internal/server/logout"
+	"github.com/gardeauth/garde/internal/session"
 	"github.com/gardeauth/garde/internal/token"
 	"github.com/gardeauth/garde/internal/web"
 )
@@ -50,15 +52,16 @@ func (h *house) more() {
 		Deliveries: h.tenant, Journal: h.tenant, Sealer: h.sealer, Tenant: iam.DefaultTenant, Now: h.clock.now,
 		Works: map[string]deliver.Work{
 			login.KindMail: deliver.MailWork(h.box), login.KindForgot: h.login.WorkForgot,
-			login.KindSignUp: h.login.WorkSignUp, login.KindLapse: h.login.WorkLapse,
+			login.KindSignUp: h.login.WorkSignUp, login.KindLapse: h.login.WorkLapse, login.KindCode: h.login.WorkCode,
 		},
 	})
 	h.login.Post = h.queue
 	mine := &account.Endpoint{
 		Keeping: h.tenant, Access: h.tenant, Clients: h.tenant, Sessions: h.sessions, Devices: h.login.Devices, Hasher: h.hasher,
 		Throttle: h.login.Throttle, Network: network, Judge: h.login.Judge, Changed: h.login.TellChanged, Say: say,
-		Failed: h.login.Fail, Locked: h.login.Locked,
-		Pages: h.pages, Face: h.face, Now: h.clock.now,
+		Failed: h.login.Fail, Locked: h.login.Locked, Known: h.tenant, Approvals: h.tenant,
+		Accounts: &session.Accounts{Keeper: h.sessions, Sealer: h.sealer, Tenant: iam.DefaultTenant},
+		Pages:    h.pages, Face: h.face, Now: h.clock.now,
 	}
 	out := &logout.Endpoint{
 		Flows: h.tenant, Hints: h.parser, Sessions: h.sessions, Living: h.tenant, Users: h.tenant, Clients: h.tenant, Pages: h.pages, Face: h.face, Now: h.clock.now,
@@ -68,6 +71,7 @@ func (h *house) more() {
 		"/link/verify": h.login.Verify, "/link/reset": h.login.Reset, "/link/enrol": h.login.Enrol,
 		"/account": mine.Account, "/account/password": mine.Password, "/account/sessions": mine.EndSession,
 		"/account/consents": mine.Revoke, "/account/everywhere": mine.Everywhere, "/account/signout": mine.SignOut,
+		"/choose": mine.Choose, "/account/approvals": mine.ApprovalsPage,
 		"/logout": out.Logout, "/logout/confirm": out.Confirm, "/logout/done": out.Done,
 	} {
 		h.mux.Handle(path, h.face.Handle(handler))
@@ -84,6 +88,11 @@ func (h *house) deliver() []deliver.Mail {
 			return h.box.take()
 		}
 	}
+}
+
+// about keeps the mails whose subject holds word.
+func about(mails []deliver.Mail, word string) []deliver.Mail {
+	return slices.DeleteFunc(slices.Clone(mails), func(mail deliver.Mail) bool { return !strings.Contains(mail.Subject, word) })
 }
 
 var anyLink = regexp.MustCompile(`https?://\S+/link/\S+`)

@@ -299,8 +299,9 @@ func TestAccountsAreSwitched(t *testing.T) {
 	h.person("u-bob", "bob", "", right)
 	b := h.browser()
 	b.enter("alice")
-	page := b.follow(b.get(ask("budget", "prompt", "select_account"))).is(200, "You are signed in as <strong><bdi>alice<", "/signin?other=1&flow=")
+	page := b.follow(b.get(ask("budget", "prompt", "login"))).is(200, "You are signed in as <strong><bdi>alice<", "/signin?other=1&flow=")
 	b.get("/signin?other=1&flow=" + page.hidden("flow")).is(200).lacks("alice")
+	b.follow(b.get(ask("budget", "prompt", "select_account"))).is(200, "alice")
 
 	// Alice answers the consent page; then Bob says "not you?". What Alice allowed is not Bob's answer.
 	asked := b.follow(b.signIn(b.get(ask("budget", "prompt", "login consent")), "alice", right)).is(200, "alice")

@@ -19,7 +19,7 @@ import (
 // native is what the apps of a family share a sign-in with.
 func (s *Server) native() *grant.Native {
 	return &grant.Native{
-		Issuer: s.Node.Issuer, Secrets: s.House, Hints: s.parser(), Clients: s.known, Consents: s.House, Subject: s.subject, Decide: s.anotherApp,
+		Issuer: s.Node.Issuer, Secrets: s.House, Sessions: s.House, Hints: s.parser(), Clients: s.known, Consents: s.House, Subject: s.subject, Decide: s.anotherApp,
 	}
 }
 

@@ -44,7 +44,7 @@ func ofApp(client, scope string) lab.Plant {
 	return lab.Plant{Client: client, Scope: scope, Twist: func(c *iam.Code) {
 		c.RedirectURI, c.Grant.Login = "http://127.0.0.1/cb", c.Grant.Session
 		if strings.Contains(scope, "offline_access") {
-			c.Grant.Session = ""
+			c.From, c.Grant.Session = c.Grant.Session, ""
 		}
 	}}
 }

@@ -19,6 +19,7 @@ import (
 type Native struct {
 	Issuer   string
 	Secrets  iam.DeviceSecrets
+	Sessions iam.LivingSessions
 	Hints    Hints
 	Clients  iam.Clients
 	Consents iam.Consents
@@ -86,10 +87,13 @@ func (n *Native) pair(ctx context.Context, r Request, hint request.Hint, now tim
 	if err != nil {
 		return shared{}, issue.Spoken(err)
 	}
-	if now.Sub(session.Seen) >= idle { // where the browser would ask again, an app is not signed in either
-		return shared{}, issue.Refused(iam.ErrExpired)
+	// The session of the ID token, by whichever of its names: a step-up renames it. Where the browser would ask again, for it
+	// was not seen for too long, an app is not signed in either.
+	living, err := n.Sessions.LivingSession(ctx, hint.Session, now, idle)
+	if err != nil {
+		return shared{}, issue.Spoken(err)
 	}
-	if !iam.Hash(token.DeviceHash(value)).Equal(iam.Hash(hint.Device)) || hint.Session != session.ID ||
+	if !iam.Hash(token.DeviceHash(value)).Equal(iam.Hash(hint.Device)) || living.ID != session.ID ||
 		r.Client.Apps == "" || r.Client.Apps != secret.Family || !proves(r.Proven, secret) {
 		return shared{}, issue.Refused(iam.ErrMismatch)
 	}

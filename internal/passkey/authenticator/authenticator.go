@@ -233,7 +233,7 @@ func (a *Authenticator) attest(made *credential, client []byte) ([]byte, error) 
 		return nil, err
 	}
 	data := append(a.data(made, true), a.Model[:]...)
-	data = binary.BigEndian.AppendUint16(data, uint16(len(made.id)))
+	data = binary.BigEndian.AppendUint16(data, uint16(len(made.id))) //nolint:gosec // always 32
 	data = append(append(data, made.id...), key...)
 	format, statement := "none", map[string]any{}
 	if a.Vouch != nil {

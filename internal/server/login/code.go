@@ -46,7 +46,7 @@ func (e *Endpoint) send(w http.ResponseWriter, r *http.Request, at step, to aske
 	if err != nil {
 		return err
 	}
-	err = e.swap(r, &at.flow, one.Name(), begun.State)
+	err = e.swap(r, &at.flow, one.Is().Name, begun.State)
 	if errors.Is(err, iam.ErrRaced) {
 		session.SeeOther(w, "/signin/next?flow="+url.QueryEscape(at.key)+"&by=email")
 		return nil

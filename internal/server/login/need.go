@@ -113,7 +113,7 @@ func (e *Endpoint) offered(names []string) []string {
 // leads tells whether a sign-in may begin with a factor: it is offered, may be the first, and is part of some set.
 func (e *Endpoint) leads(name string) (factor.Factor, bool) {
 	one, ok := factor.Named(e.Factors, name)
-	if !ok || !one.First() || !slices.Contains(e.Offers().Factors, name) {
+	if !ok || !one.Is().First || !slices.Contains(e.Offers().Factors, name) {
 		return nil, false
 	}
 	for _, set := range e.Sets() {

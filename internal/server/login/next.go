@@ -53,7 +53,7 @@ func (e *Endpoint) askNext(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	t.code = query.Value("code")
-	if t.factor.Name() == "approval" {
+	if t.factor.Is().Name == "approval" {
 		return e.poll(w, r, t)
 	}
 	return e.showNext(w, r, t, "")
@@ -116,7 +116,7 @@ func (e *Endpoint) showNext(w http.ResponseWriter, r *http.Request, t turn, faul
 	if fault != "" {
 		problems = []page.Problem{{Fault: fault}}
 	}
-	name, flow := t.factor.Name(), url.QueryEscape(t.key)
+	name, flow := t.factor.Is().Name, url.QueryEscape(t.key)
 	view := page.Prove{
 		Common: e.common(w, r, t.step, purposeNext+" "+t.key, problems), Kind: name, Action: "/signin/next", Flow: t.key,
 		Client: t.client, Username: t.who.user.Username, Again: t.who.here.ID != "", Switch: "/signin?other=1&flow=" + flow,
@@ -210,7 +210,7 @@ func (e *Endpoint) judge(w http.ResponseWriter, r *http.Request, t turn, form we
 
 // begins asks for what has to be sent, or asked elsewhere.
 func (e *Endpoint) begins(w http.ResponseWriter, r *http.Request, t turn) error {
-	switch t.factor.Name() {
+	switch t.factor.Is().Name {
 	case "email":
 		to := asked{user: t.who.user, name: t.who.user.Username, count: countOf(t.who.user, ""), known: true}
 		if !t.who.known() {
@@ -234,7 +234,7 @@ func (e *Endpoint) begins(w http.ResponseWriter, r *http.Request, t turn) error 
 			return err
 		}
 	}
-	session.SeeOther(w, "/signin/next?flow="+url.QueryEscape(t.key)+"&by="+t.factor.Name())
+	session.SeeOther(w, "/signin/next?flow="+url.QueryEscape(t.key)+"&by="+t.factor.Is().Name)
 	return nil
 }
 

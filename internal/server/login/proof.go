@@ -59,15 +59,15 @@ func (e *Endpoint) swap(r *http.Request, flow *iam.Flow, name, state string) err
 // prove judges a try: paid for, spent, proved, in this order. Whoever fails reads one sentence, whatever was wrong.
 func (e *Endpoint) prove(w http.ResponseWriter, r *http.Request, t try) error {
 	attempt := limit.Attempt{Account: t.count, Network: e.Network(r), Device: e.Devices.Known(r, t.user.ID)}
-	if t.factor.Guessable() {
+	if t.factor.Is().Guessable {
 		if wait, ok := e.pay(t, attempt); !ok {
 			return e.Locked(w, r, t.wishes.Locales, wait, e.forgot(t.step))
 		}
 	}
-	before := stateOf(t.flow, t.factor.Name())
+	before := stateOf(t.flow, t.factor.Is().Name)
 	spent, err := t.factor.Spend(before, e.now())
 	if err == nil {
-		err = e.swap(r, &t.flow, t.factor.Name(), spent)
+		err = e.swap(r, &t.flow, t.factor.Is().Name, spent)
 	}
 	if errors.Is(err, factor.ErrStale) || errors.Is(err, iam.ErrRaced) {
 		return t.again(page.FaultStale)
@@ -118,19 +118,19 @@ func (e *Endpoint) refuse(w http.ResponseWriter, r *http.Request, t try, attempt
 		reason = proof.Why
 	}
 	if user.ID != "" {
-		e.Fail(r, user, t.flow.Client, t.factor.Name(), reason)
+		e.Fail(r, user, t.flow.Client, t.factor.Is().Name, reason)
 	}
-	if !t.factor.Guessable() { // what can't be guessed is paid for afterwards, so that nobody is kept out by others' tries
+	if !t.factor.Is().Guessable { // what can't be guessed is paid for afterwards, so that nobody is kept out by others' tries
 		attempt.Account = countOf(user, attempt.Account)
 		if ok, wait := e.Throttle.Allow(attempt); !ok {
 			return e.Locked(w, r, t.wishes.Locales, wait, e.forgot(t.step))
 		}
 	}
-	e.Face.Note(r, oauth.AccessDenied("the sign-in was refused").Because(errors.New(t.factor.Name()+" "+reason)))
+	e.Face.Note(r, oauth.AccessDenied("the sign-in was refused").Because(errors.New(t.factor.Is().Name+" "+reason)))
 	if errors.Is(cause, factor.ErrDenied) {
 		return t.again(page.FaultDenied)
 	}
-	if t.factor.Name() == "password" {
+	if t.factor.Is().Name == "password" {
 		return t.again(page.FaultCredentials)
 	}
 	return t.again(page.FaultProof)

@@ -130,7 +130,7 @@ func (e *Endpoint) challenge(r *http.Request, at step) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = e.swap(r, &at.flow, one.Name(), asked.State)
+	err = e.swap(r, &at.flow, one.Is().Name, asked.State)
 	if errors.Is(err, iam.ErrRaced) { // another tab was faster: this one does without
 		return "", nil
 	}
@@ -201,7 +201,7 @@ func missingIn(form web.Form, by factor.Factor) []page.Problem {
 	if !form.Has(page.FieldUsername) {
 		problems = append(problems, page.Problem{Field: page.FieldUsername, Fault: page.FaultMissing})
 	}
-	if by.Name() == "email" { // its code comes later
+	if by.Is().Name == "email" { // its code comes later
 		return problems
 	}
 	for _, field := range by.Missing(form) {

@@ -27,12 +27,8 @@ var (
 
 // Factor is one way to prove who one is.
 type Factor interface {
-	// Name is the factor's name in the recipe.
-	Name() string
-	// First tells whether it may be the first that somebody proves; all others are asked of a known person only.
-	First() bool
-	// Guessable tells whether trying often enough would succeed: each try is paid for before it is judged.
-	Guessable() bool
+	// Is tells what it is.
+	Is() Traits
 	// Able tells whether a person could prove it.
 	Able(held Held) bool
 	// Missing names the fields of the form that are empty: nothing is tried then.
@@ -45,6 +41,13 @@ type Factor interface {
 	// Prove judges a try. Somebody who can't sign in (unknown, disabled) comes as the zero User: the answer is ErrWrong,
 	// after the same work. Where the form itself names the person, Proof.User is set, also of a try that failed.
 	Prove(ctx context.Context, try Try) (Proof, error)
+}
+
+// Traits are what a factor is.
+type Traits struct {
+	Name      string // in the recipe
+	First     bool   // it may be the first that somebody proves; all others are asked of a known person only
+	Guessable bool   // trying often enough would succeed: each try is paid for before it is judged
 }
 
 // Asking is what a factor is asked with.
@@ -110,13 +113,13 @@ func All(needs Needs) []Factor {
 
 // Without gives the factors but the one of that name.
 func Without(all []Factor, name string) []Factor {
-	return slices.DeleteFunc(slices.Clone(all), func(one Factor) bool { return one.Name() == name })
+	return slices.DeleteFunc(slices.Clone(all), func(one Factor) bool { return one.Is().Name == name })
 }
 
 // Named gives the factor of that name.
 func Named(all []Factor, name string) (Factor, bool) {
 	for _, one := range all {
-		if one.Name() == name {
+		if one.Is().Name == name {
 			return one, true
 		}
 	}
@@ -173,7 +176,7 @@ func Able(all []Factor, held Held) []string {
 	var names []string
 	for _, one := range all {
 		if one.Able(held) {
-			names = append(names, one.Name())
+			names = append(names, one.Is().Name)
 		}
 	}
 	return names

@@ -18,9 +18,7 @@ const ApprovalLife = 3 * time.Minute
 // that nobody can make a stranger's devices ring.
 type approval struct{ Needs }
 
-func (approval) Name() string              { return "approval" }
-func (approval) First() bool               { return false }
-func (approval) Guessable() bool           { return false }
+func (approval) Is() Traits                { return Traits{Name: "approval"} }
 func (approval) Able(held Held) bool       { return held.Elsewhere > 0 }
 func (approval) Missing(web.Form) []string { return nil }
 
@@ -70,6 +68,6 @@ func (a approval) Prove(ctx context.Context, try Try) (Proof, error) {
 		return Proof{User: try.User.ID, Why: "denied elsewhere"}, ErrDenied
 	}
 	return Proof{User: taken.User, Proved: iam.Proved{
-		Factor: a.Name(), At: whole(try.Now), Begun: taken.Created, Methods: []string{"mca"},
+		Factor: "approval", At: whole(try.Now), Begun: taken.Created, Methods: []string{"mca"},
 	}}, nil
 }

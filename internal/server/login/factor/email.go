@@ -22,9 +22,7 @@ const (
 // elsewhere completes nothing there (S02).
 type email struct{ Needs }
 
-func (email) Name() string                   { return "email" }
-func (email) First() bool                    { return true }
-func (email) Guessable() bool                { return true }
+func (email) Is() Traits                     { return Traits{Name: "email", First: true, Guessable: true} }
 func (email) Able(held Held) bool            { return held.User.EmailVerified && held.User.Email != "" }
 func (email) Missing(form web.Form) []string { return empty(form, FieldCode) }
 
@@ -107,6 +105,6 @@ func (m email) Prove(_ context.Context, try Try) (Proof, error) {
 		return Proof{User: said.User}, ErrWrong
 	}
 	return Proof{User: said.User, Proved: iam.Proved{
-		Factor: m.Name(), At: whole(try.Now), Begun: said.Begun, Methods: []string{"otp"},
+		Factor: "email", At: whole(try.Now), Begun: said.Begun, Methods: []string{"otp"},
 	}}, nil
 }

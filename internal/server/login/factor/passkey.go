@@ -20,9 +20,9 @@ type passkeys struct {
 	kind iam.FactorKind
 }
 
-func (p passkeys) Name() string                 { return string(p.kind) }
-func (p passkeys) First() bool                  { return p.kind == iam.FactorPasskey }
-func (passkeys) Guessable() bool                { return false }
+func (p passkeys) Is() Traits {
+	return Traits{Name: string(p.kind), First: p.kind == iam.FactorPasskey}
+}
 func (passkeys) Missing(form web.Form) []string { return empty(form, FieldAnswer) }
 
 func (p passkeys) Able(held Held) bool {
@@ -99,7 +99,7 @@ func (p passkeys) Prove(ctx context.Context, try Try) (Proof, error) {
 		return proof, ErrWrong
 	}
 	proof.Proved = iam.Proved{
-		Factor: p.Name(), At: whole(try.Now), Begun: used.Begun, Credential: kept.ID, Methods: used.Methods,
+		Factor: string(p.kind), At: whole(try.Now), Begun: used.Begun, Credential: kept.ID, Methods: used.Methods,
 	}
 	return proof, err
 }

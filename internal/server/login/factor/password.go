@@ -14,9 +14,7 @@ import (
 // passwords proves by what a person knows.
 type passwords struct{ Needs }
 
-func (passwords) Name() string        { return "password" }
-func (passwords) First() bool         { return true }
-func (passwords) Guessable() bool     { return true }
+func (passwords) Is() Traits          { return Traits{Name: "password", First: true, Guessable: true} }
 func (passwords) Able(held Held) bool { return held.Password }
 
 func (passwords) Ask(ctx context.Context, asking Asking) (Asked, error) {
@@ -53,7 +51,7 @@ func (p passwords) Prove(ctx context.Context, try Try) (Proof, error) {
 		p.rehash(ctx, kept, typed)
 	}
 	return Proof{User: try.User.ID, Proved: iam.Proved{
-		Factor: p.Name(), At: whole(try.Now), Begun: try.Now, Methods: []string{"pwd"},
+		Factor: "password", At: whole(try.Now), Begun: try.Now, Methods: []string{"pwd"},
 	}}, nil
 }
 

@@ -14,9 +14,7 @@ import (
 // recovery proves by one of the codes that a person has put away. It counts where the recipe names it, and nowhere else.
 type recovery struct{ Needs }
 
-func (recovery) Name() string                   { return "recovery_code" }
-func (recovery) First() bool                    { return false }
-func (recovery) Guessable() bool                { return true }
+func (recovery) Is() Traits                     { return Traits{Name: "recovery_code", Guessable: true} }
 func (recovery) Able(held Held) bool            { return held.Recovery > 0 }
 func (recovery) Missing(form web.Form) []string { return empty(form, FieldRecovery) }
 
@@ -27,14 +25,14 @@ func (recovery) Ask(ctx context.Context, asking Asking) (Asked, error) {
 func (recovery) Spend(state string, now time.Time) (string, error) { return plain{}.Spend(state, now) }
 
 func (c recovery) Prove(ctx context.Context, try Try) (Proof, error) {
-	event := journal.New(try.Now, journal.FactorChanged{What: "code used", Factor: c.Name()})
+	event := journal.New(try.Now, journal.FactorChanged{What: "code used", Factor: "recovery_code"})
 	event.Actor, event.User = "user:"+try.User.ID, try.User.ID
 	err := c.Authenticators.UseRecovery(ctx, try.User.ID, otp.HashRecovery(try.User.ID, try.Form.Value(FieldRecovery)), event)
 	if errors.Is(err, iam.ErrNotFound) {
 		return Proof{}, ErrWrong
 	}
 	return Proof{User: try.User.ID, Proved: iam.Proved{
-		Factor: c.Name(), At: whole(try.Now), Begun: try.Now, Methods: []string{"otp"},
+		Factor: "recovery_code", At: whole(try.Now), Begun: try.Now, Methods: []string{"otp"},
 	}}, err
 }
 

@@ -16,9 +16,7 @@ const FieldCode = "code"
 // totp proves by the code that an application shows. No code serves twice: the step that was used is kept (S07).
 type totp struct{ Needs }
 
-func (totp) Name() string                   { return "totp" }
-func (totp) First() bool                    { return false }
-func (totp) Guessable() bool                { return true }
+func (totp) Is() Traits                     { return Traits{Name: "totp", Guessable: true} }
 func (totp) Able(held Held) bool            { return held.has(iam.FactorTOTP) }
 func (totp) Missing(form web.Form) []string { return empty(form, FieldCode) }
 
@@ -48,7 +46,7 @@ func (t totp) Prove(ctx context.Context, try Try) (Proof, error) {
 			return Proof{User: try.User.ID, Why: "code came again"}, ErrWrong
 		}
 		return Proof{User: try.User.ID, Proved: iam.Proved{
-			Factor: t.Name(), At: whole(try.Now), Begun: try.Now, Credential: kept.ID, Methods: []string{"otp"},
+			Factor: "totp", At: whole(try.Now), Begun: try.Now, Credential: kept.ID, Methods: []string{"otp"},
 		}}, err
 	}
 	return Proof{}, ErrWrong

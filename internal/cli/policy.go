@@ -263,7 +263,7 @@ func (p *program) decisions(ctx context.Context, r *remote, since time.Time) (ma
 			lost++
 			continue
 		}
-		made = append(made, policy.Made{At: event.At, Trace: event.Trace, User: event.User, Verdict: detail.Verdict, Level: detail.Level, Question: *question})
+		made = append(made, policy.Made{At: event.At, Trace: event.Trace, User: event.User, Verdict: detail.Verdict, ACR: detail.Level, Question: *question})
 	}
 	return made, lost, err
 }
@@ -279,7 +279,7 @@ func (p *program) sayReplayed(replayed policy.Replayed) error {
 				if asks == "" {
 					asks = change.Question.Scope.String()
 				}
-				t.row(change.At, change.Client, asks, verdictAt(change.Verdict, change.Level), verdictAt(change.Now.Verdict, change.Now.Level), change.Trace)
+				t.row(change.At, change.Client, asks, verdictAt(change.Verdict, change.ACR), verdictAt(change.Now.Verdict, change.Now.ACR), change.Trace)
 			}
 		}); err != nil {
 			return err

@@ -212,7 +212,7 @@ func TestReplayTellsWhoIsTouched(t *testing.T) {
 		}
 		decision := before.Decide(&question)
 		told := policy.Tell(before, decision)
-		made = append(made, policy.Made{At: now.Add(time.Duration(i) * time.Minute), User: "u", Verdict: told.Verdict, Level: told.Level, Question: question})
+		made = append(made, policy.Made{At: now.Add(time.Duration(i) * time.Minute), User: "u", Verdict: told.Verdict, ACR: told.ACR, Question: question})
 	}
 	if same := policy.Replay(before, made, 10); same.Same != len(made) || len(same.Changes) != 0 {
 		t.Errorf("under the same recipe: %+v", same)

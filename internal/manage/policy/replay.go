@@ -13,8 +13,8 @@ type Made struct {
 	At       time.Time          `json:"at"`
 	Trace    string             `json:"trace,omitempty"`
 	User     string             `json:"user,omitempty"`
-	Verdict  string             `json:"verdict"` // permit, step_up, deny
-	Level    string             `json:"level,omitempty"`
+	Verdict  string             `json:"verdict"`       // permit, step_up, deny
+	ACR      string             `json:"acr,omitempty"` // level that was needed
 	Question assurance.Question `json:"-"`
 }
 
@@ -48,8 +48,8 @@ func Replay(policy *assurance.Policy, made []Made, most int) Replayed {
 		told := Tell(policy, policy.Decide(&question))
 		was, now := severity(one.Verdict), severity(told.Verdict)
 		stricter, eased := now > was, now < was
-		if now == was && told.Level != one.Level {
-			stricter, eased = higher(policy, told.Level, one.Level), higher(policy, one.Level, told.Level)
+		if now == was {
+			stricter, eased = higher(policy, told.ACR, one.ACR), higher(policy, one.ACR, told.ACR)
 		}
 		if !stricter && !eased {
 			all.Same++
@@ -84,15 +84,8 @@ func severity(verdict string) int {
 	return 2
 }
 
-// higher tells whether level a stands above level b on the ladder. No level stands below all.
+// higher tells whether the acr a stands above the acr b on the ladder. What is not on it stands below all.
 func higher(policy *assurance.Policy, a, b string) bool {
-	rung := func(name string) int {
-		for i, level := range policy.Ladder {
-			if level.Name == name {
-				return i
-			}
-		}
-		return -1
-	}
-	return rung(a) > rung(b)
+	_, known := policy.Ladder.WithACR(a)
+	return known && !policy.Ladder.Satisfied(a, b)
 }

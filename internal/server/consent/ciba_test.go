@@ -28,7 +28,9 @@ const (
 // asks asks alice, and gives the auth_req_id.
 func (h *house) asks(client string, fields ...string) string {
 	h.t.Helper()
-	fields = append([]string{"scope", "openid accounts.read"}, fields...)
+	if !slices.Contains(fields, "scope") {
+		fields = append([]string{"scope", "openid accounts.read"}, fields...)
+	}
 	if !strings.Contains(strings.Join(fields, " "), "hint") {
 		fields = append(fields, "login_hint", "alice")
 	}

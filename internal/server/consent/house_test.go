@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -23,6 +24,7 @@ import (
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/binding/prover"
+	"github.com/gardeauth/garde/internal/decide"
 	"github.com/gardeauth/garde/internal/deliver"
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/fetch"
@@ -62,19 +64,24 @@ const rules = `
 garde: 1
 company: {name: Bank of Example}
 levels:
-  - {name: basic, acr: "urn:garde:loa:basic", any: [password]}
+  - {name: basic, acr: "urn:garde:loa:basic", any: [password, passkey]}
+  - {name: strong, acr: "urn:garde:loa:strong", any: [passkey]}
+raise:
+  - {when: "known.country && place.country == 'ATLANTIS'", deny: "We do not serve Atlantis."}
 scopes:
   accounts.read: {say: {en: See your balances, fr: Voir vos soldes}}
+  payees.write: {say: {en: Add recipients}}
 apis:
   accounts:
     at: https://api.bank.example/accounts
     upstream: http://127.0.0.1:7101
     operations:
       GET /balance: {for: [user], scope: accounts.read}
+      POST /payees: {for: [user], scope: payees.write, level: strong, fresh: 5m}
     authorization_details:
       payment: {schema: payment.json, say: {en: "Pay {amount} to {creditor}", fr: "Payer {amount} à {creditor}"}, scopes: [accounts.read]}
 clients:
-  cli: {type: native, grants: ["urn:ietf:params:oauth:grant-type:device_code"], scopes: [openid, accounts.read, garde.approve], authorization_details_types: [payment]}
+  cli: {type: native, grants: ["urn:ietf:params:oauth:grant-type:device_code"], scopes: [openid, accounts.read, payees.write, garde.approve], authorization_details_types: [payment]}
 `
 
 const schema = `{"type":"object","additionalProperties":false,"required":["type","amount","creditor"],
@@ -117,6 +124,8 @@ type house struct {
 	details  *request.Details
 	signer   *jose.Signer // key of the client "signed"
 	secret   string       // of every client that has one
+	country  string       // where the facts say that everybody is
+	has      []string     // factors that everybody has
 }
 
 func (h *house) must(err error) {
@@ -130,7 +139,7 @@ func open(t testing.TB) *house { return openOn(t, "sqlite:"+filepath.Join(t.Temp
 
 func openOn(t testing.TB, dsn string) *house {
 	t.Helper()
-	h := &house{t: t, clock: &clock{}, mux: http.NewServeMux(), hasher: password.NewHasher(0, 0), secret: iam.NewSecret(iam.PrefixClient)}
+	h := &house{t: t, clock: &clock{}, mux: http.NewServeMux(), hasher: password.NewHasher(0, 0), secret: iam.NewSecret(iam.PrefixClient), country: "FR", has: []string{"password", "passkey"}}
 	h.server = httptest.NewUnstartedServer(web.Secured(true, web.Traced(h.mux)))
 	h.server.StartTLS()
 	t.Cleanup(h.server.Close)
@@ -156,6 +165,7 @@ func openOn(t testing.TB, dsn string) *house {
 	h.must(err)
 	h.sessions = &session.Keeper{
 		Sessions: h.tenant, Lives: func() recipe.Lives { return h.force.Policy().Lives }, Secure: true, Now: h.clock.now,
+		Reached: func(proofs []iam.Proved) string { return h.force.Policy().ReachedBy(proofs) },
 	}
 	h.callback = newReceiver(t)
 	h.clients()
@@ -206,7 +216,7 @@ func (h *house) clients() {
 		"hints": func(c *iam.Client) { c.JWKS = string(jwks) },
 	} {
 		client := iam.Client{
-			ID: id, Source: iam.FromAdmin, Kind: recipe.Web, Auth: oauth.AuthBasic, Scope: oauth.Scope{"openid", "email", "offline_access", "accounts.read"},
+			ID: id, Source: iam.FromAdmin, Kind: recipe.Web, Auth: oauth.AuthBasic, Scope: oauth.Scope{"openid", "email", "offline_access", "accounts.read", "payees.write"},
 			Grants: []oauth.GrantType{oauth.CIBA, oauth.RefreshToken},
 		}
 		client.Details = []string{"payment"}
@@ -233,6 +243,16 @@ func network(r *http.Request) string {
 	}
 	return "127.0.0.1/32"
 }
+
+func address(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") }
+
+// Moment and Learn are the facts, as a test says them.
+func (h *house) Moment(context.Context, decide.Scene) (decide.Moment, error) {
+	return decide.Moment{Place: assurance.Place{Country: h.country}}, nil
+}
+
+// Learn forgets.
+func (h *house) Learn(context.Context, decide.Scene) {}
 
 func say(scope string) map[string]string {
 	if scope == "accounts.read" {
@@ -288,7 +308,11 @@ func (h *house) doors() {
 	teller.Queue = h.queue
 	elsewhere := &consent.Elsewhere{
 		Asking: h.tenant, Clients: h.tenant, Parser: parser, Life: func() time.Duration { return policy().Lives.Refresh }, Say: say,
-		Details: h.details.Shown, Told: teller.Told, Now: now,
+		Details: h.details.Shown, Told: teller.Told, Now: now, Pages: pages, Help: func() string { return "mailto:help@bank.example" },
+		Desk: decide.New(decide.Desk{
+			Policy: policy, Users: h.tenant, Clients: h.tenant, Sessions: h.tenant, Journal: h.tenant, Facts: h, Now: now,
+			Factors: func(context.Context, iam.User) ([]string, error) { return h.has, nil },
+		}),
 	}
 	asking := &device.Endpoint{
 		Issuer: h.server.URL, Clients: clients, Parser: parser, Asking: h.tenant, Key: codeKey, Network: network, Proofs: desk, Now: now,
@@ -304,23 +328,23 @@ func (h *house) doors() {
 		Revocations: &verify.Revocations{Now: now}, Fresh: func() bool { return true }, Proofs: desk, Now: now,
 	})
 	h.must(err)
-	api := &approve.Approvals{Tokens: tokens, Grants: h.tenant, Users: h.tenant, Elsewhere: elsewhere}
+	api := &approve.Approvals{Tokens: tokens, Grants: h.tenant, Users: h.tenant, Elsewhere: elsewhere, Address: address}
 	holds := factor.Needs{Passwords: h.tenant, Hasher: h.hasher, Authenticators: h.tenant, Approvals: h.tenant, Sessions: h.tenant, Party: func() (passkey.Party, bool) { return passkey.Party{}, false }}
 	signing := &login.Endpoint{
 		Issuer: h.server.URL, People: h.tenant, Clients: h.tenant, Sessions: h.sessions,
-		Devices: &session.Devices{Keeper: h.sessions, Sealer: h.sealer, Tenant: iam.DefaultTenant},
+		Devices: &session.Devices{Keeper: h.sessions, Sealer: h.sealer, Tenant: iam.DefaultTenant, Kept: h.tenant},
 		Factors: factor.All(holds), Holds: holds, Missing: assurance.Missing, Hasher: h.hasher,
 		Throttle: limit.NewThrottle(limit.Budgets{}, now), Failures: login.NewFailures(h.tenant, now), Network: network,
 		Mails:   limit.New(limit.Rate{Burst: 20, Every: time.Minute}, 1000, now),
-		Further: limit.New(limit.Rate{Burst: 10, Every: time.Minute}, 1000, now),
-		Sets:    func() []string { return []string{"password"} },
-		Offers:  func() login.Offers { return login.Offers{Factors: []string{"password"}} }, Pages: pages, Face: people, Now: now,
+		Further: limit.New(limit.Rate{Burst: 10, Every: time.Minute}, 1000, now), Post: h.queue,
+		Sets:   func() []string { return []string{"password"} },
+		Offers: func() login.Offers { return login.Offers{Factors: []string{"password"}} }, Pages: pages, Face: people, Now: now,
 	}
 	typing := &device.Pages{
 		Sessions: h.sessions, Flows: h.tenant, Users: h.tenant, Elsewhere: elsewhere, Key: codeKey, Tries: device.NewTries(device.Budgets{}, now),
-		Network: network, Locked: signing.Locked, Pages: pages, Face: people, Now: now,
+		Network: network, Address: address, Locked: signing.Locked, Pages: pages, Face: people, Now: now,
 	}
-	deciding := &approve.Pages{Sessions: h.sessions, Flows: h.tenant, Users: h.tenant, Elsewhere: elsewhere, Pages: pages}
+	deciding := &approve.Pages{Sessions: h.sessions, Flows: h.tenant, Users: h.tenant, Elsewhere: elsewhere, Address: address, Pages: pages}
 	mine := &account.Endpoint{
 		Keeping: h.tenant, Access: h.tenant, Clients: h.tenant, Sessions: h.sessions, Devices: signing.Devices, Hasher: h.hasher,
 		Throttle: signing.Throttle, Network: network, Say: say, Waits: elsewhere.Any, Pages: pages, Face: people, Now: now,
@@ -331,7 +355,7 @@ func (h *house) doors() {
 		"/token": programs.Handle(redeeming.Token), "/requests": bearer.Handle(api.List), "/requests/{id}": bearer.Handle(api.Decide),
 		"/device": people.Handle(typing.Enter), "/device/confirm": people.Handle(typing.Confirm), "/device/done": people.Handle(typing.Done),
 		"/account/requests": people.Handle(deciding.Requests), "/account": people.Handle(mine.Account), "/signin": people.Handle(signing.SignIn),
-		"/account/everywhere": people.Handle(mine.Everywhere), "/consent": people.Handle(consents.Consent),
+		"/passkey": people.Handle(h.passkey), "/account/everywhere": people.Handle(mine.Everywhere), "/consent": people.Handle(consents.Consent),
 	} {
 		h.mux.Handle(path, handler)
 	}

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -36,6 +37,7 @@ type adding struct {
 	flow iam.Flow
 	key  string
 	kind string
+	name string // that the person gave it on the last try
 }
 
 func (a adding) purpose() string { return "add " + a.kind + " " + a.key + " " + a.session.ID }
@@ -87,7 +89,7 @@ func (e *Endpoint) resume(r *http.Request, here presence, key, kind string) (add
 	if flow.User != "" && flow.User != here.user.ID || flow.Session != "" && flow.Session != here.session.ID {
 		return adding{}, session.Expired(errors.New("the transaction is another session's"))
 	}
-	return adding{here, flow, key, kind}, nil
+	return adding{presence: here, flow: flow, key: key, kind: kind}, nil
 }
 
 // unproved sends the person to prove what adding a factor needs, within the transaction; it tells whether it did. One of an
@@ -168,7 +170,7 @@ func (e *Endpoint) ask(w http.ResponseWriter, r *http.Request, at adding, proble
 			return err
 		}
 		return e.Pages().Render(w, r, status(problems), page.NewKey{
-			Common: common, Action: action, Flow: at.key, Kind: at.kind, Name: session.Agent(r), Options: options, Back: back,
+			Common: common, Action: action, Flow: at.key, Kind: at.kind, Name: cmp.Or(at.name, session.Agent(r)), Options: options, Back: back,
 		})
 	}
 	made, err := e.application(r, &at, next)
@@ -176,7 +178,7 @@ func (e *Endpoint) ask(w http.ResponseWriter, r *http.Request, at adding, proble
 		return err
 	}
 	return e.Pages().Render(w, r, status(problems), page.NewTOTP{
-		Common: common, Action: action, Flow: at.key, Name: "", Secret: grouped(made.Secret), URI: made.URI, Picture: made.Picture,
+		Common: common, Action: action, Flow: at.key, Name: at.name, Secret: grouped(made.Secret), URI: made.URI, Picture: made.Picture,
 		Size: made.Size, Back: back,
 	})
 }
@@ -230,6 +232,7 @@ func (e *Endpoint) confirmAdding(w http.ResponseWriter, r *http.Request, kind st
 	if !ok {
 		return e.ask(w, r, at, unnamed)
 	}
+	at.name = name
 	held, ok := e.waiting(at)
 	if !ok {
 		return e.ask(w, r, at, page.Problem{Fault: page.FaultStale})

@@ -34,6 +34,7 @@ var floors = []floor{
 
 // edges are the imports that stay on their floor, each for a reason that somebody could dispute.
 var edges = []edge{
+	{"authzen", "jose", "foreign JSON has one strict reader"},
 	{"store", "store/*", "store opens an engine by its name"},
 	{"store/sqlstore", "store/registry", "one view keeps every contract, that of clients too"},
 	{"store/sqlstore", "store/deeds", "nouns are kept by deeds"},
@@ -60,6 +61,7 @@ var edges = []edge{
 	{"demo", "demo/client", "its applications know the protocol by it"},
 	{"demo", "demo/local", "all of it listens on loopback alone"},
 	{"demo", "demo/accounts", "its applications speak to the bank's API, in the API's words"},
+	{"demo", "demo/doorman", "the bank's page says where the person is"},
 	{"demo/local", "demo/client", "a port is kept as a secret is: for its owner alone"},
 	{"demo/accounts", "demo/local", "all of it listens on loopback alone"},
 	{"demo/doorman", "demo/local", "all of it listens on loopback alone"},

@@ -102,6 +102,8 @@ var foreign = []ban{
 		why: "SQL is spoken by the engines alone"},
 	{from: []string{"**"}, but: []string{"passkey", "passkey/authenticator"}, to: []string{"github.com/go-webauthn/**", "github.com/fxamacker/cbor/**"}, why: "what authenticators say is judged in one place"},
 	{from: []string{"**"}, but: []string{"otp"}, to: []string{"rsc.io/qr/**"}, why: "only the key of an application for one-time passwords is drawn"},
+	{from: []string{"**"}, but: []string{"assurance"}, to: []string{"cel.dev/cel-go/**"}, why: "rules are compiled, and bounded, in one place"},
+	{from: []string{"**"}, but: []string{"facts"}, to: []string{"github.com/oschwald/maxminddb-golang/**"}, why: "where an address is, and that nobody knows, is told in one place"},
 	{from: []string{"**"}, but: []string{"deliver"}, to: []string{"github.com/wneessen/go-mail/**", "net/smtp"}, why: "mail is queued and retried in one place"},
 	{from: []string{"**"}, but: []string{"admin", "cli"}, to: []string{"github.com/danielgtaylor/huma/v2/**"}, why: "only the admin API is described so"},
 	{from: []string{"**"}, but: []string{"cli"}, to: []string{"github.com/spf13/cobra/**"}, why: "the command line is the cli's"},

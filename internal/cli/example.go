@@ -29,7 +29,7 @@ func examples() map[string][]string {
 		"user password":   {"garde user password bob --password-file -"},
 		"client add":      {"garde client add --type web --name en=Budget --redirect https://budget.example/callback --scope openid"},
 		"policy test":     {"garde policy test recipe.yaml"},
-		"policy explain":  {`garde policy explain --user ada --client app --operation "bank POST /transfers" --context proved.password=3h --context amount=120000`},
+		"policy explain":  {`garde policy explain --user ada --client app --operation 'bank POST /transfers' --context proved.password=3h --context amount=120000`},
 		"policy replay":   {"garde policy replay --since 7d recipe-new.yaml"},
 		"client token":    {"garde client token my-app", "curl -H \"Authorization: Bearer $(garde client token my-app)\" http://localhost:8081/hello/greeting"},
 		"session list":    {"garde session list bob"},

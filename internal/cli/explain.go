@@ -1,16 +1,23 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gardeauth/garde/internal/admin"
+	"github.com/gardeauth/garde/internal/decide"
+	"github.com/gardeauth/garde/internal/journal"
 )
 
 // explanation is all that is known of a trace id.
@@ -74,9 +81,62 @@ func (p *program) sayExplanation(found explanation) error {
 		}
 	}
 	for _, event := range found.Events {
-		if err := p.eventLine(event); err != nil {
+		say := p.eventLine
+		if event.Kind == string(journal.Decided{}.Kind()) {
+			say = p.decisionLines
+		}
+		if err := say(event); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// decisionLines tell a decision so that somebody at a help desk can read it to who was refused.
+func (p *program) decisionLines(event admin.Event) error {
+	var made journal.Decided
+	if err := json.Unmarshal(event.Detail, &made); err != nil {
+		return p.eventLine(event)
+	}
+	return p.show(nil, func(t *table) {
+		row := func(name, value string) {
+			if value != "" {
+				t.row(name, value)
+			}
+		}
+		t.row("decided", event.At)
+		row("decision", map[string]string{"permit": "permitted", "step_up": "more had to be proved", "deny": "refused"}[made.Verdict])
+		row("asked for", cmp.Or(strings.TrimSpace(made.Operation+" "+made.API), "an authorization at the door "+made.Door))
+		row("user", event.User)
+		row("client", event.Client)
+		needed := cmp.Or(made.Level, "no level")
+		if made.Fresh > 0 {
+			needed += ", proved within " + (time.Duration(made.Fresh) * time.Second).String()
+		}
+		row("needed", needed)
+		row("reached", cmp.Or(made.Reached, "nothing"))
+		if made.Score > 0 || len(made.Signals) > 0 {
+			row("risk", strconv.FormatInt(made.Score, 10)+" of 100: "+strings.Join(signals(event, made), ", "))
+		}
+		for _, place := range made.Rules {
+			row("rule", place)
+		}
+		for _, why := range made.Say {
+			row("because", why)
+		}
+		row("enough", event.Personal[decide.PersonalEnough])
+	})
+}
+
+// signals are the signs of risk with their points, where these have not been erased.
+func signals(event admin.Event, made journal.Decided) []string {
+	question, err := decide.Unmarshal(event.Personal[decide.PersonalFacts])
+	if err != nil {
+		return made.Signals
+	}
+	var named []string
+	for _, finding := range question.Risk.Findings {
+		named = append(named, finding.Name+" +"+strconv.Itoa(finding.Points))
+	}
+	return named
 }

@@ -82,6 +82,11 @@ func issuing() map[string]promise {
 			_, claims := peek(t, h.Redeem(code).Text("id_token"))
 			return claims["email"] != alice.Email
 		}},
+		"assurance": {"S12 a token for what was not proved", ordered(func(_ *testing.T, h *lab.House, _ *issue.Desk, o *token.Order) {
+			alice := h.NewPerson("alice")
+			o.Subject, o.Scope = alice.ID, oauth.Scope{"transfers.write"}
+			o.Grant = iam.Grant{ID: "g", Client: lab.WebA, User: alice.ID, AuthTime: h.Clock.Now(), Expires: h.Clock.Now().Add(time.Hour)}
+		})},
 		"restore confirmed": {"A12 nobody gets anything before a restore is confirmed", ordered(func(_ *testing.T, _ *lab.House, d *issue.Desk, _ *token.Order) {
 			d.Confined = func() bool { return true }
 		})},

@@ -1,0 +1,260 @@
+package decide_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/assurance/signal"
+	"github.com/gardeauth/garde/internal/decide"
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/store"
+	"github.com/gardeauth/garde/internal/store/sqlstore"
+	"github.com/gardeauth/garde/recipe"
+)
+
+const rules = `
+garde: 1
+levels:
+  - {name: basic,  acr: "urn:basic",  any: [password, passkey]}
+  - {name: strong, acr: "urn:strong", any: [passkey]}
+scopes: {pay: {say: {en: Pay}}}
+raise:
+  - {when: "risk.new_device", level: strong}
+apis:
+  bank:
+    at: https://api.example/bank
+    operations:
+      POST /pay: {for: [user, client], scope: pay, level: basic, send: {amount: body.amount, payee: body.to}, raise: [{when: "amount > 1000", level: strong}]}
+clients:
+  app: {type: browser, redirect_uris: ["https://app.example/cb"], scopes: [openid, pay]}
+`
+
+// house is a desk on SQLite whose facts say what a test says.
+type house struct {
+	t      testing.TB
+	tenant *sqlstore.Tenant
+	policy *assurance.Policy
+	desk   *decide.Desk
+	moment decide.Moment
+	fails  error
+	slow   bool
+	scenes []decide.Scene
+	learnt int
+}
+
+func (h *house) Moment(ctx context.Context, scene decide.Scene) (decide.Moment, error) {
+	if h.slow {
+		<-ctx.Done()
+		time.Sleep(time.Second) // and does not even listen
+		return decide.Moment{}, nil
+	}
+	h.scenes = append(h.scenes, scene)
+	return h.moment, h.fails
+}
+
+func (h *house) Learn(context.Context, decide.Scene) { h.learnt++ }
+
+func (h *house) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func open(t testing.TB) *house {
+	t.Helper()
+	h := &house{t: t}
+	kept, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "garde.db"), store.Options{})
+	h.must(err)
+	t.Cleanup(func() { _ = kept.Close() })
+	h.tenant = kept.Tenant(iam.DefaultTenant)
+	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(rules)}}, nil, time.Now())
+	h.must(err)
+	h.policy, err = assurance.Assemble(bundle, 1, "https://id.example")
+	h.must(err)
+	h.desk = decide.New(decide.Desk{
+		Policy: func() *assurance.Policy { return h.policy }, Users: h.tenant, Clients: h.tenant, Sessions: h.tenant, Journal: h.tenant, Facts: h,
+		Factors: func(context.Context, iam.User) ([]string, error) { return []string{"password", "passkey"}, nil },
+	})
+	h.must(h.tenant.AddUser(t.Context(), iam.User{ID: "u-1", Username: "alice"}, iam.Password{User: "u-1"}))
+	h.must(h.tenant.PutClient(t.Context(), iam.Client{ID: "app", Source: iam.FromAdmin, Kind: recipe.Browser, Scope: oauth.Scope{"openid", "pay"}}))
+	return h
+}
+
+func (h *house) session(factors ...string) iam.Session {
+	h.t.Helper()
+	now := time.Now().UTC()
+	made := iam.Session{
+		ID: "s-1", Hash: iam.HashSession(iam.NewSecret(iam.PrefixSession)), User: "u-1", AuthTime: now, ACR: "urn:basic",
+		Created: now, Seen: now, Expires: now.Add(time.Hour),
+	}
+	for _, factor := range factors {
+		made.Proofs = append(made.Proofs, iam.Proved{Factor: factor, At: now, Begun: now, Methods: []string{"pwd"}})
+	}
+	h.must(h.tenant.StartSession(h.t.Context(), made, iam.SessionHash{}))
+	return made
+}
+
+func (h *house) call(change func(*decide.Call)) assurance.Decision {
+	h.t.Helper()
+	call := decide.Call{
+		API: "https://api.example/bank", Operation: "POST /pay", User: "u-1", Session: "s-1", Client: "app", Scope: oauth.Scope{"pay"},
+		ACR: "urn:basic", AuthTime: time.Now(), Values: map[string]any{"amount": float64(10), "payee": "ACME"},
+	}
+	change(&call)
+	decision, err := h.desk.Operation(h.t.Context(), call)
+	h.must(err)
+	return decision
+}
+
+func TestAnOperationIsDecidedByWhatTheTokenSays(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*decide.Call)
+		want   assurance.Verdict
+	}{
+		"enough":                             {func(*decide.Call) {}, assurance.Permit},
+		"an unusual amount":                  {func(c *decide.Call) { c.Values["amount"] = 5000 }, assurance.StepUp},
+		"and a token for it":                 {func(c *decide.Call) { c.Values["amount"], c.ACR = 5000, "urn:strong" }, assurance.Permit},
+		"an amount that is none raises":      {func(c *decide.Call) { c.Values["amount"] = "10.50" }, assurance.StepUp},
+		"no amount raises":                   {func(c *decide.Call) { c.Values = nil }, assurance.StepUp},
+		"the session's proofs raise nobody":  {func(c *decide.Call) { c.Values["amount"] = 5000 }, assurance.StepUp}, // it holds a passkey
+		"no level":                           {func(c *decide.Call) { c.ACR = "" }, assurance.StepUp},
+		"another operation":                  {func(c *decide.Call) { c.Operation = "POST /other" }, assurance.Deny},
+		"no scope":                           {func(c *decide.Call) { c.Scope = nil }, assurance.Deny},
+		"a session that has ended":           {func(c *decide.Call) { c.Session = "s-gone" }, assurance.Deny},
+		"somebody who is gone":               {func(c *decide.Call) { c.User = "u-gone" }, assurance.Deny},
+		"an application that is gone":        {func(c *decide.Call) { c.Client = "gone" }, assurance.Deny},
+		"a grant that outlives its session":  {func(c *decide.Call) { c.Session = "" }, assurance.Permit},
+		"a client for itself proves nothing": {func(c *decide.Call) { c.User, c.Session, c.ACR, c.Values["amount"] = "", "", "", 5000 }, assurance.Permit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t)
+			h.session("password", "passkey")
+			if got := h.call(c.change); got.Verdict != c.want {
+				t.Errorf("%v: %+v", got.Verdict, got)
+			}
+			if permitted := c.want == assurance.Permit && name != "a client for itself proves nothing"; (h.learnt == 1) != permitted {
+				t.Errorf("it taught %d times", h.learnt)
+			}
+		})
+	}
+}
+
+// What can't be found out raises, and is not waited for.
+func TestFactsThatFailRaise(t *testing.T) {
+	for name, change := range map[string]func(*house){
+		"they fail":     func(h *house) { h.fails = errors.New("no disk") },
+		"they are slow": func(h *house) { h.slow = true },
+		"they speak": func(h *house) {
+			h.moment.Risk = signal.Result{Score: 30, Findings: []signal.Finding{{Name: "new_device", Points: 30}}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t)
+			change(h)
+			ask := decide.Ask{Door: decide.DoorAuthorize, Session: h.session("password"), Client: iam.Client{ID: "app"}, Scope: oauth.Scope{"openid"}}
+			ask.Wish.MaxAge = -1
+			begun := time.Now()
+			decision, err := h.desk.Authorization(t.Context(), ask)
+			h.must(err)
+			if decision.Verdict != assurance.StepUp || decision.ACR != "urn:strong" || !slices.Equal(decision.Sets, []string{"passkey"}) {
+				t.Errorf("%+v", decision)
+			}
+			if waited := time.Since(begun); waited > 900*time.Millisecond {
+				t.Errorf("it waited %v", waited)
+			}
+			if sure := h.desk.Offline(ask); sure.Verdict == assurance.Permit {
+				t.Error("a guess permits what only the facts can tell")
+			}
+		})
+	}
+}
+
+func TestAQuestionIsDecidedAgainAsItWas(t *testing.T) {
+	h := open(t)
+	question := &assurance.Question{
+		Door: "operation", API: "https://api.example/bank", Operation: "POST /pay", Scope: oauth.Scope{"pay"},
+		Details: []assurance.Detail{{Type: "x", Values: map[string]any{"a": int64(math.MaxInt64), "b": 1.5, "c": []any{int64(1), "s"}, "d": map[string]any{"e": true}}}},
+		Client:  assurance.Client{ID: "app", Kind: recipe.Browser}, User: assurance.User{ID: "u-1", Groups: []string{"g"}, Factors: []string{"passkey"}},
+		Held: &assurance.Held{ACR: "urn:basic", AuthTime: time.Now().UTC().Truncate(time.Second)}, Answered: []iam.Answer{{Cause: iam.Hash("x"), ACR: "urn:basic", At: time.Now().UTC()}},
+		Risk: signal.Result{Score: 5, Findings: []signal.Finding{{Name: "new_hour", Points: 5, Say: "s"}}}, Values: map[string]any{"amount": int64(5000)},
+		Transaction: signal.Transaction{Amount: 5000, Priced: true, Payee: "ACME"}, Place: assurance.Place{Country: "FR"},
+		Wish: assurance.Wish{MaxAge: -1}, Online: true, Now: time.Now().UTC(),
+	}
+	text, err := decide.Marshal(question)
+	h.must(err)
+	again, err := decide.Unmarshal(text)
+	h.must(err)
+	if !reflect.DeepEqual(question, again) {
+		t.Errorf("%+v\n%+v", question, again)
+	}
+	if one, two := h.policy.Decide(question), h.policy.Decide(again); !reflect.DeepEqual(one, two) || one.Verdict != assurance.StepUp {
+		t.Errorf("%+v\n%+v", one, two)
+	}
+	for _, bad := range []string{"", "{", "[]", `{"Now":3}`} {
+		if _, err := decide.Unmarshal(bad); err == nil {
+			t.Errorf("%q is read", bad)
+		}
+	}
+}
+
+func TestPermitsAreJournaledSoonAndAtTheEnd(t *testing.T) {
+	h := open(t)
+	h.session("password")
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- h.desk.Run(ctx) }()
+	for range 300 {
+		h.call(func(*decide.Call) {})
+	}
+	stop()
+	h.must(<-done)
+	events, err := h.tenant.Events(t.Context(), iam.JournalQuery{Kind: "decision.made", Limit: 500})
+	h.must(err)
+	if len(events) != 300 {
+		t.Errorf("%d are kept", len(events))
+	}
+}
+
+func FuzzUnmarshal(f *testing.F) {
+	f.Add(`{"Door":"authorize","Values":{"a":1e400,"b":[1,{"c":0.5}]}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		question, err := decide.Unmarshal(text)
+		if err != nil {
+			return
+		}
+		if _, err := decide.Marshal(question); err != nil && question.Now.Year() < 9999 && question.Now.Year() >= 0 {
+			t.Skip(err)
+		}
+	})
+}
+
+// BenchmarkOffline is what /authorize pays for a decision where the recipe has no rule.
+func BenchmarkOffline(b *testing.B) {
+	h := open(b)
+	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(rules[:len("\ngarde: 1")] + `
+levels: [{name: basic, acr: "urn:basic", any: [password]}]
+scopes: {pay: {say: {en: Pay}}}
+apis: {bank: {at: "https://api.example/bank", operations: {POST /pay: {for: [user], scope: pay, level: basic}}}}
+clients: {app: {type: browser, redirect_uris: ["https://app.example/cb"], scopes: [openid, pay]}}
+`)}}, nil, time.Now())
+	h.must(err)
+	h.policy, err = assurance.Assemble(bundle, 1, "https://id.example")
+	h.must(err)
+	ask := decide.Ask{Door: decide.DoorAuthorize, Session: h.session("password"), Client: iam.Client{ID: "app"}, Scope: oauth.Scope{"openid", "pay"}}
+	ask.Wish.MaxAge = -1
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, sure := h.desk.Guess(ask); !sure {
+			b.Fatal("not sure")
+		}
+	}
+}

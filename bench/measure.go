@@ -171,6 +171,13 @@ func (b *bench) onSQLite(ctx context.Context) error {
 		func() error {
 			return b.ratio(ctx, "introspection as a signed JWT", 0.5, ours(signedIntrospection(house.opaque)), "sign", signs)
 		},
+		func() error {
+			ask, err := evaluating(house.people, "http://"+house.gate)
+			if err != nil {
+				return err
+			}
+			return b.ratio(ctx, "AuthZEN evaluation, with the risk of the moment", 0.5, ours(ask), "json", side{do: ask})
+		},
 		func() error { return b.bound(ctx, house, server) },
 		func() error {
 			return b.ratio(ctx, "refresh with rotation", 0.25, ours(refreshing(house.refresh)), "sign", signs)

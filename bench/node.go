@@ -40,7 +40,8 @@ type house struct {
 	client   *prover.Key  // of the client that pushes its requests
 	signer   *jose.Signer // of the node: the rows of the Gate sign tokens without asking it
 	sessions []string     // cookies, one for each connection
-	refresh  []string     // tokens, each of a family of its own
+	people   []person
+	refresh  []string // tokens, each of a family of its own
 	opaque   []string
 	apps     []string // clients that registered themselves
 }
@@ -67,6 +68,11 @@ apis:
     upstream: http://%[2]s
     operations:
       GET /accounts/{id}: {for: [user, client], scope: accounts.read}
+      POST /transfers:
+        for: [user]
+        scope: accounts.read
+        send: {sum: body.sum}
+        raise: [{when: "risk.score > 99 || values.sum > 100000", deny: It is too much.}]
   notes:
     at: http://127.0.0.1:8999
     client: notes-svc
@@ -216,7 +222,7 @@ func (h *house) plantPerson(ctx context.Context, server *app.Server, number int)
 	}, iam.FlowHash{}, nil); err != nil {
 		return err
 	}
-	h.sessions, h.refresh = append(h.sessions, cookie), append(h.refresh, refresh)
+	h.sessions, h.refresh, h.people = append(h.sessions, cookie), append(h.refresh, refresh), append(h.people, person{user.ID, session.ID})
 	return server.House.Issue(ctx, iam.Issue{
 		Now: now, Client: "app", User: user.ID,
 		Code:       &iam.CodeProof{Hash: iam.HashCode(code), Client: "app", RedirectURI: redirect, Challenge: "none"},

@@ -63,6 +63,8 @@ func bare(name string, args []string) (http.Handler, error) {
 		return barePushed(args[0])
 	case name == "lookup":
 		return bareLookup()
+	case name == "json":
+		return bareJSON(), nil
 	case name == "upstream":
 		return http.HandlerFunc(upstream), nil
 	case name == "proxy" && len(args) == 1:

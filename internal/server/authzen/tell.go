@@ -25,7 +25,7 @@ func (Told) Tell(w http.ResponseWriter, r *http.Request, answer web.Answer) {
 	if text == "" {
 		text = http.StatusText(answer.Status)
 	}
-	_, _ = io.WriteString(w, text+" (trace "+answer.Trace+")\n") //nolint:gosec // sentences of ours, as plain text
+	_, _ = io.WriteString(w, text+" (trace "+answer.Trace+")\n")
 }
 
 // mute lets headers through and nothing else.

@@ -4,6 +4,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -253,10 +254,14 @@ func (e *Endpoint) hasPassword(ctx context.Context, user string) (bool, error) {
 
 func (e *Endpoint) sessions(ctx context.Context, here presence) ([]page.Session, error) {
 	living, err := e.Access.UserSessions(ctx, here.user.ID)
+	if err != nil {
+		return nil, err
+	}
+	names, err := e.deviceNames(ctx, here.user.ID)
 	var list []page.Session
 	for _, one := range living {
 		list = append(list, page.Session{
-			ID: one.ID, Device: one.Agent, Place: place(one.Address), Since: one.Created, Seen: one.Seen,
+			ID: one.ID, Device: cmp.Or(names[one.Device], one.Agent), Place: place(one.Address), Since: one.Created, Seen: one.Seen,
 			Factors: factorsOf(one.Proofs), Current: one.ID == here.session.ID,
 		})
 	}

@@ -2,6 +2,7 @@ package account
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 
@@ -35,6 +36,19 @@ func (e *Endpoint) showDevices(w http.ResponseWriter, r *http.Request) error {
 		view.Devices = append(view.Devices, knownAs(one, here))
 	}
 	return e.Pages().Render(w, r, http.StatusOK, view)
+}
+
+// deviceNames gives what the person calls their devices, by ID.
+func (e *Endpoint) deviceNames(ctx context.Context, user string) (map[string]string, error) {
+	if e.Known == nil {
+		return nil, nil
+	}
+	list, err := e.Known.UserDevices(ctx, user, e.now())
+	names := map[string]string{}
+	for _, one := range list {
+		names[one.ID] = one.Name
+	}
+	return names, err
 }
 
 func knownAs(one iam.Device, here presence) page.Known {

@@ -345,7 +345,7 @@ func TestEnrolmentIsForcedWithinATransaction(t *testing.T) {
 	})
 	t.Run("nothing that could be added", func(*testing.T) {
 		h.offered = []string{"password"}
-		b.get("/signin/enrol?flow=" + b.begin(flow)).is(400, "unmet_authentication_requirements")
+		b.get("/signin/enrol?flow="+b.begin(flow)).is(400, "unmet_authentication_requirements")
 	})
 	t.Run("S02 another browser, another person, nobody", func(*testing.T) {
 		h.offered = []string{"password", "passkey"}

@@ -258,7 +258,6 @@ func (h *house) journaled(user, kind, what string) (times int) {
 	return times
 }
 
-
 // browser is a person's browser: cookies, and no redirect that is not looked at.
 type browser struct {
 	*house

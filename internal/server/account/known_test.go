@@ -37,6 +37,7 @@ func TestALostDeviceIsCutOff(t *testing.T) {
 	csrf := b.get("/account/devices?id=d-lost").is(200, "Signed in", "192.0.2.9").lacks("192.0.2.9/32").hidden("csrf")
 	b.get(b.post("/account/devices", "csrf", csrf, "id", "d-lost", "do", "rename", "factor_name", "Old phone").
 		to("/account/devices?done=device_renamed").location).is(200, "Old phone", "Name saved")
+	b.get("/account").is(200, "Old phone")
 	b.post("/account/devices", "csrf", csrf, "id", "d-lost", "do", "rename", "factor_name", strings.Repeat("x", 65)).is(422)
 	b.get(b.post("/account/devices", "csrf", csrf, "id", "d-lost", "do", "forget").to("/account/devices?done=device_forgotten").location).
 		is(200, "Device forgotten").lacks("Old phone")

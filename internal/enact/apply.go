@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ type Plan struct {
 	Same    bool     // the digest is the one in force
 
 	narrowed []string // registration policies that are gone or give less
+	dropped  []string // those of them that are gone
 }
 
 // Weakened is the answer to a bundle that weakens something which nobody has accepted by name.
@@ -48,7 +50,16 @@ func (e *Enactor) Propose(ctx context.Context, bundle *recipe.Bundle) (Plan, err
 	return Plan{
 		Expect: newest.Number, Changes: changes, Weaker: recipe.Weakenings(changes), Same: bundle.Digest() == newest.Digest,
 		narrowed: narrowed(old.Recipe.Registration, bundle.Recipe.Registration),
+		dropped:  dropped(old.Recipe.Registration, bundle.Recipe.Registration),
 	}, nil
+}
+
+// dropped names the registration policies that are gone.
+func dropped(before, now map[string]recipe.Registration) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(before)), func(name string) bool {
+		_, there := now[name]
+		return there
+	})
 }
 
 // narrowed names the registration policies that give less than before, or are gone: the access tokens of their clients may hold
@@ -99,6 +110,7 @@ func (e *Enactor) Apply(ctx context.Context, proposal Proposal, now time.Time) (
 	}
 	revision := iam.Revision{
 		Digest: proposal.Bundle.Digest(), Applied: now.UTC(), By: proposal.By, Note: proposal.Note, Narrowed: plan.narrowed,
+		Dropped: plan.dropped,
 	}
 	if plan.Same {
 		revision, err = e.Revisions.InForce(ctx)

@@ -52,9 +52,10 @@ type Revision struct {
 	By      string
 	Note    string
 
-	// Narrowed are registration policies that are gone, or give less than in the revision before. Only Apply asks for it, and
-	// nobody keeps it.
+	// Narrowed are registration policies that are gone, or give less than in the revision before; Dropped are those of them
+	// that are gone. Only Apply asks for both, and nobody keeps them.
 	Narrowed []string
+	Dropped  []string
 }
 
 // Revisions keeps the recipes that were applied.
@@ -70,7 +71,9 @@ type Revisions interface {
 	// A new client that Was one no longer declared goes on in its place: it is disabled if that one was, and has its
 	// generated secrets, consents, grants and refresh tokens. Codes and access tokens name the old id: they end with it.
 	//
-	// The access tokens of clients under a policy that is narrowed end: what their policy took away must be in none.
+	// The access tokens of clients under a policy that is narrowed end: what their policy took away must be in none. Under one
+	// that is dropped, all that clients were given ends, grants, refresh tokens and consents too: nothing of it works again if
+	// the policy comes back.
 	Apply(ctx context.Context, expect int64, revision Revision, declared []Client, events ...journal.Event) (int64, error)
 }
 

@@ -88,6 +88,11 @@ func (r *Registry) Apply(ctx context.Context, expect int64, revision iam.Revisio
 				return err
 			}
 		}
+		for _, policy := range revision.Dropped {
+			if err := d.dropPolicy(policy); err != nil {
+				return err
+			}
+		}
 		return d.declare(declared)
 	})
 	if err != nil {
@@ -104,6 +109,15 @@ func (d *deed) endTokensUnder(policy string) error {
 		d.EndClient(id)
 		return err
 	})
+}
+
+// dropPolicy begins a new era of all clients under a policy: grants, codes and refresh tokens of the one before are dead.
+func (d *deed) dropPolicy(policy string) error {
+	const under = ` (SELECT id FROM registrations WHERE tenant = $1 AND policy = $2)`
+	return d.Do(
+		deeds.May(`UPDATE clients SET era = era + 1 WHERE tenant = $1 AND NOT removed AND id IN`+under, d.Tenant, policy),
+		deeds.May(`DELETE FROM consents WHERE tenant = $1 AND client IN`+under, d.Tenant, policy),
+	)
 }
 
 // declare makes the clients of source recipe exactly those declared. A name that was removed and is declared again comes

@@ -147,6 +147,31 @@ func policies(t *testing.T, open Opener) {
 		h.want(h.RemoveInitial(h.ctx, "i"), iam.ErrNotFound)
 		h.want(h.Register(h.ctx, h.newRegistered("partners"), initial.Hash, 100), iam.ErrNotFound)
 	})
+	t.Run("C28 a policy that is dropped ends what its clients were given, and brings none of it back", func(t *testing.T) {
+		h := newHouse(t, open)
+		gone, kept := h.register("gone"), h.register("kept")
+		h.must(h.PutDocument(h.ctx, document("one", "gone"), 10))
+		ids := []string{gone.ID, "https://one.example/client"}
+		h.must(h.GiveConsent(h.ctx, iam.Consent{User: "u-ada", Client: gone.ID, Scope: oauth.Scope{"openid"}, Given: h.clock.Now()}))
+		waiting := newCodeOf(h, gone.ID)
+		h.must(h.AddCode(h.ctx, waiting, iam.FlowHash{}, nil))
+		given := []issued{h.redeemFor(ids[0]), h.redeemFor(ids[1])}
+		others := []issued{h.redeemFor(kept.ID), h.redeemFor("c-app")}
+		_, err := h.Apply(h.ctx, 0, iam.Revision{Narrowed: []string{"gone"}, Dropped: []string{"gone"}}, nil)
+		h.must(err)
+		_, err = h.Apply(h.ctx, 1, iam.Revision{}, nil) // and there it is again
+		h.must(err)
+		for i, id := range ids {
+			h.want(second(h.rotateAs(id, given[i].refresh)), iam.ErrRevoked)
+			h.want(second(h.Access(h.ctx, given[i].access.Hash, h.clock.Now())), iam.ErrNotFound)
+			h.wantChanges(iam.ChangeClient, id)
+			h.must(second(h.rotateAs(id, h.redeemFor(id).refresh)))
+		}
+		h.want(h.Issue(h.ctx, iam.Issue{Now: h.clock.Now(), Client: gone.ID, User: "u-ada", Code: proofOf(waiting), NewAccess: h.newAccess(waiting.Grant)}), iam.ErrRevoked)
+		h.want(second(h.Consent(h.ctx, "u-ada", gone.ID)), iam.ErrNotFound)
+		h.must(second(h.rotateAs(kept.ID, others[0].refresh)))
+		h.must(second(h.rotateAs("c-app", others[1].refresh)))
+	})
 	t.Run("time ends an initial token", func(t *testing.T) {
 		h := newHouse(t, open)
 		initial := iam.Initial{ID: "i", Hash: iam.HashInitial(iam.NewSecret(iam.PrefixInitial)), Policy: "p", Left: 3, Expires: h.clock.Now().Add(time.Hour)}

@@ -55,6 +55,7 @@ var edges = []edge{
 	{"manage", "manage/*", "the family of the administrator's deeds"},
 	{"manage", "enact", "to apply a recipe is an administrator's deed too; enact knows how"},
 	{"server/consent", "server/request", "what is decided on another device is read again by the table that read it first"},
+	{"server/clientauth", "server/assertion", "what a client says of itself stands by the same rules as what an issuer says of others"},
 	{"server/login", "server/login/factor", "the family of ways to prove who one is"},
 	{"cli", "lab", "garde lab"},
 	{"cli", "demo", "garde demo"},

@@ -4,7 +4,6 @@ package assertion
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -40,25 +39,7 @@ type Said struct {
 	Scope    oauth.Scope // the most that may be given for it
 	AuthTime time.Time   // when the person authenticated there; zero: it does not say
 
-	issuer, id string
-	expires    time.Time
-}
-
-// The limits of an assertion.
-const (
-	skew = 10 * time.Second
-	most = time.Hour // how far exp may be ahead: it bounds what replay detection remembers
-)
-
-type claims struct {
-	Issuer    string           `json:"iss"`
-	Subject   string           `json:"sub"`
-	Audience  json.RawMessage  `json:"aud"`
-	ID        string           `json:"jti"`
-	Expires   jose.NumericDate `json:"exp"`
-	NotBefore jose.NumericDate `json:"nbf"`
-	IssuedAt  jose.NumericDate `json:"iat"`
-	AuthTime  jose.NumericDate `json:"auth_time"`
+	claims Claims
 }
 
 // ErrRefused is wrapped by every refusal of an assertion; its cause is for the log alone, since whoever shows one of
@@ -73,7 +54,7 @@ func (r *Reader) Read(ctx context.Context, client iam.Client, text string) (Said
 	if err != nil {
 		return Said{}, refuse(err)
 	}
-	var said claims
+	var said Claims
 	if err := unverified.Peek(&said); err != nil {
 		return Said{}, refuse(err)
 	}
@@ -94,9 +75,7 @@ func (r *Reader) Read(ctx context.Context, client iam.Client, text string) (Said
 	if err := r.fits(said); err != nil {
 		return Said{}, refuse(err)
 	}
-	found := Said{
-		Scope: oauth.Scope(trusted.Scopes).And(client.Scope), issuer: said.Issuer, id: said.ID, expires: when(said.Expires),
-	}
+	found := Said{Scope: oauth.Scope(trusted.Scopes).And(client.Scope), claims: said}
 	if said.AuthTime > 0 {
 		found.AuthTime = when(said.AuthTime).UTC()
 	}
@@ -107,14 +86,11 @@ func (r *Reader) Read(ctx context.Context, client iam.Client, text string) (Said
 // Spend notes that the assertion was used; ErrRefused when it was used before. Whoever reads one spends it last, so that a
 // request which is refused for something else may be sent again.
 func (r *Reader) Spend(ctx context.Context, said Said) error {
-	fresh, err := r.Once.Seen(ctx, once.Bearer, said.issuer, said.id, said.expires)
-	switch {
-	case err != nil:
-		return fmt.Errorf("check assertion for replay: %w", err)
-	case !fresh:
-		return refuse(errors.New("it came before"))
+	err := said.claims.SpendIn(ctx, r.Once, once.Bearer)
+	if errors.Is(err, errBefore) {
+		return refuse(err)
 	}
-	return nil
+	return err
 }
 
 func (r *Reader) trusted(issuer string, client iam.Client) (string, recipe.Issuer, error) {
@@ -134,35 +110,16 @@ func (r *Reader) trusted(issuer string, client iam.Client) (string, recipe.Issue
 	return "", recipe.Issuer{}, errors.New("the recipe names no such issuer")
 }
 
-func (r *Reader) fits(said claims) error {
+func (r *Reader) fits(said Claims) error {
 	now := time.Now()
 	if r.Now != nil {
 		now = r.Now()
 	}
-	var audience string
-	if err := json.Unmarshal(said.Audience, &audience); err != nil || audience != r.Issuer {
+	if !said.For(r.Issuer) {
 		return errors.New("aud must be the issuer of this server, alone and as a string")
 	}
-	switch {
-	case said.Subject == "":
-		return errors.New("sub is missing")
-	case said.ID == "" || len(said.ID) > 256:
-		return errors.New("jti is missing or too long")
-	case said.Expires == 0 || !now.Before(when(said.Expires)):
-		return errors.New("exp is missing or past")
-	case when(said.Expires).Sub(now) > most:
-		return errors.New("exp is too far ahead")
-	case said.NotBefore != 0 && when(said.NotBefore).Sub(now) > skew:
-		return errors.New("nbf is ahead")
-	case said.IssuedAt != 0 && when(said.IssuedAt).Sub(now) > skew:
-		return errors.New("iat is ahead")
-	case said.AuthTime < 0 || said.AuthTime != 0 && when(said.AuthTime).Sub(now) > skew:
-		return errors.New("auth_time is ahead")
-	}
-	return nil
+	return said.Timely(now)
 }
-
-func when(date jose.NumericDate) time.Time { return time.Unix(int64(date), 0) }
 
 // subject finds whom the assertion names, as the recipe reads its sub.
 func (r *Reader) subject(ctx context.Context, client iam.Client, trusted recipe.Issuer, named string) (string, error) {

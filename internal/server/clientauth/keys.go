@@ -12,24 +12,33 @@ import (
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/jose"
-	"github.com/gardeauth/garde/internal/verify"
 )
+
+// Fetcher reads what stands at an address that a client names; *fetch.Fetcher is one.
+type Fetcher interface {
+	Fetch(ctx context.Context, url string) ([]byte, error)
+}
 
 // Keys finds the public keys of clients: in their registration, or behind their jwks_uri through the safe fetcher. What
 // it remembers is bounded, and so is how many requests wait for hosts that do not answer.
 type Keys struct {
-	Fetcher verify.Fetcher
+	Fetcher Fetcher
 	Now     func() time.Time // nil: time.Now
 
 	mu      sync.Mutex
 	parsed  map[string]*ring   // by document
+	text    int                // bytes of those documents
 	remote  map[string]*source // by client and address
 	waiting map[string]int     // requests, by host
 	places  int                // ... at all hosts
 }
 
-// most bounds each map; when one is full it starts again, which costs parsing or fetching once more.
-const most = 4096
+// The bounds of what is remembered: of each map, in entries, and in bytes of the documents that they were read from, which
+// take a few times as much. What makes room for others costs parsing or fetching once more.
+const (
+	most     = 4096
+	mostText = 8 << 20
+)
 
 // ring is the document of a client's keys, read: keys that sign, or keys to encrypt to, or both.
 type ring struct {
@@ -130,10 +139,21 @@ func (k *Keys) document(text string) (*ring, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.parsed == nil || len(k.parsed) >= most {
+	if _, ok := k.parsed[text]; ok { // another was as fast
+		return held, nil
+	}
+	for other := range k.parsed { // whichever comes first: nobody can choose which
+		if len(k.parsed) < most && k.text+len(text) <= mostText {
+			break
+		}
+		delete(k.parsed, other)
+		k.text -= len(other)
+	}
+	if k.parsed == nil {
 		k.parsed = map[string]*ring{}
 	}
 	k.parsed[text] = held
+	k.text += len(text)
 	return held, nil
 }
 
@@ -147,9 +167,28 @@ func (k *Keys) source(client iam.Client) *source {
 	if k.remote == nil || len(k.remote) >= most {
 		k.remote = map[string]*source{}
 	}
-	held := &source{url: client.JWKSURI, fetcher: k.Fetcher, now: k.Now}
+	held := &source{url: client.JWKSURI, fetcher: k.Fetcher, now: k.Now, grown: func() { k.makeRoom(name) }}
 	k.remote[name] = held
 	return held
+}
+
+// makeRoom forgets sources of others until what was read from all takes no more than it may.
+func (k *Keys) makeRoom(reader string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var all int64
+	for _, held := range k.remote {
+		all += held.text.Load()
+	}
+	for name, held := range k.remote {
+		if all <= mostText {
+			return
+		}
+		if name != reader {
+			all -= held.text.Load()
+			delete(k.remote, name)
+		}
+	}
 }
 
 // The bounds of the requests that wait for jwks_uri hosts: each takes a place of those that the server answers at once, and

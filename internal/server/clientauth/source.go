@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gardeauth/garde/internal/fetch"
-	"github.com/gardeauth/garde/internal/verify"
 )
 
 // How often a jwks_uri is asked, whatever strangers send.
@@ -22,8 +22,10 @@ const (
 // the last good answer stay.
 type source struct {
 	url     string
-	fetcher verify.Fetcher
+	fetcher Fetcher
 	now     func() time.Time
+	grown   func()       // called when more was read than before
+	text    atomic.Int64 // bytes of the document that known was read from
 
 	mu      sync.Mutex
 	known   *ring
@@ -122,6 +124,9 @@ func (s *source) fetch(flight chan struct{}) {
 	body, err := s.fetcher.Fetch(ctx, s.url)
 	if err == nil {
 		held, err = readRing(body)
+	}
+	if err == nil && s.text.Swap(int64(len(body))) < int64(len(body)) {
+		s.grown()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -159,7 +159,7 @@ func demoNode(site demo.Site, listen, dir string) (*config.Node, []demo.Person, 
 		Admin: filepath.Join(dir, "admin.sock"), Mail: config.Mail{Folder: filepath.Join(dir, "mail")}, Dir: dir,
 		Gate: config.Gate{Listen: site.GateListen, Client: "gate", Secret: "file:gate.secret"},
 		// The doorman and the bank say where the person is: they stand on this machine, as all of this does.
-		Proxies: []string{"127.0.0.1", "::1"}, GeoIP: config.GeoIP{City: "places.mmdb", ASN: "places.mmdb"},
+		Proxies: []string{"127.0.0.1/32", "::1/128"}, GeoIP: config.GeoIP{City: "places.mmdb", ASN: "places.mmdb"},
 	}
 	if err := os.WriteFile(filepath.Join(dir, "node.yaml"), settings(*node), 0o600); err != nil {
 		return nil, nil, err

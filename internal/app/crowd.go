@@ -32,11 +32,17 @@ func (s *Server) newCrowd() crowd {
 
 type callerKey struct{}
 
-// named notes where a request comes from, for crowd.
+// named notes where a request comes from, for what counts by that far from the door.
 func (s *Server) named(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, s.network(r))))
 	})
+}
+
+// callerOf gives what named noted, or "".
+func callerOf(ctx context.Context) string {
+	caller, _ := ctx.Value(callerKey{}).(string)
+	return caller
 }
 
 // AddFlow keeps a login transaction, unless its network has begun too many. Whoever has no name shares one.
@@ -44,8 +50,7 @@ func (c crowd) AddFlow(ctx context.Context, flow iam.Flow) error {
 	if len(flow.Query) > maxFlow {
 		return oauth.InvalidRequest("the request is longer than %d bytes", maxFlow)
 	}
-	caller, _ := ctx.Value(callerKey{}).(string)
-	if ok, wait := c.begun.Allow(caller, 1); !ok {
+	if ok, wait := c.begun.Allow(callerOf(ctx), 1); !ok {
 		return web.RetryAfter(oauth.TooManyRequests("too many sign-ins were begun from this network"), wait)
 	}
 	return c.Tenant.AddFlow(ctx, flow)

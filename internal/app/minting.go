@@ -112,8 +112,9 @@ func (s *Server) assertions() *assertion.Reader {
 // openRegistration sets up what clients that come by themselves need.
 func (s *Server) openRegistration() {
 	s.rules = &register.Rules{Issuer: s.Node.Issuer, Bundle: s.bundle, Fetcher: s.fetcher, Now: s.Lab.Now}
-	strangers := limit.New(limit.Rate{Burst: 20, Every: 3 * time.Second}, 10_000, s.Lab.Now) // documents, by host
+	strangers := limit.New(limit.Rate{Burst: 20, Every: 3 * time.Second}, 10_000, s.Lab.Now) // documents, by site and by network
 	s.known = register.NewDocuments(s.clients, s.House, s.rules, strangers)
+	s.known.Asker = callerOf
 	s.usage = &register.Usage{Store: s.House, Rules: s.rules, Lease: s.leaseOf("unused clients"), Log: s.Log}
 }
 

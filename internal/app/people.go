@@ -24,7 +24,7 @@ import (
 func (s *Server) people(doors *http.ServeMux) {
 	face := s.pageFace()
 	handle := func(path string, door func(http.ResponseWriter, *http.Request) error) {
-		doors.Handle(path, s.named(face.Handle(door)))
+		doors.Handle(path, face.Handle(door))
 	}
 	kept := s.newCrowd()
 	front := &authorize.Endpoint{
@@ -46,7 +46,7 @@ func (s *Server) people(doors *http.ServeMux) {
 	} {
 		handle(path, door)
 		doors.Handle("POST "+path, limited)
-		proofs.Handle(path, s.named(face.Handle(door)))
+		proofs.Handle(path, face.Handle(door))
 	}
 	asking := &consent.Endpoint{
 		Sessions: s.sessions, Flows: kept, Users: s.House, Clients: s.known, Consents: s.House,

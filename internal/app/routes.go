@@ -75,7 +75,7 @@ func (s *Server) withCertificates(main, programs http.Handler) (http.Handler, er
 }
 
 func (s *Server) limited(doors http.Handler) http.Handler {
-	return web.Overload{Face: web.Face{As: web.OAuth{}, Log: s.Log}}.Wrap(doors)
+	return web.Overload{Face: web.Face{As: web.OAuth{}, Log: s.Log}}.Wrap(s.named(doors))
 }
 
 func (s *Server) framed(hosts web.Hosts, doors http.Handler) http.Handler {

@@ -32,13 +32,20 @@ type Registrations interface {
 	UseClient(ctx context.Context, id string, at time.Time) error
 }
 
+// Room is how many clients may stand under a policy.
+type Room struct {
+	Most   int    // in all
+	Site   string // whose the document of the client is; "": that is not told
+	OfSite int    // of one site
+}
+
 // SelfMade keeps what clients that came by themselves need beyond their own management: those of source registration, and
 // those of source document, which have no token.
 type SelfMade interface {
 	// PutDocument keeps what the document of a client said, whether it is new, changed or was removed before; Used is now.
-	// ErrExists when client.Policy has most clients already and the client is not among them, and when the id is one of
-	// another source. A client that may have less loses its tokens, as with PutClient.
-	PutDocument(ctx context.Context, client Client, most int, events ...journal.Event) error
+	// ErrExists when client.Policy has no room and the client is not among its own, and when the id is one of another source.
+	// A client that may have less loses its tokens, as with PutClient.
+	PutDocument(ctx context.Context, client Client, room Room, events ...journal.Event) error
 	// ListSelfMade gives a page of both sources by id, without keepers and documents; an empty policy means any.
 	ListSelfMade(ctx context.Context, policy string, page Page) ([]Registered, error)
 	// Unused gives the ids of at most limit clients of both sources under policy that nobody used since then.

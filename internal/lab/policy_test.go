@@ -1,6 +1,7 @@
 package lab_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/gardeauth/garde/internal/iam"
@@ -46,4 +47,20 @@ func TestC28APolicyThatComesBack(t *testing.T) {
 	refused(t, refresh(id, secret, old), 400, "invalid_grant")
 	granted(t, refresh(id, secret, given(id, secret)))
 	granted(t, refresh(other, its, kept))
+}
+
+// TestG16OneNetworkIsHeardOnlySoOften: the Server tells apart who names clients that nobody knew, whatever hosts they name.
+func TestG16OneNetworkIsHeardOnlySoOften(t *testing.T) {
+	h := lab.New(t, lab.Options{})
+	h.Followed(h.Change(func(r *recipe.Recipe) {
+		r.Registration = map[string]recipe.Registration{"pages": {Documents: []string{"*"}, Scopes: []string{"openid"}}}
+	}))
+	said := map[string]int{}
+	for i := range 40 {
+		id := fmt.Sprintf("https://10.0.0.%d/app", i)
+		said[h.Post("/token", lab.Form("grant_type", "authorization_code", "code", "x", "client_id", id)).Code()]++
+	}
+	if said["invalid_client"] < 20 || said["temporarily_unavailable"] < 10 {
+		t.Errorf("G16 %v", said)
+	}
 }

@@ -30,15 +30,17 @@ type Documents struct {
 	rules   *Rules
 	hosts   Limiter
 
-	mu      sync.Mutex
-	known   map[string]reading
-	flights map[string]*flight
-	callers int // who wait for any of them
+	// Asker names the network that a request comes from; nil, or "": it is not told apart from others.
+	Asker func(context.Context) string
+
+	mu     sync.Mutex
+	known  map[string]reading
+	places places
 }
 
 // Keeping is what documents need of storage.
 type Keeping interface {
-	PutDocument(ctx context.Context, client iam.Client, most int, events ...journal.Event) error
+	PutDocument(ctx context.Context, client iam.Client, room iam.Room, events ...journal.Event) error
 }
 
 // reading says when an address was read and how that ended.
@@ -47,14 +49,6 @@ type reading struct {
 	failed error     // nil: what storage holds is what the document says
 	good   time.Time // when it was last read well
 	client iam.Client
-}
-
-// flight is a reading under way that many may wait for.
-type flight struct {
-	done    chan struct{}
-	callers int
-	client  iam.Client
-	err     error
 }
 
 // The bounds of reading documents.
@@ -66,17 +60,14 @@ const (
 	retryAfter  = 10 * time.Second // a failed reading is not tried again before: that bounds what strangers can cause
 	graceAfter  = 24 * time.Hour   // a client that was read well goes on for so long when its host is silent
 	maxKnown    = 4096
-	maxFlights  = 32
-	maxPatient  = 8               // callers that wait for one reading
-	maxWaiting  = 64              // ... and for all: each takes a place of those that the server answers at once
 	settled     = 5 * time.Second // within which this node's storage cache has heard of what was kept
 )
 
-// NewDocuments stands on the clients of storage. hosts bounds the readings of addresses that nobody knew yet, by host: 20,
-// then one each 3 s, is enough for any honest one.
+// NewDocuments stands on the clients of storage. hosts bounds the readings of addresses that nobody knew yet, by site and by
+// the network of who asks: 20, then one each 3 s, is enough for any honest one.
 func NewDocuments(clients iam.Clients, store Keeping, rules *Rules, hosts Limiter) *Documents {
 	return &Documents{
-		clients: clients, store: store, rules: rules, hosts: hosts, known: map[string]reading{}, flights: map[string]*flight{},
+		clients: clients, store: store, rules: rules, hosts: hosts, known: map[string]reading{}, places: newPlaces(),
 	}
 }
 
@@ -189,39 +180,47 @@ func unknown(cause error) error { return errors.Join(iam.ErrNotFound, cause) }
 
 // read fetches, judges and keeps a document, once for all who ask at the time.
 func (d *Documents) read(ctx context.Context, id, policy, host string, stored iam.Client) (iam.Client, error) {
-	d.mu.Lock()
-	under, waiting := d.flights[id]
-	crowded := waiting && under.callers >= maxPatient || !waiting && len(d.flights) >= maxFlights || d.callers >= maxWaiting
-	if !crowded && !waiting && stored.ID == "" {
-		ok, _ := d.hosts.Allow(host, 1)
-		crowded = !ok
+	site, asker := siteOf(host), ""
+	if d.Asker != nil {
+		asker = d.Asker(ctx)
 	}
-	if crowded {
+	d.mu.Lock()
+	flying, room := d.places.under(id, site, asker)
+	if room && flying == nil && stored.ID == "" {
+		room = d.mayBegin(site, asker)
+	}
+	if !room {
 		d.mu.Unlock()
 		return iam.Client{}, oauth.Unavailable("too many client documents are being read; try again")
 	}
-	if !waiting {
-		under = &flight{done: make(chan struct{})}
-		d.flights[id] = under
-		go d.fly(context.WithoutCancel(ctx), under, id, policy, stored)
+	if flying == nil {
+		flying = d.places.begin(id, site, asker)
+		go d.fly(context.WithoutCancel(ctx), flying, id, policy, stored)
 	}
-	under.callers++
-	d.callers++
+	d.places.wait(flying, asker)
 	d.mu.Unlock()
-	defer d.leave(under)
+	defer func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.places.leave(flying, asker)
+	}()
 	select {
-	case <-under.done:
-		return under.client, under.err
+	case <-flying.done:
+		return flying.client, flying.err
 	case <-ctx.Done():
 		return iam.Client{}, ctx.Err()
 	}
 }
 
-func (d *Documents) leave(under *flight) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	under.callers--
-	d.callers--
+// mayBegin tells whether an address that nobody knew yet may be read.
+func (d *Documents) mayBegin(site, asker string) bool {
+	if asker != "" {
+		if ok, _ := d.hosts.Allow("from "+asker, 1); !ok { // first, so that one network can't use up what a site has
+			return false
+		}
+	}
+	ok, _ := d.hosts.Allow(site, 1)
+	return ok
 }
 
 // fly belongs to no caller: one who gives up must not take the answer from the others.
@@ -229,7 +228,7 @@ func (d *Documents) fly(ctx context.Context, own *flight, id, policy string, sto
 	ctx, cancel := context.WithTimeout(ctx, 2*fetch.MaxTime)
 	defer cancel()
 	var age time.Duration
-	own.client, age, own.err = d.obtain(ctx, id, policy, stored)
+	own.client, age, own.err = d.obtain(ctx, id, own.site, policy, stored)
 	now := d.rules.now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -241,15 +240,14 @@ func (d *Documents) fly(ctx context.Context, own *flight, id, policy string, sto
 		d.known = map[string]reading{}
 	}
 	d.known[id] = seen
-	delete(d.flights, id)
-	close(own.done)
+	d.places.land(id)
 }
 
 // errUnfit says that a document was read and may not stand. The client that stood by an older one does not go on.
 var errUnfit = errors.New("the document was read, and can be no client here")
 
 // obtain gives the client that a document describes, and how long that holds.
-func (d *Documents) obtain(ctx context.Context, id, policy string, stored iam.Client) (iam.Client, time.Duration, error) {
+func (d *Documents) obtain(ctx context.Context, id, site, policy string, stored iam.Client) (iam.Client, time.Duration, error) {
 	document, err := d.rules.Fetcher.Document(ctx, id)
 	if err != nil {
 		return iam.Client{}, 0, unknown(errors.Unwrap(err))
@@ -273,9 +271,9 @@ func (d *Documents) obtain(ctx context.Context, id, policy string, stored iam.Cl
 	if err != nil {
 		return iam.Client{}, 0, iam.ErrNotFound
 	}
-	err = d.store.PutDocument(ctx, client, rules.Limit(), changed(d.rules.now(), client, "read from its document under "+policy, ""))
+	err = d.store.PutDocument(ctx, client, roomUnder(rules, site), changed(d.rules.now(), client, "read from its document under "+policy, ""))
 	if errors.Is(err, iam.ErrExists) {
-		err = unknown(errors.New("as many clients as may stand under the policy " + policy + " do"))
+		err = unknown(errors.New("as many clients as may stand under the policy " + policy + " do, or as many of " + site))
 	}
 	return client, age, err
 }

@@ -14,19 +14,19 @@ import (
 var errTogether = errors.New("changed by another at the same time")
 
 // PutDocument keeps what the document of a client said.
-func (r *Registry) PutDocument(ctx context.Context, client iam.Client, most int, events ...journal.Event) error {
+func (r *Registry) PutDocument(ctx context.Context, client iam.Client, room iam.Room, events ...journal.Event) error {
 	for range 5 { // who was second finds the work of the first
-		if err := r.putDocument(ctx, client, most, events); !errors.Is(err, errTogether) {
+		if err := r.putDocument(ctx, client, room, events); !errors.Is(err, errTogether) {
 			return err
 		}
 	}
 	return iam.ErrRaced
 }
 
-func (r *Registry) putDocument(ctx context.Context, client iam.Client, most int, events []journal.Event) error {
+func (r *Registry) putDocument(ctx context.Context, client iam.Client, room iam.Room, events []journal.Event) error {
 	client.Source = iam.FromDocument
 	return r.deed(ctx, events, func(d *deed) error {
-		if err := d.admit(client, most); err != nil {
+		if err := d.admit(client, room); err != nil {
 			return err
 		}
 		var source string
@@ -54,7 +54,7 @@ func (r *Registry) putDocument(ctx context.Context, client iam.Client, most int,
 
 // admit makes room for a client whose document was read, unless it has its place under the policy already, and says that it
 // was used now.
-func (d *deed) admit(client iam.Client, most int) error {
+func (d *deed) admit(client iam.Client, room iam.Room) error {
 	// Whoever reads the same new document at once waits here, and then finds that the client has its place.
 	if err := d.holdRoom(client.Policy); err != nil {
 		return err
@@ -65,7 +65,10 @@ func (d *deed) admit(client iam.Client, most int) error {
 		return err
 	}
 	if !known || before != client.Policy {
-		if err := d.makeRoom(client.Policy, most); err != nil {
+		if err := d.makeRoom(client.Policy, room.Most); err != nil {
+			return err
+		}
+		if err := d.siteHasRoom(client.Policy, room); err != nil {
 			return err
 		}
 	}
@@ -75,12 +78,29 @@ func (d *deed) admit(client iam.Client, most int) error {
 		}
 	}
 	if known {
-		return d.Must(errTogether, `UPDATE registrations SET policy = $4, used = $3 WHERE tenant = $1 AND id = $2 AND policy = $5`,
-			d.Tenant, client.ID, deeds.Micro(d.Now), client.Policy, before)
+		return d.Must(errTogether, `UPDATE registrations SET policy = $4, used = $3, document = $6
+			WHERE tenant = $1 AND id = $2 AND policy = $5`, d.Tenant, client.ID, deeds.Micro(d.Now), client.Policy, before, deeds.Clean(room.Site))
 	}
 	// Two put it under different policies at once: the second finds the row, and all of its deed is undone.
-	return d.Must(errTogether, `INSERT INTO registrations (tenant, id, policy, keeper, document, created, used) VALUES ($1, $2, $3, '', '', $4, $4)
-		ON CONFLICT (tenant, id) DO NOTHING`, d.Tenant, client.ID, client.Policy, deeds.Micro(d.Now))
+	return d.Must(errTogether, `INSERT INTO registrations (tenant, id, policy, keeper, document, created, used) VALUES ($1, $2, $3, '', $5, $4, $4)
+		ON CONFLICT (tenant, id) DO NOTHING`, d.Tenant, client.ID, client.Policy, deeds.Micro(d.Now), deeds.Clean(room.Site))
+}
+
+// siteHasRoom looks, under a policy that is held, whether one more client of a site may come. Where those that registered have
+// their metadata, a client behind a document has the site of it, for its metadata stands there.
+func (d *deed) siteHasRoom(policy string, room iam.Room) error {
+	if room.Site == "" {
+		return nil
+	}
+	var stand int64
+	if _, err := deeds.One(d, `SELECT count(*) FROM registrations WHERE tenant = $1 AND policy = $2 AND keeper = '' AND document = $3`,
+		[]any{d.Tenant, policy, deeds.Clean(room.Site)}, &stand); err != nil {
+		return err
+	}
+	if stand >= int64(room.OfSite) {
+		return iam.ErrExists
+	}
+	return nil
 }
 
 // ListSelfMade gives a page of clients that came by themselves.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,12 +120,12 @@ func policies(t *testing.T, open Opener) {
 			}
 			return err
 		}, iam.ErrExists), 7)
-		h.want(h.PutDocument(h.ctx, document("one", "few"), 7), iam.ErrExists)
+		h.want(h.PutDocument(h.ctx, document("one", "few"), iam.Room{Most: 7}), iam.ErrExists)
 		h.want(second(h.Client(h.ctx, "https://one.example/client")), iam.ErrNotFound)
 		h.must(h.Register(h.ctx, h.newRegistered("other"), iam.InitialHash{}, 7))
 		gone := <-made
 		h.must(h.Unregister(h.ctx, gone.ID, gone.Keeper))
-		h.must(h.PutDocument(h.ctx, document("one", "few"), 7))
+		h.must(h.PutDocument(h.ctx, document("one", "few"), iam.Room{Most: 7}))
 		h.want(h.Register(h.ctx, h.newRegistered("few"), iam.InitialHash{}, 7), iam.ErrExists)
 	})
 	t.Run("an initial token registers as many clients as it says, of its policy", func(t *testing.T) {
@@ -150,7 +151,7 @@ func policies(t *testing.T, open Opener) {
 	t.Run("C28 a policy that is dropped ends what its clients were given, and brings none of it back", func(t *testing.T) {
 		h := newHouse(t, open)
 		gone, kept := h.register("gone"), h.register("kept")
-		h.must(h.PutDocument(h.ctx, document("one", "gone"), 10))
+		h.must(h.PutDocument(h.ctx, document("one", "gone"), iam.Room{Most: 10}))
 		ids := []string{gone.ID, "https://one.example/client"}
 		h.must(h.GiveConsent(h.ctx, iam.Consent{User: "u-ada", Client: gone.ID, Scope: oauth.Scope{"openid"}, Given: h.clock.Now()}))
 		waiting := newCodeOf(h, gone.ID)
@@ -195,21 +196,38 @@ func document(name, policy string) iam.Client {
 func documents(t *testing.T, open Opener) {
 	t.Run("of many that read a new document at once all keep it, and it counts once", func(t *testing.T) {
 		h := newHouse(t, open)
-		h.same(h.race(20, func() error { return h.PutDocument(h.ctx, document("one", "mcp"), 1) }, nil), 20)
+		h.same(h.race(20, func() error { return h.PutDocument(h.ctx, document("one", "mcp"), iam.Room{Most: 1}) }, nil), 20)
 		client, err := h.Client(h.ctx, "https://one.example/client")
 		h.must(err)
 		want := document("one", "mcp")
 		want.Changed = h.clock.Now()
 		h.same(client, want)
-		h.want(h.PutDocument(h.ctx, document("two", "mcp"), 1), iam.ErrExists)
+		h.want(h.PutDocument(h.ctx, document("two", "mcp"), iam.Room{Most: 1}), iam.ErrExists)
 		moved := document("one", "other")
-		h.must(h.PutDocument(h.ctx, moved, 1)) // it makes room where it was
-		h.must(h.PutDocument(h.ctx, document("two", "mcp"), 1))
+		h.must(h.PutDocument(h.ctx, moved, iam.Room{Most: 1})) // it makes room where it was
+		h.must(h.PutDocument(h.ctx, document("two", "mcp"), iam.Room{Most: 1}))
+	})
+	t.Run("of one site as many stand under a policy as it may have, and no other is kept out", func(t *testing.T) {
+		h := newHouse(t, open)
+		of := func(site string) iam.Room { return iam.Room{Most: 10, Site: site, OfSite: 3} }
+		var next atomic.Int32
+		h.same(h.race(20, func() error {
+			return h.PutDocument(h.ctx, document(fmt.Sprintf("a%d.evil", next.Add(1)), "mcp"), of("evil.example"))
+		}, iam.ErrExists), 3)
+		h.must(h.PutDocument(h.ctx, document("one", "mcp"), of("one.example")))
+		h.must(h.PutDocument(h.ctx, document("a.evil", "other"), of("evil.example")))
+		all, err := h.ListSelfMade(h.ctx, "mcp", iam.Page{})
+		h.must(err)
+		h.same([]any{len(all), all[0].Document}, []any{4, ""})
+		h.must(h.PutDocument(h.ctx, all[0].Client, of("evil.example"))) // it stands already
+		h.clock.Pass(time.Hour)
+		h.must(h.RemoveUnused(h.ctx, all[0].ID, h.clock.Now()))
+		h.must(h.PutDocument(h.ctx, document("last.evil", "mcp"), of("evil.example")))
 	})
 	t.Run("a client of one source never takes the place of another's", func(t *testing.T) {
 		h := newHouse(t, open)
 		registered := h.register("open")
-		h.must(h.PutDocument(h.ctx, document("one", "mcp"), 10))
+		h.must(h.PutDocument(h.ctx, document("one", "mcp"), iam.Room{Most: 10}))
 		h.apply(declared("app", ""))
 		ids := []string{registered.ID, "https://one.example/client", "c-app", "app"}
 		before := map[string]iam.Client{}
@@ -232,7 +250,7 @@ func documents(t *testing.T, open Opener) {
 				h.want(h.Unregister(h.ctx, id, iam.KeeperHash{}), iam.ErrNotFound)
 			}
 			if id != "https://one.example/client" {
-				h.want(h.PutDocument(h.ctx, at, 10), iam.ErrExists)
+				h.want(h.PutDocument(h.ctx, at, iam.Room{Most: 10}), iam.ErrExists)
 			}
 			if id != "app" {
 				_, err := h.Apply(h.ctx, 1, iam.Revision{}, []iam.Client{declared("app", ""), declared(id, "")})
@@ -246,17 +264,17 @@ func documents(t *testing.T, open Opener) {
 	})
 	t.Run("a document that says less ends tokens, and one that was removed comes back without what it had", func(t *testing.T) {
 		h := newHouse(t, open)
-		h.must(h.PutDocument(h.ctx, document("one", "mcp"), 10))
+		h.must(h.PutDocument(h.ctx, document("one", "mcp"), iam.Room{Most: 10}))
 		id := "https://one.example/client"
 		first := h.redeemFor(id)
 		less := document("one", "mcp")
 		less.Scope = oauth.Scope{"openid"}
-		h.must(h.PutDocument(h.ctx, less, 10))
+		h.must(h.PutDocument(h.ctx, less, iam.Room{Most: 10}))
 		h.wantChanges(iam.ChangeClient, id)
 		h.clock.Pass(time.Hour)
 		h.must(h.RemoveUnused(h.ctx, id, h.clock.Now()))
 		h.want(second(h.Client(h.ctx, id)), iam.ErrNotFound)
-		h.must(h.PutDocument(h.ctx, document("one", "mcp"), 10))
+		h.must(h.PutDocument(h.ctx, document("one", "mcp"), iam.Room{Most: 10}))
 		h.want(second(h.rotateAs(id, first.refresh)), iam.ErrRevoked)
 		again := h.redeemFor(id)
 		h.must(second(h.rotateAs(id, again.refresh)))
@@ -264,7 +282,7 @@ func documents(t *testing.T, open Opener) {
 	t.Run("what nobody uses is found and removed, and no other", func(t *testing.T) {
 		h := newHouse(t, open)
 		old, used, other := h.register("open"), h.register("open"), h.register("kept")
-		h.must(h.PutDocument(h.ctx, document("one", "open"), 100))
+		h.must(h.PutDocument(h.ctx, document("one", "open"), iam.Room{Most: 100}))
 		one := "https://one.example/client"
 		h.clock.Pass(30 * 24 * time.Hour)
 		h.must(h.UseClient(h.ctx, used.ID, h.clock.Now()))

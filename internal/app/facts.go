@@ -65,7 +65,7 @@ func (f scenes) Learn(_ context.Context, scene decide.Scene) { f.desk.Learn(askO
 func askOf(scene decide.Scene) facts.Ask {
 	return facts.Ask{
 		User: scene.User.ID, Created: scene.User.Created, Proofs: scene.Proofs, Device: scene.Device, Agent: scene.Agent,
-		Address: scene.Address, Client: scene.Client, Transaction: scene.Transaction, At: scene.Now,
+		Address: scene.Address, Client: scene.Client, Transaction: scene.Transaction, Paid: scene.Paid, At: scene.Now,
 	}
 }
 

@@ -43,6 +43,7 @@ type Scene struct {
 	Agent       string       // label of the browser or program
 	Device      string       // id of the known device; empty: an unknown one
 	Transaction signal.Transaction
+	Paid        bool // it teaches what was paid, and not where, when and on what: nobody authenticated here
 	Now         time.Time
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"net/netip"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -47,7 +48,7 @@ type house struct {
 	fails  error
 	slow   bool
 	scenes []decide.Scene
-	learnt int
+	learnt []decide.Scene
 }
 
 func (h *house) Moment(ctx context.Context, scene decide.Scene) (decide.Moment, error) {
@@ -60,7 +61,7 @@ func (h *house) Moment(ctx context.Context, scene decide.Scene) (decide.Moment, 
 	return h.moment, h.fails
 }
 
-func (h *house) Learn(context.Context, decide.Scene) { h.learnt++ }
+func (h *house) Learn(_ context.Context, scene decide.Scene) { h.learnt = append(h.learnt, scene) }
 
 func (h *house) must(err error) {
 	h.t.Helper()
@@ -132,7 +133,7 @@ func TestAnOperationIsDecidedByWhatTheTokenSays(t *testing.T) {
 		"a session that has ended":           {func(c *decide.Call) { c.Session = "s-gone" }, assurance.Deny},
 		"somebody who is gone":               {func(c *decide.Call) { c.User = "u-gone" }, assurance.Deny},
 		"an application that is gone":        {func(c *decide.Call) { c.Client = "gone" }, assurance.Deny},
-		"a grant that outlives its session":  {func(c *decide.Call) { c.Session = "" }, assurance.Permit},
+		"a grant that outlives its session":  {func(c *decide.Call) { c.Session, c.Grant = "", "g-1" }, assurance.Permit},
 		"a client for itself proves nothing": {func(c *decide.Call) { c.User, c.Session, c.ACR, c.Values["amount"] = "", "", "", 5000 }, assurance.Permit},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -141,10 +142,30 @@ func TestAnOperationIsDecidedByWhatTheTokenSays(t *testing.T) {
 			if got := h.call(c.change); got.Verdict != c.want {
 				t.Errorf("%v: %+v", got.Verdict, got)
 			}
-			if permitted := c.want == assurance.Permit && name != "a client for itself proves nothing"; (h.learnt == 1) != permitted {
-				t.Errorf("it taught %d times", h.learnt)
+			if permitted := c.want == assurance.Permit && name != "a client for itself proves nothing"; (len(h.learnt) == 1) != permitted {
+				t.Errorf("it taught %d times", len(h.learnt))
 			}
 		})
+	}
+}
+
+// Whoever holds a stolen token calls from their own place, with a program of their own: nobody authenticated there, so that
+// calls never make a place, a device, an application or an hour usual. What was paid is, and where nothing was, nothing.
+func TestNoCallTeachesWhereAPersonIs(t *testing.T) {
+	h := open(t)
+	h.session("password")
+	h.call(func(c *decide.Call) { c.Address, c.Agent = netip.MustParseAddr("203.0.113.9"), "Thief 1.0" })
+	if len(h.learnt) != 1 || !h.learnt[0].Paid || h.learnt[0].Transaction.Payee != "ACME" {
+		t.Fatalf("%+v", h.learnt)
+	}
+	h.call(func(c *decide.Call) { c.Values, c.ACR = nil, "urn:strong" }) // nothing is paid
+	h.call(func(c *decide.Call) { c.Session = "" })                      // nobody says of what sign-in or grant the token is
+	if len(h.learnt) != 1 {
+		t.Errorf("%+v", h.learnt[1:])
+	}
+	ask := decide.Ask{Door: decide.DoorAuthorize, Session: iam.Session{ID: "s-1", User: "u-1"}, Client: iam.Client{ID: "app"}, Scope: oauth.Scope{"openid"}}
+	if h.desk.Learn(t.Context(), ask); len(h.learnt) != 2 || h.learnt[1].Paid {
+		t.Errorf("a sign-in does not teach where it was: %+v", h.learnt)
 	}
 }
 

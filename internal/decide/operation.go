@@ -62,10 +62,20 @@ func (d *Desk) Operation(ctx context.Context, call Call) (assurance.Decision, er
 	if facts.decision, err = d.answer(ctx, question, scene.User); err != nil {
 		return assurance.Decision{}, err
 	}
-	if facts.decision.Verdict == assurance.Permit && call.User != "" && d.Facts != nil {
-		d.Facts.Learn(ctx, scene)
+	if facts.decision.Verdict == assurance.Permit {
+		d.learnPaid(ctx, call, scene)
 	}
 	return facts.decision, d.record(ctx, facts)
+}
+
+// learnPaid takes for usual what a call of a person paid, if it paid anything and is of a sign-in or a grant. Where it came
+// from, when and on what is never learned of a call: whoever holds a stolen token would make their own place usual.
+func (d *Desk) learnPaid(ctx context.Context, call Call, scene Scene) {
+	if d.Facts == nil || call.User == "" || call.Session == "" && call.Grant == "" || scene.Transaction == (signal.Transaction{}) {
+		return
+	}
+	scene.Paid = true
+	d.Facts.Learn(ctx, scene)
 }
 
 // person adds to a question what is known of the person behind a token. why says that they, or their session, are gone.

@@ -53,6 +53,7 @@ type Ask struct {
 	Address     netip.Addr   // of the person, not of a proxy or a server between
 	Client      string       // the application that asks
 	Transaction signal.Transaction
+	Paid        bool      // it teaches the transaction alone: see Learn
 	At          time.Time // zero: now
 }
 

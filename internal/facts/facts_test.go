@@ -378,6 +378,28 @@ func TestRefusedAttemptsTeachNothing(t *testing.T) {
 	}
 }
 
+// What a call paid is learned without a word of where it came from, or a thief's calls would make the thief's place usual.
+func TestWhatACallPaidTeachesNoPlace(t *testing.T) {
+	h := newHouse(t)
+	h.live(t, 6)
+	thief := at(abroad)
+	thief.Agent, thief.Client = "Chrome on Windows", "broker"
+	for range 3 {
+		paid := thief
+		paid.Paid, paid.Transaction = true, signal.Transaction{Amount: 1000, Priced: true, Currency: "EUR", Payee: "ACME"}
+		h.Learn(paid)
+		h.settle(t)
+		h.pass(time.Hour)
+	}
+	thief.Transaction = signal.Transaction{Amount: 1000, Priced: true, Currency: "EUR", Payee: "ACME"}
+	if spoke := h.speaks(t, thief); spoke != "changed_device new_network new_client" {
+		t.Errorf("the thief taught: %q", spoke)
+	}
+	if known := h.moment(t, thief).Facts.History.Payee; known != 3 {
+		t.Errorf("of three payments %d were learned", known)
+	}
+}
+
 func TestLearningThatIsOffKeepsNothing(t *testing.T) {
 	h := newHouse(t)
 	h.live(t, 10)

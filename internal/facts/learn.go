@@ -24,8 +24,8 @@ const (
 	parting      = 2 * time.Second       // for the last writes when the node stops
 )
 
-// Learn takes in a completed authentication, or an operation that was permitted, at the level that it needed; nothing else
-// may be learned, or an attacker could teach. It never waits: what does not fit is dropped.
+// Learn takes in a completed authentication, or what a permitted operation paid (Ask.Paid), at the level that it needed;
+// nothing else may be learned, or an attacker could teach. It never waits: what does not fit is dropped.
 func (d *Desk) Learn(ask Ask) {
 	if ask.User == "" {
 		return

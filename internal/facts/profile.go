@@ -163,9 +163,9 @@ func (l *list) bytes() int {
 // visitEvery is how often the same device, network and application count as a visit.
 const visitEvery = 10 * time.Minute
 
-// learn counts a completed authentication or operation, and tells whether there was anything to learn.
+// learn counts a completed authentication, or what an operation paid, and tells whether there was anything to learn.
 func (p *profile) learn(ask Ask, place signal.Place) bool {
-	learned := p.visit(ask, place)
+	learned := !ask.Paid && p.visit(ask, place)
 	if ask.Transaction == (signal.Transaction{}) {
 		return learned
 	}

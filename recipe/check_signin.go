@@ -1,6 +1,8 @@
 package recipe
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,6 +99,51 @@ func (r *reading) passkeys(at path) {
 	if len(rules.Models) > 0 && rules.Attestation != AttestationRequired {
 		r.finding(at.key("models"), "without attestation, a model is what a device says of itself", "write attestation: required")
 	}
+	r.roots(at.key("roots"), rules)
+}
+
+// roots: without them nobody could prove a model, and every authenticator would be refused.
+func (r *reading) roots(at path, rules Passkeys) {
+	twice := doubles(rules.Roots)
+	for i, name := range rules.Roots {
+		switch {
+		case name == "":
+			r.fault(at.index(i), "names no file", "name a file with certificates (PEM) below the recipe's folder")
+		case twice[i]:
+			r.fault(at.index(i), "stands twice", "name each file once")
+		}
+	}
+	switch {
+	case rules.Attestation == AttestationRequired && len(rules.Roots) == 0:
+		r.fault(at, "nobody is believed about the model of an authenticator, so that none could be added", "name files with the certificates of their makers, or write attestation: off")
+	case rules.Attestation != AttestationRequired && len(rules.Roots) > 0:
+		r.finding(at, "without attestation, nobody is asked about a model", "write attestation: required")
+	}
+}
+
+// Roots reads a file of certificates (PEM, RFC 7468 section 5): of authorities, or of single models, which FIDO metadata
+// lists in place of their authority.
+func Roots(content []byte) ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
+	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return nil, refuse("leave only certificates in it; a private key that stood here is to be replaced", "the file holds a block %s", show(block.Type))
+		}
+		root, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, refuse("save it again as PEM", "certificate %d of the file can't be read", len(all)+1)
+		}
+		all = append(all, root)
+	}
+	if len(all) == 0 {
+		return nil, refuse("save it as PEM: -----BEGIN CERTIFICATE-----", "the file holds no certificate")
+	}
+	return all, nil
+}
+
+func checkRoots(content []byte) error {
+	_, err := Roots(content)
+	return err
 }
 
 // apps: only native apps share a sign-in on a device (OpenID Native SSO section 1).

@@ -1,8 +1,17 @@
 package recipe_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gardeauth/garde/recipe"
 )
@@ -85,6 +94,61 @@ func TestVerdictsOnRules(t *testing.T) {
 			verdicts(t, assemble(t, guarded, files(guarded)), assemble(t, text, files(text)), c.want)
 		})
 	}
+}
+
+// TestVerdictsOnMakers: whoever is believed about models may say that anything is one.
+func TestVerdictsOnMakers(t *testing.T) {
+	const proved = "passkeys: {attestation: required, roots: [makers.pem]"
+	with := func(now string, second ...string) *recipe.Bundle {
+		files := map[string][]byte{"payment.json": []byte(`{"type":"object"}`), "bad.txt": nil, "makers.pem": certificate(t)}
+		for _, name := range second {
+			files[name] = certificate(t)
+		}
+		return assemble(t, strings.Replace(guarded, "passkeys: {models: [fbfc3007-154e-4ecc-8c0b-6e020557d7bd]", now, 1), files)
+	}
+	verdicts(t, with(proved), with(proved[:len(proved)-1]+", more.pem]", "more.pem"), "weaker signin.passkeys.roots[makers.pem]; weaker signin.passkeys.roots[more.pem]")
+	same := with(proved)
+	fewer, more := same, assemble(t, strings.Replace(string(same.Sources[0].Text), "makers.pem]", "makers.pem, more.pem]", 1), map[string][]byte{
+		"payment.json": same.Files["payment.json"], "bad.txt": same.Files["bad.txt"], "makers.pem": same.Files["makers.pem"], "more.pem": certificate(t),
+	})
+	verdicts(t, fewer, more, "weaker signin.passkeys.roots[more.pem]")
+	verdicts(t, more, fewer, "stronger signin.passkeys.roots[more.pem]")
+}
+
+func TestCertificatesAreReadStrictly(t *testing.T) {
+	good := certificate(t)
+	block, _ := pem.Decode(good)
+	for name, c := range map[string]struct {
+		content []byte
+		count   int
+	}{
+		"one":                   {good, 1},
+		"two, and words around": {slices.Concat([]byte("Maker A\n"), good, []byte("Maker B\n"), certificate(t)), 2},
+		"none":                  {[]byte("nothing\n"), -1},
+		"DER":                   {block.Bytes, -1},
+		"a key among them":      {slices.Concat(good, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte{1}})), -1},
+		"broken":                {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: block.Bytes[:40]}), -1},
+	} {
+		roots, err := recipe.Roots(c.content)
+		if c.count < 0 != (err != nil) || err == nil && len(roots) != c.count {
+			t.Errorf("%s: %d certificates, %v", name, len(roots), err)
+		}
+	}
+}
+
+// certificate is one that vouches for itself, as a file holds it.
+func certificate(t testing.TB) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "A maker"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
 func TestNetworksAreReadStrictly(t *testing.T) {

@@ -130,7 +130,7 @@ func TestVerdicts(t *testing.T) {
 		"one more factor":                      {"signin: {", "signin: {factors: [totp, password, passkey, security_key, recovery_code, email], ", "weaker signin.factors[email]"},
 		"a factor less":                        {"signin: {", "signin: {factors: [totp, password, passkey, security_key], ", "stronger signin.factors[recovery_code]"},
 		"a duty to add a factor":               {"signin: {", "signin: {enrol: [{level: strong, until: 2030-01-01}], ", "stronger signin.enrol.strong"},
-		"only models that are proved":          {"signin: {", "signin: {passkeys: {attestation: required, synced: refused, models: [fbfc3007-154e-4ecc-8c0b-6e020557d7bd]}, ", "stronger signin.passkeys.attestation; stronger signin.passkeys.models[fbfc3007-154e-4ecc-8c0b-6e020557d7bd]; stronger signin.passkeys.synced"},
+		"only models that are proved":          {"signin: {", "signin: {passkeys: {attestation: required, roots: [makers.pem], synced: refused, models: [fbfc3007-154e-4ecc-8c0b-6e020557d7bd]}, ", "stronger signin.passkeys.attestation; stronger signin.passkeys.models[fbfc3007-154e-4ecc-8c0b-6e020557d7bd]; neutral signin.passkeys.roots[makers.pem]; stronger signin.passkeys.synced"},
 		"another way to a level":               {"strong\", any: [password]", "strong\", any: [password, password+totp]", "weaker levels.strong.any[password+totp]"},
 		"another acr value":                    {"example:strong", "example:stronger", "neutral levels.strong.acr"},
 	} {
@@ -142,6 +142,9 @@ func TestVerdicts(t *testing.T) {
 			text := strings.Replace(small, c.old, c.new, 1)
 			if !strings.Contains(text, "jwks: site.json") {
 				delete(files, "site.json")
+			}
+			if strings.Contains(text, "makers.pem") {
+				files["makers.pem"] = certificate(t)
 			}
 			verdicts(t, assemble(t, small, smallFiles()), assemble(t, text, files), c.want)
 		})

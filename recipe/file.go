@@ -29,6 +29,7 @@ var (
 	useLogo      = use{"logo", 64 << 10, checkLogo}
 	usePasswords = use{"password list", 8 << 20, checkPasswordList}
 	useNetworks  = use{"list of networks", 8 << 20, checkNetworks}
+	useRoots     = use{"list of certificates", 256 << 10, checkRoots}
 	useSchema    = use{"JSON Schema", 64 << 10, checkSchema}
 )
 
@@ -56,6 +57,9 @@ func (r *Recipe) files() []namedFile {
 	}
 	add(r.Company.Logo, path("company").key("logo"), useLogo)
 	add(r.SignIn.PasswordList, path("signin").key("password_list"), usePasswords)
+	for i, name := range r.SignIn.Passkeys.Roots {
+		add(name, path("signin").key("passkeys").key("roots").index(i), useRoots)
+	}
 	add(r.Risk.Addresses, path("risk").key("addresses"), useNetworks)
 	for _, name := range slices.Sorted(maps.Keys(r.Clients)) {
 		add(r.Clients[name].JWKS, path("clients").key(name).key("jwks"), useKeys)

@@ -143,6 +143,7 @@ type Enrol struct {
 type Passkeys struct {
 	Attestation string   `yaml:"attestation,omitempty" json:"attestation,omitempty" doc:"off (default), or required: only authenticators whose model is proved"`
 	Models      []string `yaml:"models,omitempty" json:"models,omitempty" doc:"AAGUIDs that are admitted; empty: any"`
+	Roots       []string `yaml:"roots,omitempty" json:"roots,omitempty" doc:"files with the certificates (PEM) of those who are believed about models; attestation needs them"`
 	Synced      string   `yaml:"synced,omitempty" json:"synced,omitempty" doc:"allowed (default), or refused: a passkey that leaves its device is not taken"`
 }
 

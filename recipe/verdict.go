@@ -86,7 +86,7 @@ var authLadder = []string{"none", "client_secret_post", "client_secret_basic", "
 const statementPattern = "registration.*.software_statements[]" // ISSUER=FILE
 
 // filePatterns are the values that name files.
-var filePatterns = []string{"company.logo", "signin.password_list", "risk.addresses", "clients.*.jwks", "apis.*.jwks", "issuers.*.jwks",
+var filePatterns = []string{"company.logo", "signin.password_list", "signin.passkeys.roots[]", "risk.addresses", "clients.*.jwks", "apis.*.jwks", "issuers.*.jwks",
 	"apis.*.authorization_details.*.schema", statementPattern}
 
 func ruleOf(pattern string) (judge, bool) {

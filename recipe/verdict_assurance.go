@@ -34,6 +34,7 @@ var assuranceVerdicts = []rule{
 	{"signin.enrol.*.until", putOff},
 	{"signin.passkeys.attestation", ladder([]string{AttestationOff, AttestationRequired}, "nobody proves the model of an authenticator", "the model of an authenticator is proved")},
 	{"signin.passkeys.models[]", models},
+	{"signin.passkeys.roots[]", believed},
 	{"signin.passkeys.synced", ladder([]string{SyncedAllowed, SyncedRefused}, "passkeys may leave their device", "passkeys stay on their device")},
 }
 
@@ -118,6 +119,14 @@ func putOff(c *comparison, change Change) (Verdict, string) {
 		return Stronger, "people may put it off shorter"
 	}
 	return Weaker, "people may put it off longer"
+}
+
+// believed: where the model of an authenticator is not proved, whoever could prove it means nothing yet or no more.
+func believed(c *comparison, change Change) (Verdict, string) {
+	if c.old.SignIn.Passkeys.Attestation != AttestationRequired || c.new.SignIn.Passkeys.Attestation != AttestationRequired {
+		return Neutral, "nobody was asked about models, or nobody is"
+	}
+	return admits("others are believed about models", "fewer are believed about models")(c, change)
 }
 
 // models: an empty list means any model, so its first member closes and its last one opens.

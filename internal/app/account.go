@@ -1,16 +1,20 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/otp"
@@ -19,6 +23,7 @@ import (
 	"github.com/gardeauth/garde/internal/server/account"
 	"github.com/gardeauth/garde/internal/server/login"
 	"github.com/gardeauth/garde/internal/session"
+	"github.com/gardeauth/garde/recipe"
 )
 
 // corners are the pages of an account about what its person signs in with, on which devices, what is learned of them, and
@@ -63,11 +68,31 @@ func (s *Server) addable() []string {
 // party is this server as authenticators know it; false where no browser would take part.
 func (s *Server) party() (passkey.Party, bool) {
 	id, origin, here := passkey.Home(s.Node.Issuer)
-	party := passkey.Party{ID: id, Origin: origin, Sealer: s.Seal, Tenant: iam.DefaultTenant, Now: s.Lab.Now}
+	party := passkey.Party{ID: id, Origin: origin, Sealer: s.Seal, Tenant: iam.DefaultTenant, Now: s.Lab.Now, Roots: s.makers.get()}
 	if said := s.Policy().Recipe; said != nil {
 		party.Name, party.Rules = said.Company.Name, said.SignIn.Passkeys
 	}
-	return party, here && party.Name != ""
+	// A browser's dialogue and an app of codes show a name: a company that told none is known by the host of its pages.
+	party.Name = cmp.Or(party.Name, id)
+	return party, here
+}
+
+// makersPart reads who is believed about the models of authenticators; without a list, nobody is.
+func (s *Server) makersPart(next *enact.Force) (func(), error) {
+	var pool *x509.CertPool
+	for _, name := range next.Bundle.Recipe.SignIn.Passkeys.Roots {
+		roots, err := recipe.Roots(next.Bundle.Files[name])
+		if err != nil {
+			return nil, fmt.Errorf("signin.passkeys.roots: %w", err)
+		}
+		if pool == nil {
+			pool = x509.NewCertPool()
+		}
+		for _, root := range roots {
+			pool.AddCert(root)
+		}
+	}
+	return func() { s.makers.set(pool) }, nil
 }
 
 // lately is how old a proof may be when somebody adds or removes a factor.

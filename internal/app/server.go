@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -99,6 +100,7 @@ type Server struct {
 	pages      swapped[page.Pages]
 	origins    swapped[map[string]bool]
 	offers     swapped[login.Offers]
+	makers     swapped[x509.CertPool] // who is believed about models of authenticators; nil: nobody
 	secrets    secrets
 	hasher     *password.Hasher
 	failures   *login.Failures
@@ -177,7 +179,7 @@ func (s *Server) openStore(ctx context.Context) error {
 func (s *Server) openRecipe(ctx context.Context) error {
 	s.Force = &enact.Enactor{
 		Revisions: s.House, Issuer: s.Node.Issuer, Log: s.Log,
-		Parts: []enact.Part{s.themePart, s.originsPart, s.offersPart, s.detailsPart, s.networksPart},
+		Parts: []enact.Part{s.themePart, s.originsPart, s.offersPart, s.detailsPart, s.networksPart, s.makersPart},
 	}
 	pages, err := page.New(page.Theme{})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/pem"
 	"math/big"
 	"time"
 )
@@ -43,6 +44,11 @@ func (m *Maker) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(m.root)
 	return pool
+}
+
+// PEM is the maker's root as a file holds it.
+func (m *Maker) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: m.root.Raw})
 }
 
 // statement is a packed attestation over signed by a certificate for that model (WebAuthn section 8.2).

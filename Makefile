@@ -18,7 +18,7 @@ DATA      ?= .data
 # Rooms where goroutines meet: they are tested once more under the race detector.
 RACE := internal/store internal/keys internal/once internal/limit internal/password internal/fetch internal/web \
 	internal/session internal/verify internal/follow internal/notary internal/deliver internal/issue internal/enact \
-	internal/gateway internal/server internal/app gate
+	internal/gateway internal/server internal/app internal/facts internal/decide gate
 
 TESTSUM = $(GO) run ./scripts/testsum
 

@@ -69,6 +69,14 @@ type Asked struct {
 	Expires  time.Time
 }
 
+// Verdict is what a person said of an authorization that waits. Its zero value is a no of which nobody is told.
+type Verdict struct {
+	Approved bool
+	Grant    Grant      // of the approval
+	Consent  *Consent   // that goes with it; nil: none
+	Told     []Delivery // who does not ask is told
+}
+
 // AskedProof is what a client shows to get what was approved.
 type AskedProof struct {
 	Hash   AskedHash
@@ -85,10 +93,10 @@ type Asking interface {
 	AskedByCode(ctx context.Context, code UserHash, now time.Time) (Asked, error)
 	// AskedOf lists those that wait for a person, newest first. Those of devices wait for nobody in particular.
 	AskedOf(ctx context.Context, user string, now time.Time) ([]Asked, error)
-	// Decide ends the waiting: approved with a grant (and consent, nil: none), or denied with the zero grant. ErrSpent when
-	// it was decided before, ErrExpired, ErrNotFound (also with another client's grant, or another person's than who was
-	// asked), ErrRevoked when user, client or session (Grant.Session, else Grant.Login) no longer stand.
-	Decide(ctx context.Context, id string, state AskedState, grant Grant, consent *Consent, now time.Time, events ...journal.Event) error
+	// Decide ends the waiting, and keeps what is to be told of it or nothing at all. ErrSpent when it was decided before,
+	// ErrExpired, ErrNotFound (also with another client's grant, or another person's than who was asked), ErrRevoked when
+	// user, client or session (Grant.Session, else Grant.Login) no longer stand.
+	Decide(ctx context.Context, id string, verdict Verdict, now time.Time, events ...journal.Event) error
 	// Poll reads one for the client that asked. Too soon after the last poll it is ErrRaced, and its Interval is five
 	// seconds longer from then on, and comes along; ErrMismatch for another client or key, which changes nothing; ErrExpired; ErrNotFound
 	// when there is none of that kind, or everything of its person has ended; ErrSpent when it gave its tokens already.

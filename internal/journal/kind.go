@@ -161,7 +161,7 @@ type Decided struct {
 	Door      string   `json:"door"` // authorize, device, backchannel, operation
 	API       string   `json:"api,omitempty"`
 	Operation string   `json:"operation,omitempty"`
-	Verdict   string   `json:"verdict"` // permit, step_up, deny
+	Verdict   string   `json:"verdict"`           // permit, step_up, deny
 	Level     string   `json:"level,omitempty"`   // that is needed
 	Reached   string   `json:"reached,omitempty"` // that was reached
 	Fresh     int64    `json:"fresh,omitempty"`   // seconds

@@ -34,8 +34,14 @@ func (a *api) system() {
 	op(a, route("GET", "/status", "status", "Tell how this node is"), func(ctx context.Context, _ *none) (*some[Status], error) {
 		return answer(a.status(ctx))
 	})
-	op(a, route("GET", "/nodes", "list-nodes", "List the nodes that run"), func(ctx context.Context, _ *none) (*some[paged[Node]], error) {
-		rows, err := a.Desk.House.ListNodes(ctx, a.Now().UTC().Add(-nodeLife))
+	type spell struct {
+		Since time.Time `query:"since" doc:"nodes that were seen since then, by their own clocks (default: 15 seconds ago)"`
+	}
+	op(a, route("GET", "/nodes", "list-nodes", "List the nodes that run"), func(ctx context.Context, in *spell) (*some[paged[Node]], error) {
+		if in.Since.IsZero() {
+			in.Since = a.Now().Add(-nodeLife)
+		}
+		rows, err := a.Desk.House.ListNodes(ctx, in.Since.UTC())
 		nodes := paged[Node]{Items: make([]Node, len(rows))}
 		for i, row := range rows {
 			nodes.Items[i] = Node{row.ID, row.Name, row.Role, row.Revision, row.Ready, row.Problem, row.Seen}

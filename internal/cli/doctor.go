@@ -80,7 +80,7 @@ func (p *program) checks() []doctor.Check {
 		return []doctor.Check{settings}
 	}
 	checks := append([]doctor.Check{settings}, p.fileChecks(node)...)
-	checks = append(checks, p.recipeCheckup(node), p.storageCheckup(), plainListener(node))
+	checks = append(checks, p.recipeCheckup(node), p.storageCheckup(), p.clockCheckup(), plainListener(node))
 	return append(checks, netChecks(node)...)
 }
 
@@ -191,6 +191,32 @@ func (p *program) storageCheckup() doctor.Check {
 		}
 		found.Exceptions(bundle.Recipe, time.Now())
 	}}
+}
+
+// The rhythm in which nodes tell that they live, and how long one that has ended may be listed.
+const (
+	nodeBeat   = 5 * time.Second
+	nodeListed = 30 * 24 * time.Hour
+)
+
+// clockCheckup compares the clocks of all nodes on the same storage.
+func (p *program) clockCheckup() doctor.Check {
+	list := func(ctx context.Context) (beats []doctor.Beat, err error) {
+		r, err := p.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var nodes struct{ Items []admin.Node }
+		since := url.Values{"since": {time.Now().Add(-nodeListed).UTC().Format(time.RFC3339)}}
+		err = errors.Join(r.call(ctx, http.MethodGet, "/nodes?"+since.Encode(), nil, &nodes), r.close())
+		for _, node := range nodes.Items {
+			if node.Role == "server" { // what a Gate tells is noted with the clock of the node that hears it
+				beats = append(beats, doctor.Beat{Node: strings.TrimSpace(node.Name + " (" + node.ID + ")"), Seen: node.Seen})
+			}
+		}
+		return beats, err
+	}
+	return doctor.Clocks{Every: nodeBeat, List: list, Now: time.Now}.Check("clocks")
 }
 
 func netChecks(node *config.Node) []doctor.Check {

@@ -153,13 +153,14 @@ func demoNode(site demo.Site, listen, dir string) (*config.Node, []demo.Person, 
 			}
 		}
 	}
+	places := filepath.Join(dir, "places.mmdb")
 	node := &config.Node{
 		Issuer: site.Issuer, Listen: listen, Storage: "sqlite:" + filepath.Join(dir, "garde.db"),
 		Master: "file:master.key", Recipe: filepath.Join(dir, "recipe.yaml"), Seed: filepath.Join(dir, "people.yaml"),
 		Admin: filepath.Join(dir, "admin.sock"), Mail: config.Mail{Folder: filepath.Join(dir, "mail")}, Dir: dir,
 		Gate: config.Gate{Listen: site.GateListen, Client: "gate", Secret: "file:gate.secret"},
-		// The doorman and the bank say where the person is: they stand on this machine, as all of this does.
-		Proxies: []string{"127.0.0.1/32", "::1/128"}, GeoIP: config.GeoIP{City: "places.mmdb", ASN: "places.mmdb"},
+		// The doorman says where the person is: it stands on this machine, as all of this does.
+		Proxies: []string{"127.0.0.1/32", "::1/128"}, GeoIP: config.GeoIP{City: places, ASN: places},
 	}
 	if err := os.WriteFile(filepath.Join(dir, "node.yaml"), settings(*node), 0o600); err != nil {
 		return nil, nil, err
@@ -171,7 +172,7 @@ func demoNode(site demo.Site, listen, dir string) (*config.Node, []demo.Person, 
 // settings is the demonstration's node.yaml, by which all other verbs find it. Its paths start at its folder.
 func settings(node config.Node) []byte {
 	node.Storage = "sqlite:" + filepath.Base(strings.TrimPrefix(node.Storage, "sqlite:"))
-	for _, path := range []*string{&node.Recipe, &node.Seed, &node.Admin, &node.Mail.Folder} {
+	for _, path := range []*string{&node.Recipe, &node.Seed, &node.Admin, &node.Mail.Folder, &node.GeoIP.City, &node.GeoIP.ASN} {
 		*path = filepath.Base(*path)
 	}
 	text, err := yaml.Marshal(node)

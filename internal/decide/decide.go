@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -167,7 +168,8 @@ func (d *Desk) Learn(ctx context.Context, ask Ask) {
 		return
 	}
 	scene := d.scene(ask, iam.User{ID: ask.Session.User}, d.now())
-	paid := transactions(d.Policy(), details)
+	// What a call must match is learned when the call is made: it may never be, and counts once.
+	paid := transactions(d.Policy(), slices.DeleteFunc(details, func(detail assurance.Detail) bool { return called(d.Policy(), detail.Type) }))
 	if len(paid) == 0 {
 		paid = append(paid, signal.Transaction{})
 	}

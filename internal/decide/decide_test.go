@@ -154,7 +154,7 @@ func TestAnOperationIsDecidedByWhatTheTokenSays(t *testing.T) {
 func TestNoCallTeachesWhereAPersonIs(t *testing.T) {
 	h := open(t)
 	h.session("password")
-	h.call(func(c *decide.Call) { c.Address, c.Agent = netip.MustParseAddr("203.0.113.9"), "Thief 1.0" })
+	h.call(func(c *decide.Call) { c.Address = netip.MustParseAddr("203.0.113.9") })
 	if len(h.learnt) != 1 || !h.learnt[0].Paid || h.learnt[0].Transaction.Payee != "ACME" {
 		t.Fatalf("%+v", h.learnt)
 	}
@@ -166,6 +166,39 @@ func TestNoCallTeachesWhereAPersonIs(t *testing.T) {
 	ask := decide.Ask{Door: decide.DoorAuthorize, Session: iam.Session{ID: "s-1", User: "u-1"}, Client: iam.Client{ID: "app"}, Scope: oauth.Scope{"openid"}}
 	if h.desk.Learn(t.Context(), ask); len(h.learnt) != 2 || h.learnt[1].Paid {
 		t.Errorf("a sign-in does not teach where it was: %+v", h.learnt)
+	}
+}
+
+// A program that calls says nothing of the browser that the person signed in with; and where a server calls from is not
+// where they are.
+func TestACallIsSeenFromWhereThePersonIs(t *testing.T) {
+	caller, signedIn := netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("192.0.2.10")
+	for name, c := range map[string]struct {
+		kind    recipe.ClientType
+		session string
+		signed  string
+		want    netip.Addr
+	}{
+		"a server":                          {recipe.Web, "s-2", "192.0.2.10/32", signedIn},
+		"a server, by its plain address":    {recipe.Web, "s-2", "192.0.2.10", signedIn},
+		"a server, from nobody knows where": {recipe.Web, "s-2", "unknown", netip.Addr{}},
+		"a server without a session":        {recipe.Web, "", "", netip.Addr{}},
+		"a browser":                         {recipe.Browser, "s-2", "192.0.2.10/32", caller},
+		"an app":                            {recipe.Native, "s-2", "192.0.2.10/32", caller},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t)
+			h.must(h.tenant.PutClient(t.Context(), iam.Client{ID: "app", Source: iam.FromAdmin, Kind: c.kind, Scope: oauth.Scope{"openid", "pay"}}))
+			session := h.session("password")
+			old := session.Hash
+			session.ID, session.Hash = "s-2", iam.HashSession(iam.NewSecret(iam.PrefixSession))
+			session.Address, session.Agent = c.signed, "Firefox on Linux"
+			h.must(h.tenant.StartSession(t.Context(), session, old))
+			h.call(func(call *decide.Call) { call.Session, call.Address, call.Grant = c.session, caller, "g-1" })
+			if got := h.scenes[0]; got.Address != c.want || c.session != "" && got.Agent != "Firefox on Linux" || c.session == "" && got.Agent != "" {
+				t.Errorf("%v, %q", got.Address, got.Agent)
+			}
+		})
 	}
 }
 

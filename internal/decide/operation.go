@@ -10,6 +10,7 @@ import (
 	"github.com/gardeauth/garde/internal/assurance/signal"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/recipe"
 )
 
 // Call is a request that somebody makes at an API with a token. The API, or its Gate, has verified the token: what stands
@@ -29,7 +30,6 @@ type Call struct {
 
 	Values  map[string]any // what the recipe maps of the request, by the names that it sends them under
 	Address netip.Addr     // of who calls the API; the zero address is unknown
-	Agent   string
 }
 
 // Operation decides whether a call may be made. Of a person it is what the token says that must be enough: what they prove
@@ -52,8 +52,11 @@ func (d *Desk) Operation(ctx context.Context, call Call) (assurance.Decision, er
 	}
 	question.Client = clientOf(client, call.Bound)
 	question.Client.Bound = call.Bound // here it is the token that is, or is not
-	scene := Scene{Client: call.Client, Address: call.Address, Agent: call.Agent, Transaction: question.Transaction, Now: now}
+	scene := Scene{Client: call.Client, Address: call.Address, Transaction: question.Transaction, Now: now}
 	if call.User != "" {
+		if question.Client.Kind == recipe.Web {
+			scene.Address = netip.Addr{} // of the client's server
+		}
 		why, err := d.person(ctx, call, question, &scene)
 		if err != nil || why != "" {
 			return d.endedOr(ctx, facts, why, err)
@@ -98,9 +101,25 @@ func (d *Desk) person(ctx context.Context, call Call, question *assurance.Questi
 			return "", err
 		}
 		question.Answered, scene.Device, scene.Proofs = session.Answered, session.Device, session.Proofs
+		seenFrom(session, question.Client.Kind, scene)
 	}
 	d.inform(ctx, question, user, *scene, []signal.Transaction{question.Transaction})
 	return "", nil
+}
+
+// seenFrom says where and with what the person of a session is. What calls an API for them is never the browser that they
+// signed in with, and says nothing of it. A web client calls from its own server, so that the person is where they signed in;
+// any other program runs where they are, so that who calls is where they are, or where a thief is.
+func seenFrom(session iam.Session, kind recipe.ClientType, scene *Scene) {
+	scene.Agent = session.Agent
+	if kind != recipe.Web {
+		return
+	}
+	if network, err := netip.ParsePrefix(session.Address); err == nil {
+		scene.Address = network.Addr()
+	} else if address, err := netip.ParseAddr(session.Address); err == nil {
+		scene.Address = address
+	}
 }
 
 func (d *Desk) endedOr(ctx context.Context, facts record, why string, err error) (assurance.Decision, error) {

@@ -187,3 +187,18 @@ func operationTransaction(policy *assurance.Policy, audience, operation string, 
 	}
 	return paid
 }
+
+// called tells whether an operation demands a detail of that type, and so decides about it, and learns it, when it is called.
+func called(policy *assurance.Policy, kind string) bool {
+	if policy == nil || policy.Recipe == nil {
+		return false
+	}
+	for _, api := range policy.Recipe.APIs {
+		for _, operation := range api.Operations {
+			if operation.Details == kind {
+				return true
+			}
+		}
+	}
+	return false
+}

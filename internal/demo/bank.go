@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -59,9 +58,6 @@ func (b *Bank) prepare() {
 		b.Now = time.Now
 	}
 	web := client.NewHTTP()
-	if b.Where != nil {
-		web.Transport = traveller{web.Transport, strings.TrimPrefix(b.Site.Gate, "http://"), b.Where}
-	}
 	b.nightly = &client.Client{ID: ServiceClient, Issuer: b.Site.Issuer, Resource: b.Site.Gate, Key: b.Nightly, HTTP: web, Now: b.Now}
 	b.house, b.own, b.enter, b.inside = "bank", b.Site.Bank, "/sign-in", "/accounts"
 	b.back = []string{"/accounts", "/recipients", "/decisions", "/try", "/signed-out"}

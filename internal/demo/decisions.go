@@ -92,20 +92,3 @@ func (b *Bank) decided(ctx context.Context) ([]decision, error) {
 	}
 	return told.Items, json.Unmarshal(back.Raw, &told)
 }
-
-// traveller tells the Gate where the person is for whom the bank calls, as a web site does whose Gate believes it.
-type traveller struct {
-	next  http.RoundTripper
-	gate  string
-	where *doorman.Where
-}
-
-// RoundTrip adds the address to what goes to the Gate, and to nobody else.
-func (t traveller) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Host == t.gate {
-		place, _ := t.where.Now()
-		r = r.Clone(r.Context())
-		r.Header.Set("X-Forwarded-For", place.Address)
-	}
-	return t.next.RoundTrip(r)
-}

@@ -158,7 +158,6 @@ type Caller struct {
 	Claims  verify.Claims
 	Person  bool // a person stands behind the token
 	Address netip.Addr
-	Agent   string
 	Now     time.Time
 }
 
@@ -242,9 +241,6 @@ func (o *Operation) Question(caller Caller, values Values) authzen.Evaluation {
 	around := map[string]any{}
 	if caller.Address.IsValid() {
 		around["address"] = caller.Address.String()
-	}
-	if caller.Agent != "" {
-		around["agent"] = caller.Agent
 	}
 	if mapped := o.mapped(values); len(mapped) > 0 {
 		around["values"] = mapped

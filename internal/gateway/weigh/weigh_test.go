@@ -55,7 +55,7 @@ func caller(change func(*weigh.Caller)) weigh.Caller {
 	c := weigh.Caller{Claims: verify.Claims{
 		Subject: "alice", ClientID: "web", Scope: oauth.Scope{"a"}, ACR: "urn:basic", AuthTime: 1_790_000_000 - 60, ID: "j1", Grant: "g1", SessionID: "s1",
 		Expires: 1_790_000_000 + 300,
-	}, Person: true, Address: netip.MustParseAddr("192.0.2.7"), Agent: "a test", Now: now}
+	}, Person: true, Address: netip.MustParseAddr("192.0.2.7"), Now: now}
 	if change != nil {
 		change(&c)
 	}
@@ -298,12 +298,12 @@ func TestOnlyMappedMembersAreSent(t *testing.T) {
 	raw, _ := json.Marshal(s.asked[0])
 	want := `{"subject":{"type":"user","id":"alice","properties":{"acr":"urn:basic","auth_time":1789999940,"bound":false,"client_id":"web","grant_id":"g1","scope":"a","sid":"s1"}},` +
 		`"action":{"name":"POST /a/{id}"},"resource":{"type":"api","id":"` + audience + `"},` +
-		`"context":{"address":"192.0.2.7","agent":"a test","values":{"id":"7","sum":12345678901234567890,"to.iban":"I"}}}`
+		`"context":{"address":"192.0.2.7","values":{"id":"7","sum":12345678901234567890,"to.iban":"I"}}}`
 	if string(raw) != want {
 		t.Errorf("%s", raw)
 	}
 	_, _ = asks.Online(t.Context(), s, caller(func(c *weigh.Caller) {
-		c.Person, c.Address, c.Agent = false, netip.Addr{}, ""
+		c.Person, c.Address = false, netip.Addr{}
 		c.Claims = verify.Claims{Subject: "job", ClientID: "job", Scope: oauth.Scope{"a"}}
 	}), nil)
 	if raw, _ := json.Marshal(s.asked[1]); !strings.Contains(string(raw), `"type":"client","id":"job","properties":{"bound":false,"client_id":"job","scope":"a"}`) || strings.Contains(string(raw), "context") {
@@ -374,7 +374,6 @@ func TestAnAnswerServesAgainForExactlyTheSameQuestion(t *testing.T) {
 		"another value":            {living(), func(_ *weigh.Caller, s *weigh.Source) { s.Query = "x=2" }, 2},
 		"a value less":             {living(), func(_ *weigh.Caller, s *weigh.Source) { s.Query = "" }, 2},
 		"another address":          {living(), func(c *weigh.Caller, _ *weigh.Source) { c.Address = netip.MustParseAddr("192.0.2.8") }, 2},
-		"another agent":            {living(), func(c *weigh.Caller, _ *weigh.Source) { c.Agent = "b" }, 2},
 		"an error is no answer":    {&server{err: errors.New("no")}, nil, 2},
 		"a token that has no name": {living(), func(c *weigh.Caller, _ *weigh.Source) { c.Claims.ID = "" }, 2},
 	} {

@@ -130,10 +130,7 @@ func tell(ctx context.Context, decision assurance.Decision, operation recipe.Ope
 }
 
 // The bounds of what is said around a call.
-const (
-	maxValues = 64
-	maxAgent  = 512
-)
+const maxValues = 64
 
 // callOf reads what the asker says of the token and the request. What it does not say is not known, and raises; what can't be
 // read is refused, so that a slip never reads as less.
@@ -156,9 +153,6 @@ func callOf(question authzen.Evaluation) (decide.Call, error) {
 		if call.Address, err = netip.ParseAddr(text); err != nil {
 			around.fail("address")
 		}
-	}
-	if call.Agent = around.text("agent"); len(call.Agent) > maxAgent {
-		call.Agent = call.Agent[:maxAgent]
 	}
 	call.Values = around.object("values")
 	if err := errors.Join(said.err, around.err); err != nil {

@@ -18,7 +18,7 @@ type Recipe struct {
 	Scopes  map[string]Scope  `yaml:"scopes,omitempty" json:"scopes,omitempty" doc:"what a client may ask for, in words that people understand"`
 	APIs    map[string]API    `yaml:"apis,omitempty" json:"apis,omitempty" doc:"the APIs behind the Gate"`
 	Clients map[string]Client `yaml:"clients,omitempty" json:"clients,omitempty" doc:"the applications that may ask for tokens"`
-	Issuers map[string]Issuer `yaml:"issuers,omitempty" json:"issuers,omitempty" doc:"other issuers whose assertions are exchanged for tokens (RFC 7523)"`
+	Issuers map[string]Issuer `yaml:"issuers,omitempty" json:"issuers,omitempty" doc:"other issuers whose assertions are exchanged for tokens (RFC 7523); an assertion about a person must say auth_time, or its token opens no operation for: [user]"`
 
 	Registration map[string]Registration `yaml:"registration,omitempty" json:"registration,omitempty" doc:"policies under which clients register themselves"`
 
@@ -108,7 +108,7 @@ const (
 // Detail is a type of rich authorization request: what may stand in it, and how a person reads it.
 type Detail struct {
 	Schema string   `yaml:"schema" json:"schema" doc:"file of a JSON Schema (2020-12) that every detail of this type obeys"`
-	Say    Text     `yaml:"say" json:"say" doc:"what the person reads; {name} and {name.part} stand for members of the detail"`
+	Say    Text     `yaml:"say" json:"say" doc:"what the person reads; {name} and {name.part} stand for members of the detail, {cents:EUR} for an amount in minor units of that currency"`
 	Scopes []string `yaml:"scopes,omitempty" json:"scopes,omitempty" doc:"scopes that a request with this detail must also ask for"`
 
 	Amount   string `yaml:"amount,omitempty" json:"amount,omitempty" doc:"member that is the amount, an integer in minor units, as in transfer.amount"`
@@ -167,7 +167,7 @@ type Issuer struct {
 type Registration struct {
 	Open       bool         `yaml:"open,omitempty" json:"open,omitempty" doc:"anyone may register; without it an initial access token or a software statement is needed"`
 	Statements []string     `yaml:"software_statements,omitempty" json:"software_statements,omitempty" doc:"files with the public keys of those whose software statements are believed, by iss=FILE"`
-	Documents  []string     `yaml:"client_id_hosts,omitempty" json:"client_id_hosts,omitempty" doc:"hosts whose client ID metadata documents are believed; * is any"`
+	Documents  []string     `yaml:"client_id_hosts,omitempty" json:"client_id_hosts,omitempty" doc:"hosts whose client ID metadata documents are believed; * is any, and then one in 20 of most, at least 5, may be of one owner"`
 	Types      []ClientType `yaml:"types,omitempty" json:"types,omitempty" doc:"kinds of application (default web and native)"`
 	Scopes     []string     `yaml:"scopes" json:"scopes" doc:"what its clients may ask for"`
 	Grants     []string     `yaml:"grants,omitempty" json:"grants,omitempty" doc:"grants its clients may have (default authorization_code, refresh_token)"`

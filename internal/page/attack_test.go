@@ -250,3 +250,35 @@ func TestP17DetailsShowValuesAsTheyAre(t *testing.T) {
 		}
 	}
 }
+
+func TestP17AnAmountInMinorUnitsIsReadAsPeopleWriteIt(t *testing.T) {
+	for name, c := range map[string]struct{ lang, slot, value, want string }{
+		"euros":                          {"en", "cents:EUR", "2500", "25.00 EUR"},
+		"in French":                      {"fr", "cents:EUR", "123456789", "1 234 567,89 EUR"},
+		"thousands":                      {"en", "cents:EUR", "100000", "1,000.00 EUR"},
+		"less than one":                  {"en", "cents:EUR", "5", "0.05 EUR"},
+		"nothing":                        {"en", "cents:EUR", "0", "0.00 EUR"},
+		"below zero":                     {"en", "cents:EUR", "-12345", "-123.45 EUR"},
+		"no minor unit":                  {"en", "sum:JPY", "1234", "1,234 JPY"},
+		"thousandths":                    {"en", "sum:KWD", "1234", "1.234 KWD"},
+		"a broken number is not rounded": {"en", "cents:EUR", "2500.5", "2500.5 / 100 EUR"},
+		"an exponent hides no zeros":     {"en", "cents:EUR", "9e9", "9e9 / 100 EUR"},
+		"no number":                      {"en", "cents:EUR", "<b>", "&lt;b&gt; / 100 EUR"},
+		"missing":                        {"en", "other:EUR", "1", "—"},
+		"no currency":                    {"en", "cents", "2500", "2500"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			member, _, _ := strings.Cut(strings.Replace(c.slot, "other", "cents", 1), ":")
+			values := map[string]string{member: c.value}
+			if strings.HasPrefix(c.slot, "other") {
+				values = map[string]string{}
+			}
+			_, _, body := show(t, pages(t), page.Consent{Common: sampleCommon(), Flow: "f1", Client: sampleClient(), Username: "ada", Details: []page.Detail{
+				{Type: "payment", Say: map[string]string{"en": "{" + c.slot + "}", "fr": "{" + c.slot + "}"}, Values: values},
+			}}, c.lang)
+			if want := "<strong><bdi>" + c.want + "</bdi></strong>"; !strings.Contains(body, want) {
+				t.Errorf("the page does not say %s", want)
+			}
+		})
+	}
+}

@@ -129,6 +129,19 @@ func TestP17SchemasThatLetThingsThrough(t *testing.T) {
 	}
 }
 
+func TestP17AnAmountThatASentenceFormatsIsShownOnce(t *testing.T) {
+	compiled, err := request.NewDetails(&recipe.Bundle{Files: map[string][]byte{"s.json": []byte(`{"properties":{},"additionalProperties":false}`)}, Recipe: &recipe.Recipe{
+		APIs: map[string]recipe.API{"a": {Details: map[string]recipe.Detail{
+			"t": {Schema: "s.json", Say: recipe.Text{"en": "Pay {cents:EUR}", "fr": "Payer {cents:EUR} {fee:eur}"}},
+		}}},
+	}})
+	must(t, err)
+	shown := compiled.Shown(`[{"type":"t","cents":2500,"fee":1}]`)
+	if want := []page.Member{{Name: "fee", Value: "1"}}; len(shown) != 1 || !slices.Equal(shown[0].Rest, want) || shown[0].Values["cents"] != "2500" {
+		t.Errorf("shown %+v", shown)
+	}
+}
+
 func TestP17NothingOfADetailIsHidden(t *testing.T) {
 	compiled, err := schemaOf(`{"properties":{},"additionalProperties":false}`)
 	must(t, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/gardeauth/garde/internal/page"
 )
 
-var placeholder = regexp.MustCompile(`\{([A-Za-z0-9_.-]+)\}`)
+var placeholder = regexp.MustCompile(`\{([A-Za-z0-9_.-]+)(?::[A-Z]{3})?\}`)
 
 // Shown gives what a person reads of authorization_details that Parser accepted: a sentence for each, with the values
 // that it names, and every member that the sentence does not show. A type that the recipe has given up meanwhile is shown
@@ -32,16 +32,18 @@ func (d *Details) Shown(text string) []page.Detail {
 		if d != nil {
 			one.Say = d.types[one.Type].say
 		}
-		hidden := maps.Clone(members)
-		for _, sentence := range one.Say {
-			for _, found := range placeholder.FindAllStringSubmatch(sentence, -1) {
-				delete(hidden, found[1])
-			}
+		hidden := map[string]string{}
+		if len(one.Say) == 0 {
+			hidden = maps.Clone(members)
 		}
 		// What only some languages show is shown to all.
 		for _, sentence := range one.Say {
+			told := map[string]bool{}
+			for _, found := range placeholder.FindAllStringSubmatch(sentence, -1) {
+				told[found[1]] = true
+			}
 			for name := range members {
-				if !strings.Contains(sentence, "{"+name+"}") {
+				if !told[name] {
 					hidden[name] = members[name]
 				}
 			}

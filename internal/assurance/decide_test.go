@@ -481,6 +481,15 @@ func TestRulesThatCanNotBeCompiled(t *testing.T) {
 		"a type that does not fit": {"risk.score > 'high'", "column 12: found no matching overload"},
 		"not true or false":        {"risk.score", "column 1: a rule is true or false, and this is int"},
 		"something broken":         {"risk.score >", "column 13: Syntax error"},
+		"a pattern of a caller":    {"values.memo.matches(values.pattern)", "column 27: a pattern must be written in the rule itself"},
+		"a pattern of parts":       {"matches(payee, 'a' + currency)", "column 20: a pattern must be written in the rule itself"},
+		"a pattern without end":    {"payee.matches('(.{0,900}x)')", "column 15: the pattern is too large"},
+		"a pattern that is none":   {"payee.matches('(')", "error parsing regexp"},
+		"a time zone of a caller":  {"now.getHours(values.zone) < 6", "column 20: a time zone must be written in the rule itself"},
+		"the zone of a machine":    {"now.getHours('Local') < 6", "column 14: the time zone of a machine is nobody's"},
+		"a zone that is none":      {"now.getHours('Europe/Nowhere') < 6", "column 14: the time zone Europe/Nowhere is not known"},
+		"no file of a machine":     {"now.getHours('../../etc/passwd') < 6", "column 14: the time zone ../../etc/passwd is not known"},
+		"an offset that is none":   {"now.getHours('+25:00') < 6", "column 14: the time zone +25:00 is neither"},
 		"too deep":                 {strings.Repeat("(", 60) + "true" + strings.Repeat(")", 60), "expression recursion limit exceeded"},
 	} {
 		t.Run(name, func(t *testing.T) {

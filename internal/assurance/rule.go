@@ -112,7 +112,10 @@ func (v *vocabulary) compile(when string) (cel.Program, reads, error) {
 	if !ast.OutputType().IsExactType(types.BoolType) {
 		return nil, reads{}, fmt.Errorf("column 1: a rule is true or false, and this is %s", plain(ast.OutputType().String()))
 	}
-	program, err := v.env.Program(ast, cel.EvalOptions(cel.OptOptimize))
+	if err := bounded(ast); err != nil {
+		return nil, reads{}, err
+	}
+	program, err := v.env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CustomDecoratorV2(prepared))
 	if err != nil {
 		return nil, reads{}, errors.New(plain(err.Error()))
 	}

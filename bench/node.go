@@ -200,6 +200,7 @@ func (h *house) plantPerson(ctx context.Context, server *app.Server, number int)
 	cookie := iam.NewSecret(iam.PrefixSession)
 	session := iam.Session{
 		ID: uuid.NewString(), Hash: iam.HashSession(cookie), User: user.ID, AuthTime: now, AMR: []string{"pwd"}, ACR: levelACR,
+		Proofs:  []iam.Proved{{Factor: "password", At: now, Begun: now, Methods: []string{"pwd"}}},
 		Created: now, Seen: now, Expires: now.Add(24 * time.Hour),
 	}
 	if err := server.House.StartSession(ctx, session, iam.SessionHash{}); err != nil {

@@ -130,10 +130,10 @@ func (h *House) Asked(p *Person, client string, kind iam.AskedKind) string {
 		asked.Hash, asked.UserCode, asked.User, asked.Delivery = iam.HashCIBA(value), iam.UserHash{}, p.ID, "poll"
 	}
 	h.must(h.Store().Ask(ctx, asked))
-	h.must(h.Store().Decide(ctx, asked.ID, iam.AskedApproved, iam.Grant{
+	h.must(h.Store().Decide(ctx, asked.ID, iam.Verdict{Approved: true, Grant: iam.Grant{
 		ID: uuid.NewString(), Client: client, User: p.ID, Session: p.Session, Scope: oauth.Scope{"openid", "accounts.read"},
 		AuthTime: now.Truncate(time.Second), AMR: []string{"pwd"}, ACR: Basic, Created: now, Expires: now.Add(30 * 24 * time.Hour),
-	}, nil, now))
+	}}, now))
 	return value
 }
 

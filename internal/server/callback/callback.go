@@ -30,6 +30,8 @@ const (
 type Queue interface {
 	Later
 	Enqueue(ctx context.Context, kind string, body []byte) error
+	Prepare(kind string, body []byte, at time.Time) (iam.Delivery, error)
+	Wake()
 }
 
 // Later keeps what must be told at a certain time.
@@ -124,28 +126,34 @@ func Expect(ctx context.Context, queue Later, about Notice, end time.Time) error
 	return queue.Later(ctx, KindLapsed, body, end.Add(time.Second))
 }
 
-// Told is for consent.Elsewhere: it hears of a decision and has the client told, in its own time. Whatever the client
-// answers, the decision stands.
-func (t *Teller) Told(ctx context.Context, asked iam.Asked, allowed bool) error {
-	if asked.Kind != iam.AskedCIBA {
-		return nil
-	}
-	if !allowed && t.Denied != nil {
-		t.Denied(asked.Client, asked.User)
-	}
-	if asked.Notify == "" {
-		return nil
+// Tell is for consent.Elsewhere: what is to be kept with a decision, so that the client is told in its own time. Whatever
+// the client answers, the decision stands.
+func (t *Teller) Tell(asked iam.Asked, allowed bool) ([]iam.Delivery, error) {
+	if asked.Kind != iam.AskedCIBA || asked.Notify == "" {
+		return nil, nil
 	}
 	about, err := t.Notices.open(asked)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	about.Denied = !allowed
 	body, err := json.Marshal(about)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return t.Queue.Enqueue(ctx, KindDecided, body)
+	told, err := t.Queue.Prepare(KindDecided, body, moment(t.Now))
+	return []iam.Delivery{told}, err
+}
+
+// Kept is for consent.Elsewhere: it hears that a decision is kept.
+func (t *Teller) Kept(asked iam.Asked, allowed bool) {
+	if asked.Kind != iam.AskedCIBA {
+		return
+	}
+	if !allowed && t.Denied != nil {
+		t.Denied(asked.Client, asked.User)
+	}
+	t.Queue.Wake()
 }
 
 // Work pings a client (section 10.2), or makes what is pushed to it.

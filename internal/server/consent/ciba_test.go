@@ -502,6 +502,21 @@ func TestPing(t *testing.T) {
 	})
 }
 
+// TestADecisionIsToldByWhoeverLives: what is to be told is kept with the decision, and the next node finds it.
+func TestADecisionIsToldByWhoeverLives(t *testing.T) {
+	for mode, decision := range map[string]string{"ping": "allow", "push": "deny"} {
+		h := open(t)
+		id := h.asks(mode, "client_notification_token", "t")
+		h.dies = true
+		b := h.person("alice")
+		b.answers(b.first(), decision)
+		h.deliveries()
+		if got := h.callback.take(); len(got) != 1 || got[0].body["auth_req_id"] != id {
+			t.Errorf("%s: %v", mode, got)
+		}
+	}
+}
+
 func TestPush(t *testing.T) {
 	h := open(t)
 	key, err := prover.New(jose.ES256)

@@ -19,7 +19,7 @@ import (
 )
 
 // Elsewhere lets a person decide what a client waits for that asked on another device (RFC 8628, OpenID CIBA Core), for
-// every door at which they can. All fields but Details, Help, Told and Now are required.
+// every door at which they can. All fields but Details, Help, Teller and Now are required.
 type Elsewhere struct {
 	Asking  iam.Asking
 	Clients iam.Clients
@@ -30,9 +30,16 @@ type Elsewhere struct {
 	Desk    *decide.Desk                       // decides whether the person is sure enough to be who they say
 	Help    func() string                      // address of human help, for who is refused; nil: there is none
 	Pages   func() *page.Pages
-	// Told hears of each decision once it is kept, to tell a client that does not poll; nil: all of them poll.
-	Told func(ctx context.Context, asked iam.Asked, allowed bool) error
-	Now  func() time.Time // nil: time.Now
+	Teller  Teller           // tells clients that do not poll; nil: all of them do
+	Now     func() time.Time // nil: time.Now
+}
+
+// Teller tells clients of decisions that do not ask for them.
+type Teller interface {
+	// Tell says what is to be told, to be kept in the same deed as the decision: who was not told would wait for ever.
+	Tell(asked iam.Asked, allowed bool) ([]iam.Delivery, error)
+	// Kept hears that a decision is kept, and what is to be told of it.
+	Kept(asked iam.Asked, allowed bool)
 }
 
 // Waiting is an authorization that waits for a person, read as it would be today.
@@ -170,7 +177,7 @@ func (e *Elsewhere) Decide(ctx context.Context, waiting Waiting, by Presence, al
 	if in.User == "" || asked.User != "" && asked.User != in.User {
 		return iam.ErrNotFound
 	}
-	state, grant, given := iam.AskedDenied, iam.Grant{}, (*iam.Consent)(nil)
+	verdict := iam.Verdict{}
 	event := journal.New(now, journal.TokenRefused{Door: string(asked.Kind), Code: "access_denied", Cause: "the person said no"})
 	if allow {
 		claim, err := e.Desk.Sure(ctx, about(waiting, by))
@@ -178,29 +185,36 @@ func (e *Elsewhere) Decide(ctx context.Context, waiting Waiting, by Presence, al
 			return err
 		}
 		scope := waiting.Request.Scope
-		state, grant = iam.AskedApproved, session.GrantIn(in, waiting.Client.ID, scope, now, e.Life())
+		grant := session.GrantIn(in, waiting.Client.ID, scope, now, e.Life())
 		grant.ACR, grant.AuthTime = claim.ACR, claim.AuthTime
 		if !by.Said { // else what a token says of the methods goes with its level
 			grant.AMR = claim.AMR
 		}
 		grant.Resource, grant.Details = waiting.Request.Resource, waiting.Request.Details
+		verdict.Approved, verdict.Grant = true, grant
 		event = journal.New(now, journal.Consented{Scope: scope.String()})
 		if !session.Implied(waiting.Client) {
-			given = &iam.Consent{User: in.User, Client: waiting.Client.ID, Scope: scope, Given: now}
+			verdict.Consent = &iam.Consent{User: in.User, Client: waiting.Client.ID, Scope: scope, Given: now}
 		}
 	}
 	event.Actor, event.User, event.Client, event.Session = "user:"+in.User, in.User, waiting.Client.ID, in.ID
-	event.Grant, event.Trace = grant.ID, web.Trace(ctx)
-	if err := e.Asking.Decide(ctx, asked.ID, state, grant, given, now, event); err != nil {
+	event.Grant, event.Trace = verdict.Grant.ID, web.Trace(ctx)
+	if e.Teller != nil {
+		var err error
+		if verdict.Told, err = e.Teller.Tell(asked, allow); err != nil {
+			return err
+		}
+	}
+	if err := e.Asking.Decide(ctx, asked.ID, verdict, now, event); err != nil {
 		return err
 	}
 	if ask := about(waiting, by); allow && !ask.Since.IsZero() { // they authenticated for this
 		e.Desk.Learn(ctx, ask)
 	}
-	if e.Told == nil {
-		return nil
+	if e.Teller != nil {
+		e.Teller.Kept(asked, allow)
 	}
-	return e.Told(ctx, asked, allow)
+	return nil
 }
 
 // Turn sends a person who is not sure enough where they can prove more, in a transaction of this browser, which begins here

@@ -126,6 +126,19 @@ type house struct {
 	secret   string       // of every client that has one
 	country  string       // where the facts say that everybody is
 	has      []string     // factors that everybody has
+	dies     bool         // right after a decision is kept
+}
+
+// mortal is a node that may die once it has kept a decision.
+type mortal struct {
+	consent.Teller
+	dies *bool
+}
+
+func (m mortal) Kept(asked iam.Asked, allowed bool) {
+	if !*m.dies {
+		m.Teller.Kept(asked, allowed)
+	}
 }
 
 func (h *house) must(err error) {
@@ -308,7 +321,7 @@ func (h *house) doors() {
 	teller.Queue = h.queue
 	elsewhere := &consent.Elsewhere{
 		Asking: h.tenant, Clients: h.tenant, Parser: parser, Life: func() time.Duration { return policy().Lives.Refresh }, Say: say,
-		Details: h.details.Shown, Told: teller.Told, Now: now, Pages: pages, Help: func() string { return "mailto:help@bank.example" },
+		Details: h.details.Shown, Teller: mortal{teller, &h.dies}, Now: now, Pages: pages, Help: func() string { return "mailto:help@bank.example" },
 		Desk: decide.New(decide.Desk{
 			Policy: policy, Users: h.tenant, Clients: h.tenant, Sessions: h.tenant, Journal: h.tenant, Facts: h, Now: now,
 			Factors: func(context.Context, iam.User) ([]string, error) { return h.has, nil },

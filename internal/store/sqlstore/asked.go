@@ -128,28 +128,37 @@ func (t *Tenant) asked(ctx context.Context, query string, args ...any) (all []ia
 }
 
 // Decide ends the waiting, of many callers by one.
-func (t *Tenant) Decide(ctx context.Context, id string, state iam.AskedState, grant iam.Grant, consent *iam.Consent, now time.Time, events ...journal.Event) error {
-	decision, err := decide(t.view.Tenant, id, state, grant, now)
+func (t *Tenant) Decide(ctx context.Context, id string, verdict iam.Verdict, now time.Time, events ...journal.Event) error {
+	decision, err := decide(t.view.Tenant, id, verdict, now)
 	if err != nil {
 		return err
 	}
 	return t.deed(ctx, events, func(d *deed) error {
 		switch err := d.Step(errUnmet, decision); {
 		case errors.Is(err, errUnmet):
-			return d.whyNotDecided(id, state, grant, now)
-		case err != nil || consent == nil:
+			return d.whyNotDecided(id, verdict, now)
+		case err != nil:
 			return err
 		}
-		return d.giveConsent(*consent)
+		for _, delivery := range verdict.Told {
+			if err := d.enqueue(delivery); err != nil {
+				return err
+			}
+		}
+		if verdict.Consent == nil {
+			return nil
+		}
+		return d.giveConsent(*verdict.Consent)
 	})
 }
 
 // decide is one conditional update. Whoever approves stands, in a session that lives, and is who was asked.
-func decide(tenant, id string, state iam.AskedState, grant iam.Grant, now time.Time) (deeds.Statement, error) {
+func decide(tenant, id string, verdict iam.Verdict, now time.Time) (deeds.Statement, error) {
 	const waits = ` WHERE k.tenant = $1 AND k.id = $2 AND k.state = 'waiting' AND k.expires > $3 AND ` + codeClientStands
-	if state != iam.AskedApproved {
+	if !verdict.Approved {
 		return deeds.Must(`UPDATE asked AS k SET state = $4`+waits, tenant, id, deeds.Micro(now), string(iam.AskedDenied)), nil
 	}
+	grant := verdict.Grant
 	body, err := grantBody(grant)
 	return deeds.Must(`UPDATE asked AS k SET state = $4, user_id = $5, user_era = (SELECT u.era FROM users u WHERE u.tenant = $1 AND u.id = $5),
 		session = $6, grant_id = $7, body = $8, grant_created = $9, grant_expires = $10,
@@ -157,11 +166,11 @@ func decide(tenant, id string, state iam.AskedState, grant iam.Grant, now time.T
 		AND (k.user_id = '' OR k.user_id = $5) AND `+codeUserStands+`
 		AND EXISTS (SELECT 1 FROM users u WHERE u.tenant = $1 AND u.id = $5 AND NOT u.disabled AND NOT u.removed AND ($12 = '' OR EXISTS (
 			SELECT 1 FROM sessions s WHERE s.tenant = $1 AND s.id = $12 AND s.user_id = u.id AND s.user_era = u.era AND s.expires > $3)))`,
-		tenant, id, deeds.Micro(now), string(state), grant.User, grant.Session, grant.ID, body, deeds.Micro(grant.Created),
+		tenant, id, deeds.Micro(now), string(iam.AskedApproved), grant.User, grant.Session, grant.ID, body, deeds.Micro(grant.Created),
 		deeds.Micro(grant.Expires), grant.Client, cmp.Or(grant.Session, grant.Login)), err
 }
 
-func (d *deed) whyNotDecided(id string, state iam.AskedState, grant iam.Grant, now time.Time) error {
+func (d *deed) whyNotDecided(id string, verdict iam.Verdict, now time.Time) error {
 	all, _, err := readAsked(d, ` AND k.id = $2`, d.Tenant, id)
 	switch {
 	case err != nil:
@@ -172,7 +181,7 @@ func (d *deed) whyNotDecided(id string, state iam.AskedState, grant iam.Grant, n
 		return iam.ErrSpent
 	case !all[0].Expires.After(now):
 		return iam.ErrExpired
-	case state == iam.AskedApproved && (grant.Client != all[0].Client || all[0].User != "" && all[0].User != grant.User):
+	case verdict.Approved && (verdict.Grant.Client != all[0].Client || all[0].User != "" && all[0].User != verdict.Grant.User):
 		return iam.ErrNotFound // it is not theirs
 	default:
 		return iam.ErrRevoked

@@ -26,7 +26,7 @@ func (h *house) granted(session string) iam.Grant {
 func (h *house) approve(asked iam.Asked, session string) iam.Grant {
 	h.t.Helper()
 	grant := h.granted(session)
-	h.must(h.Decide(h.ctx, asked.ID, iam.AskedApproved, grant, nil, h.clock.Now()))
+	h.must(h.Decide(h.ctx, asked.ID, iam.Verdict{Approved: true, Grant: grant}, h.clock.Now()))
 	return grant
 }
 
@@ -157,7 +157,7 @@ func polls(t *testing.T, open Opener) {
 		h.clock.Pass(10 * time.Minute)
 		_, err := h.AskedByCode(h.ctx, asked.UserCode, h.clock.Now())
 		h.want(err, iam.ErrExpired)
-		h.want(h.Decide(h.ctx, asked.ID, iam.AskedApproved, h.granted(""), nil, h.clock.Now()), iam.ErrExpired)
+		h.want(h.Decide(h.ctx, asked.ID, iam.Verdict{Approved: true, Grant: h.granted("")}, h.clock.Now()), iam.ErrExpired)
 		h.want(second(h.Poll(h.ctx, proofOfAsked(asked), h.clock.Now())), iam.ErrExpired)
 		h.want(second(h.collect(approved, grant)), iam.ErrExpired)
 		h.must(second(h.Sweep(h.ctx, h.clock.Now())))
@@ -185,7 +185,8 @@ func decisions(t *testing.T, open Opener) {
 			if state == iam.AskedApproved {
 				grant = h.granted("")
 			}
-			err := h.Decide(h.ctx, asked.ID, state, grant, nil, h.clock.Now(), h.event())
+			told := iam.Delivery{ID: uuid.NewString(), Kind: "ciba decided", Sealed: string(state), Next: h.clock.Now(), Made: h.clock.Now()}
+			err := h.Decide(h.ctx, asked.ID, iam.Verdict{Approved: state == iam.AskedApproved, Grant: grant, Told: []iam.Delivery{told}}, h.clock.Now(), h.event())
 			if err == nil {
 				won = state
 			}
@@ -194,6 +195,10 @@ func decisions(t *testing.T, open Opener) {
 		got, err := h.Poll(h.ctx, proofOfAsked(asked), h.clock.Now())
 		h.must(err)
 		h.same(got.State, won)
+		due, err := h.Due(h.ctx, h.clock.Now(), h.clock.Now().Add(time.Minute), 100)
+		h.must(err)
+		h.same(len(due), 1) // what is told is what was decided, and nobody else is told anything
+		h.same(due[0].Sealed, string(won))
 		events, err := h.Events(h.ctx, iam.JournalQuery{})
 		h.must(err)
 		h.same(len(events), 1)
@@ -201,9 +206,9 @@ func decisions(t *testing.T, open Opener) {
 	t.Run("a denied one gives nothing", func(t *testing.T) {
 		h := newHouse(t, open)
 		asked := h.ask(iam.AskedCIBA)
-		h.must(h.Decide(h.ctx, asked.ID, iam.AskedDenied, iam.Grant{}, nil, h.clock.Now()))
+		h.must(h.Decide(h.ctx, asked.ID, iam.Verdict{}, h.clock.Now()))
 		h.want(second(h.collect(asked, h.granted(""))), iam.ErrNotFound)
-		h.want(h.Decide(h.ctx, asked.ID, iam.AskedApproved, h.granted(""), nil, h.clock.Now()), iam.ErrSpent)
+		h.want(h.Decide(h.ctx, asked.ID, iam.Verdict{Approved: true, Grant: h.granted("")}, h.clock.Now()), iam.ErrSpent)
 	})
 	t.Run("a user code names one that waits, and no two at once", func(t *testing.T) {
 		h := newHouse(t, open)
@@ -239,10 +244,10 @@ func decisions(t *testing.T, open Opener) {
 		}
 		bobs, others := h.granted(""), h.granted("")
 		bobs.User, others.Client = "u-bob", "c-other"
-		h.want(h.Decide(h.ctx, first.ID, iam.AskedApproved, bobs, nil, h.clock.Now()), iam.ErrNotFound)
-		h.want(h.Decide(h.ctx, first.ID, iam.AskedApproved, others, nil, h.clock.Now()), iam.ErrNotFound)
-		h.want(h.Decide(h.ctx, "none", iam.AskedApproved, h.granted(""), nil, h.clock.Now()), iam.ErrNotFound)
-		h.must(h.Decide(h.ctx, first.ID, iam.AskedApproved, h.granted(""), &iam.Consent{User: "u-ada", Client: "c-app", Scope: oauth.Scope{"a.read"}}, h.clock.Now()))
+		h.want(h.Decide(h.ctx, first.ID, iam.Verdict{Approved: true, Grant: bobs}, h.clock.Now()), iam.ErrNotFound)
+		h.want(h.Decide(h.ctx, first.ID, iam.Verdict{Approved: true, Grant: others}, h.clock.Now()), iam.ErrNotFound)
+		h.want(h.Decide(h.ctx, "none", iam.Verdict{Approved: true, Grant: h.granted("")}, h.clock.Now()), iam.ErrNotFound)
+		h.must(h.Decide(h.ctx, first.ID, iam.Verdict{Approved: true, Grant: h.granted(""), Consent: &iam.Consent{User: "u-ada", Client: "c-app", Scope: oauth.Scope{"a.read"}}}, h.clock.Now()))
 		consent, err := h.Consent(h.ctx, "u-ada", "c-app")
 		h.must(err)
 		h.same(consent.Scope, oauth.Scope{"a.read"})
@@ -285,7 +290,7 @@ func approvalEnds(t *testing.T, open Opener) {
 			h.must(end(h, session))
 			h.want(second(h.collect(approved, grant)), iam.ErrRevoked)
 			if name == "the session's end" {
-				h.want(h.Decide(h.ctx, asked.ID, iam.AskedApproved, late, nil, h.clock.Now()), iam.ErrRevoked)
+				h.want(h.Decide(h.ctx, asked.ID, iam.Verdict{Approved: true, Grant: late}, h.clock.Now()), iam.ErrRevoked)
 				h.approve(asked, h.session().ID) // in another it goes on
 				h.must(second(h.collect(outliving, free)))
 				return
@@ -294,13 +299,13 @@ func approvalEnds(t *testing.T, open Opener) {
 			if !strings.Contains(name, "client") {
 				h.want(second(h.Poll(h.ctx, proofOfAsked(asked), h.clock.Now())), iam.ErrNotFound)
 			}
-			if err := h.Decide(h.ctx, asked.ID, iam.AskedApproved, h.granted(""), nil, h.clock.Now()); err == nil {
+			if err := h.Decide(h.ctx, asked.ID, iam.Verdict{Approved: true, Grant: h.granted("")}, h.clock.Now()); err == nil {
 				t.Fatal("what waited was approved")
 			}
 			if waiting, err := h.AskedOf(h.ctx, "u-ada", h.clock.Now()); err != nil || len(waiting) != 0 {
 				t.Fatalf("%v waits, %v", waiting, err)
 			}
-			if err := h.Decide(h.ctx, device.ID, iam.AskedApproved, late, nil, h.clock.Now()); err == nil &&
+			if err := h.Decide(h.ctx, device.ID, iam.Verdict{Approved: true, Grant: late}, h.clock.Now()); err == nil &&
 				name != "sign out everywhere else, too" && name != "a new password" { // its person is signed in
 				t.Fatal("what waited for nobody in particular was approved")
 			}

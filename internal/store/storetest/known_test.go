@@ -146,7 +146,7 @@ func lostDevices(t *testing.T, open Opener) {
 			h.must(h.Ask(h.ctx, asked))
 			grant := newCode(h.clock.Now(), "").Grant
 			grant.Login = s.ID
-			h.must(h.Decide(h.ctx, asked.ID, iam.AskedApproved, grant, nil, h.clock.Now()))
+			h.must(h.Decide(h.ctx, asked.ID, iam.Verdict{Approved: true, Grant: grant}, h.clock.Now()))
 			asked.Grant = grant
 			return asked
 		}

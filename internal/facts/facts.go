@@ -140,10 +140,11 @@ func near(address netip.Addr) string {
 
 // remember adds what is known of the person.
 func (d *Desk) remember(ctx context.Context, found *signal.Facts, ask Ask, after time.Duration) error {
-	known := d.known(ctx, ask.User, after)
+	known := d.known(ctx, ask.User, ask.Device, after)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	known = d.taught(known, ask.User, after)
 	if known.profile == nil {
 		found.Unknown = append(found.Unknown, signal.UnknownHabits)
 	} else {

@@ -286,6 +286,34 @@ func TestADeviceIsKnownOnlyWhenItWasTaught(t *testing.T) {
 	}
 }
 
+// The first call after a sign-in comes long before anything is written, and may find what was read before the sign-in.
+func TestWhatWasJustLearnedIsKnownBeforeItIsWritten(t *testing.T) {
+	h := newHouse(t)
+	h.live(t, 3)
+	fresh := at(abroad)
+	fresh.Device, fresh.Agent = "laptop", "Chrome on Windows"
+	if spoke := h.speaks(t, fresh); spoke != "new_device" {
+		t.Fatalf("a stranger: %q", spoke)
+	}
+	h.device(t, ada, "laptop", "Chrome on Windows")
+	h.Learn(fresh)
+	if spoke := h.speaks(t, fresh); spoke != "" {
+		t.Errorf("learned, not written: %q", spoke)
+	}
+	h.settle(t)
+	if spoke := h.speaks(t, fresh); spoke != "" {
+		t.Errorf("written: %q", spoke)
+	}
+	if visits := h.moment(t, fresh).Facts.History.Network; visits != 1 {
+		t.Errorf("it counts %d times", visits)
+	}
+	other := fresh
+	other.User = bob
+	if h.moment(t, other).Facts.History.Visits != 0 {
+		t.Error("somebody else learned it")
+	}
+}
+
 func TestAYoungAuthenticatorIsTold(t *testing.T) {
 	h := newHouse(t)
 	added := iam.Authenticator{ID: "key", User: ada, Kind: iam.FactorTOTP, Created: h.now()}

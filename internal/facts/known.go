@@ -3,6 +3,7 @@ package facts
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,9 +34,10 @@ const (
 	aged = 24 * time.Hour
 )
 
-// known gives what is known of a person: as it was a moment ago, or as it can be read now.
-func (d *Desk) known(ctx context.Context, user string, forget time.Duration) *known {
-	if found := d.memory.find(user, d.now()); found != nil {
+// known gives what is known of a person: as it was a moment ago, or as it can be read now. What was read before the device
+// of the moment was kept does not serve: who has just signed in on it would be on an unknown one.
+func (d *Desk) known(ctx context.Context, user, device string, forget time.Duration) *known {
+	if found := d.memory.find(user, d.now()); found != nil && found.keeps(device) {
 		return found
 	}
 	answer, _, _ := d.flight.Do(user, func() (any, error) {
@@ -54,6 +56,33 @@ func (d *Desk) known(ctx context.Context, user string, forget time.Duration) *kn
 		return &known{noDevices: true, noFactors: true}
 	}
 	return found
+}
+
+// taught adds what is still to be written of what the person has just done. Else the first call after a sign-in would come
+// from a place and a device that nobody knows yet.
+func (d *Desk) taught(found *known, user string, forget time.Duration) *known {
+	waiting := d.queue.of(user)
+	if len(waiting) == 0 || found.profile == nil || found.off {
+		return found
+	}
+	raw, err := found.profile.encode()
+	if err != nil {
+		return found
+	}
+	next := *found
+	if next.profile, err = decode(raw, d.now(), forget); err != nil {
+		return found
+	}
+	for _, ask := range waiting {
+		place, _ := d.place(ask.Address)
+		next.profile.learn(ask, place)
+	}
+	return &next
+}
+
+// keeps tells whether a device is among those that were read, if one is named.
+func (k *known) keeps(device string) bool {
+	return device == "" || slices.ContainsFunc(k.devices, func(kept iam.Device) bool { return kept.ID == device })
 }
 
 func (d *Desk) read(ctx context.Context, user string, forget time.Duration) *known {

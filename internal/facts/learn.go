@@ -3,6 +3,7 @@ package facts
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -68,6 +69,7 @@ func (d *Desk) write(ctx context.Context, waiting map[string][]Ask) {
 			if errors.Is(err, iam.ErrRaced) {
 				err = d.teach(ctx, user, asks)
 			}
+			d.queue.written(user)
 			if err != nil && !errors.Is(err, iam.ErrRevoked) && ctx.Err() == nil {
 				d.log().WarnContext(ctx, "can't learn habits", "user", user, "error", err)
 			}
@@ -133,6 +135,7 @@ func (d *Desk) Hear(_ context.Context, change iam.Change) {
 type queue struct {
 	mu      sync.Mutex
 	waiting map[string][]Ask
+	writing map[string][]Ask // taken, and not in the storage yet
 	count   int
 	wake    chan struct{}
 	dropped atomic.Int64
@@ -183,8 +186,25 @@ func (q *queue) take() map[string][]Ask {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	taken := q.waiting
-	q.waiting, q.count = nil, 0
+	q.writing, q.waiting, q.count = maps.Clone(taken), nil, 0
 	return taken
+}
+
+// written tells that what was taken of a person is in the storage, or will never be.
+func (q *queue) written(user string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.writing, user)
+}
+
+// of gives what is still to be written of a person, oldest first.
+func (q *queue) of(user string) []Ask {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.writing[user])+len(q.waiting[user]) == 0 {
+		return nil
+	}
+	return slices.Concat(q.writing[user], q.waiting[user])
 }
 
 func (q *queue) forget(user string) {
@@ -192,4 +212,5 @@ func (q *queue) forget(user string) {
 	defer q.mu.Unlock()
 	q.count -= len(q.waiting[user])
 	delete(q.waiting, user)
+	delete(q.writing, user)
 }

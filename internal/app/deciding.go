@@ -49,7 +49,8 @@ func (s *Server) factors(ctx context.Context, user iam.User) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		has["approval"] = len(sessions) > 1 // the one that asks, and another to approve it
+		// The one that asks, and another that may approve it.
+		has["approval"] = len(sessions) > 1 && slices.ContainsFunc(sessions, func(one iam.Session) bool { return s.vouches(one.Proofs) })
 	}
 	return slices.DeleteFunc(offered, func(factor string) bool { return !has[factor] }), nil
 }

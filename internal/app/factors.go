@@ -39,7 +39,7 @@ func (s *Server) login(kept crowd) *login.Endpoint {
 func (s *Server) holdings() factor.Needs {
 	return factor.Needs{
 		Passwords: s.House, Hasher: s.hasher, Authenticators: s.House, Approvals: s.House, Sessions: s.House,
-		Party: s.party, Sealer: s.Seal, Tenant: iam.DefaultTenant,
+		Party: s.party, Sealer: s.Seal, Tenant: iam.DefaultTenant, Vouches: s.vouches,
 	}
 }
 

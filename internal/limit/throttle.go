@@ -75,6 +75,18 @@ func (t *Throttle) Clear(a Attempt) {
 	t.account.Return(a.Account, 1)
 }
 
+// Return gives back the price of an attempt that succeeded, and forgets no failure: what was shown then says nothing of what
+// else was tried.
+func (t *Throttle) Return(a Attempt) {
+	if a.Device != "" {
+		t.device.Return(join(a.Account, a.Device), 1)
+		return
+	}
+	t.pair.Return(join(a.Account, a.Network), 1)
+	t.network.Return(a.Network, 1)
+	t.account.Return(a.Account, 1)
+}
+
 // join makes one key of two parts that no other two parts make.
 func join(first, second string) string { return strconv.Itoa(len(first)) + ":" + first + second }
 

@@ -146,6 +146,31 @@ func (k *Keeper) Start(w http.ResponseWriter, r *http.Request, proof Proof, trac
 	return session, nil
 }
 
+// Enough tells whether a session may rest on proofs alone: they reach a level.
+func (k *Keeper) Enough(proofs []iam.Proved) bool {
+	return len(proofs) > 0 && (k.Reached == nil || k.Reached(proofs) != "")
+}
+
+// Restate lets a session of this browser go on with other proofs, which its person has given before: under another ID and
+// cookie, and no longer than it would have lived. Nobody has signed in by it. iam.ErrRevoked as for Start.
+func (k *Keeper) Restate(w http.ResponseWriter, r *http.Request, from iam.Session, proofs []iam.Proved) (iam.Session, error) {
+	value, now := iam.NewSecret(iam.PrefixSession), k.now()
+	next := from
+	next.ID, next.Hash, next.Proofs = uuid.NewString(), iam.HashSession(value), proofs
+	next.AMR, next.AuthTime, next.ACR = Methods(proofs), newest(proofs, now), ""
+	if k.Reached != nil {
+		next.ACR = k.Reached(proofs)
+	}
+	if err := k.Sessions.StartSession(r.Context(), next, from.Hash); err != nil {
+		return iam.Session{}, err
+	}
+	k.Set(w, cookieSession, value, max(next.Expires.Sub(now), time.Second))
+	if k.read(r, cookieState) != "" {
+		k.changeState(w)
+	}
+	return next, nil
+}
+
 // End ends a session and, when it is this browser's, its cookies.
 func (k *Keeper) End(ctx context.Context, w http.ResponseWriter, id string, events ...journal.Event) error {
 	if err := k.Sessions.EndSession(ctx, id, events...); err != nil {

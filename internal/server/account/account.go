@@ -61,8 +61,10 @@ type Endpoint struct {
 	Known     iam.Devices
 	Habits    *Habits
 	Approvals iam.Approvals
-	Accounts  *session.Accounts
-	Now       func() time.Time // nil: time.Now
+	// Approves is what somebody must prove who allows a sign-in elsewhere: as much as that helps to reach. A nil need: they did.
+	Approves func(ctx context.Context, user iam.User, proofs []iam.Proved) (*iam.Need, error)
+	Accounts *session.Accounts
+	Now      func() time.Time // nil: time.Now
 }
 
 // The addresses of the pages.
@@ -240,8 +242,13 @@ func (e *Endpoint) awaited(ctx context.Context, here presence, view *page.Accoun
 		view.Asked = len(waiting) > 0
 	}
 	set, err := e.hasPassword(ctx, here.user.ID)
-	view.Passwordless = !set
+	view.Passwordless = !set || !e.offersPassword()
 	return err
+}
+
+// offersPassword tells whether the recipe lets people sign in by a password.
+func (e *Endpoint) offersPassword() bool {
+	return e.Factors == nil || slices.Contains(e.Factors.Offered(), factorPassword)
 }
 
 func (e *Endpoint) hasPassword(ctx context.Context, user string) (bool, error) {

@@ -82,6 +82,11 @@ func (e *Endpoint) decideApproval(w http.ResponseWriter, r *http.Request) error 
 	if allowed {
 		note, what = page.NoteSignInAllowed, signInAllowed
 	}
+	if allowed && e.Approves != nil {
+		if need, err := e.Approves(r.Context(), here.user, here.session.Proofs); err != nil || need != nil {
+			return e.prove(w, r, need, "approvals", err)
+		}
+	}
 	event := e.event(r, here, journal.UserChanged{What: what})
 	err = e.Approvals.DecideApproval(r.Context(), id, here.user.ID, here.session.ID, allowed, e.now(), event)
 	if errors.Is(err, iam.ErrNotFound) { // of two answers one counts

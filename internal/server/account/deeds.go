@@ -81,7 +81,7 @@ func (e *Endpoint) NotMe(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !set && e.Factors != nil {
+	if e.Factors != nil && (!set || !e.offersPassword()) {
 		return e.done(w, r, here, security, page.NoteNotYou)
 	}
 	return e.done(w, r, here, home+"#password-title", page.NoteNotYou)
@@ -106,8 +106,7 @@ func (e *Endpoint) EndSession(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if id == here.session.ID {
-		session.SeeOther(w, "/logout/done")
-		return nil
+		return e.leave(w, r, here) // the cookies
 	}
 	return e.done(w, r, here, home, page.NoteSessionEnded)
 }
@@ -136,6 +135,9 @@ func (e *Endpoint) Password(w http.ResponseWriter, r *http.Request) error {
 	form, here, err := e.deed(r)
 	if err != nil {
 		return err
+	}
+	if !e.offersPassword() {
+		return web.NotFound()
 	}
 	current, fresh := form.Value("current_password"), form.Value("new_password")
 	problems, err := e.faults(form, here)

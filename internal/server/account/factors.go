@@ -30,6 +30,9 @@ type Factors struct {
 	// have what they need.
 	Due  func(ctx context.Context, user iam.User) (sets []string, until time.Time, err error)
 	Tell func(r *http.Request, user iam.User, kind page.MailKind) error // by mail: was this you?
+	// Last tells whether a person could not sign in any more without that authenticator, by what the recipe offers today. Nil:
+	// only the storage is asked, which knows no recipe.
+	Last func(ctx context.Context, user iam.User, id string) (bool, error)
 }
 
 // Registrar makes factors. A fault is the person's to mend; its error says why, for the log.
@@ -195,16 +198,59 @@ func (e *Endpoint) removeFactor(w http.ResponseWriter, r *http.Request, here pre
 	if need, err := e.Factors.Demand(r.Context(), here.user, here.session.Proofs); err != nil || need != nil {
 		return e.prove(w, r, need, "security", err)
 	}
-	event := e.event(r, here, journal.FactorChanged{What: "removed", Factor: string(one.Kind), ID: one.ID})
-	err := e.Factors.Kept.RemoveAuthenticator(r.Context(), here.user.ID, one.ID, here.session.ID, event)
+	if e.Factors.Last != nil {
+		if last, err := e.Factors.Last(r.Context(), here.user, one.ID); err != nil {
+			return err
+		} else if last {
+			return e.showFactor(w, r, here, one.ID, page.Problem{Fault: page.FaultLast})
+		}
+	}
+	left, err := e.remove(w, r, here, one)
 	switch {
 	case errors.Is(err, iam.ErrLast):
-		return e.showFactor(w, r, here, one.ID, page.Problem{Fault: page.FaultLast})
+		return e.showFactor(w, r, left, one.ID, page.Problem{Fault: page.FaultLast})
+	case errors.Is(err, iam.ErrRevoked): // disabled meanwhile
+		return gone(err)
 	case err != nil && !errors.Is(err, iam.ErrNotFound): // removed in another tab
 		return err
 	}
 	e.tell(r, here, page.MailFactorRemoved)
-	return e.done(w, r, here, security, page.NoteFactorRemoved)
+	if left.session.ID == "" {
+		return e.leave(w, r, here)
+	}
+	return e.done(w, r, left, security, page.NoteFactorRemoved)
+}
+
+// remove forgets an authenticator and gives who is there then. A session that rests on it goes on with the rest of what it
+// knows, under another name, before it is removed: at no moment does a session prove something by what is gone. With
+// nothing left it ends like any other.
+func (e *Endpoint) remove(w http.ResponseWriter, r *http.Request, here presence, one iam.Authenticator) (presence, error) {
+	event := e.event(r, here, journal.FactorChanged{What: "removed", Factor: string(one.Kind), ID: one.ID})
+	rest := slices.DeleteFunc(slices.Clone(here.session.Proofs), func(proof iam.Proved) bool { return proof.Credential == one.ID })
+	gone := func(keep string) error {
+		return e.Factors.Kept.RemoveAuthenticator(r.Context(), here.user.ID, one.ID, keep, event)
+	}
+	switch {
+	case len(rest) == len(here.session.Proofs):
+		return here, gone(here.session.ID)
+	case !e.Sessions.Enough(rest):
+		if err := gone(""); err != nil {
+			return here, err
+		}
+		return presence{}, nil
+	}
+	left, err := e.Sessions.Restate(w, r, here.session, rest)
+	if err != nil {
+		return here, err
+	}
+	err = gone(left.ID)
+	if errors.Is(err, iam.ErrLast) { // it is there, and proved
+		var again error
+		if left, again = e.Sessions.Restate(w, r, left, here.session.Proofs); again != nil {
+			return here, again
+		}
+	}
+	return presence{here.user, left}, err
 }
 
 // prove sends the person to prove what is needed, and back to that corner of the account.

@@ -60,6 +60,12 @@ func (e *Endpoint) changeHabits(w http.ResponseWriter, r *http.Request) error {
 	user := here.user.ID
 	event := func(what string) journal.Event { return e.event(r, here, journal.UserChanged{What: what}) }
 	note := page.NoteHabitsOn
+	// What is learned guards the person from who knows a password alone, and tells where they go: it is not for a weaker factor.
+	if form.Value("do") != "on" && e.Factors != nil {
+		if need, err := e.Factors.Demand(r.Context(), here.user, here.session.Proofs); err != nil || need != nil {
+			return e.prove(w, r, need, "habits", err)
+		}
+	}
 	switch form.Value("do") {
 	case "on":
 		err = e.Habits.Learning.Switch(r.Context(), user, true, event(habitsOn))

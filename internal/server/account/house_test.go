@@ -126,7 +126,7 @@ func (h *house) doors(mux *http.ServeMux) {
 	}
 	doors := map[string]web.Handler{
 		"/account": h.own.Account, "/account/signout": h.own.SignOut, "/account/everywhere": h.own.Everywhere, "/account/notme": h.own.NotMe,
-		"/account/sessions": h.own.EndSession, "/account/security": h.own.Security, "/account/security/factor": h.own.Factor,
+		"/account/sessions": h.own.EndSession, "/account/password": h.own.Password, "/account/security": h.own.Security, "/account/security/factor": h.own.Factor,
 		"/account/security/codes": h.own.Codes, "/account/devices": h.own.DevicesPage, "/account/habits": h.own.HabitsPage,
 		"/account/approvals": h.own.ApprovalsPage, "/choose": h.own.Choose, "/signin/enrol": h.own.Enrol, "/in": h.in,
 	}
@@ -138,14 +138,18 @@ func (h *house) doors(mux *http.ServeMux) {
 	}
 }
 
-// in begins a session: /in?user=U&factors=password,totp&ago=1h&device=D.
+// in begins a session: /in?user=U&factors=password,totp&ago=1h&device=D&credential=C, which is that of a passkey.
 func (h *house) in(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	ago, _ := time.ParseDuration(query.Get("ago"))
 	at := h.now().Add(-ago).Truncate(time.Second)
 	proof := session.Proof{User: query.Get("user"), Device: query.Get("device"), Agent: session.Agent(r), Address: "192.0.2.1/32"}
 	for factor := range strings.SplitSeq(query.Get("factors"), ",") {
-		proof.Proofs = append(proof.Proofs, iam.Proved{Factor: factor, At: at, Begun: at, Methods: []string{"pwd"}})
+		proved := iam.Proved{Factor: factor, At: at, Begun: at, Methods: []string{"pwd"}}
+		if factor == "passkey" {
+			proved.Credential, proved.Methods = query.Get("credential"), []string{"hwk", "user", "mfa"}
+		}
+		proof.Proofs = append(proof.Proofs, proved)
 	}
 	if _, err := h.sessions.Start(w, r, proof, "trace"); err != nil {
 		return err

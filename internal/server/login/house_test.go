@@ -115,7 +115,8 @@ type house struct {
 	pages    func() *page.Pages
 	mux      *http.ServeMux
 	offers   login.Offers
-	sets     []string // of factors, each of which is enough to sign in
+	sets     []string                // of factors, each of which is enough to sign in
+	vouches  func([]iam.Proved) bool // nil: every session may approve
 	sealer   seal.Sealer
 	box      *postbox
 	queue    *deliver.Queue
@@ -210,6 +211,7 @@ func (h *house) holds() factor.Needs {
 	return factor.Needs{
 		Passwords: h.tenant, Hasher: h.hasher, Authenticators: h.tenant, Approvals: h.tenant, Sessions: h.tenant,
 		Party: func() (passkey.Party, bool) { return h.party(), true }, Sealer: h.sealer, Tenant: iam.DefaultTenant,
+		Vouches: func(proofs []iam.Proved) bool { return h.vouches == nil || h.vouches(proofs) },
 	}
 }
 

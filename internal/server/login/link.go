@@ -3,6 +3,7 @@ package login
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
@@ -20,12 +21,19 @@ func (e *Endpoint) Reset(w http.ResponseWriter, r *http.Request) error {
 	return e.passwordLink(w, r, iam.LinkReset)
 }
 
-// Enrol is /link/enrol: the link of an administrator sets the first password of an account.
+// Enrol is /link/enrol: the link of an administrator sets the first password of an account, or adds a passkey to it where
+// the recipe offers no passwords.
 func (e *Endpoint) Enrol(w http.ResponseWriter, r *http.Request) error {
+	if !slices.Contains(e.Offers().Factors, "password") {
+		return e.keyLink(w, r)
+	}
 	return e.passwordLink(w, r, iam.LinkEnrol)
 }
 
 func (e *Endpoint) passwordLink(w http.ResponseWriter, r *http.Request, kind iam.LinkKind) error {
+	if !slices.Contains(e.Offers().Factors, "password") { // nobody could use it
+		return web.NotFound()
+	}
 	switch r.Method {
 	case http.MethodPost:
 		return e.useLink(w, r, kind)

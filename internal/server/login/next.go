@@ -77,8 +77,7 @@ func (e *Endpoint) turnOf(w http.ResponseWriter, r *http.Request, at step, by st
 		return turn{}, true, nil
 	}
 	if complete(e.lacking(at, who)) {
-		session.SeeOther(w, session.Return(at.flow, at.key))
-		return turn{}, true, nil
+		return turn{}, true, e.goOn(w, r, at, who)
 	}
 	if t.others, err = e.choices(r, at, who); err != nil {
 		return turn{}, false, err
@@ -95,6 +94,22 @@ func (e *Endpoint) turnOf(w http.ResponseWriter, r *http.Request, at step, by st
 	}
 	t.factor, _ = factor.Named(e.Factors, by)
 	return t, false, nil
+}
+
+// goOn leaves for what waits: nothing is missing. What was proved within the transaction without a try here, by adding the
+// factor, is taken into the session first: the dispatcher believes nothing else, and would send them back for ever.
+func (e *Endpoint) goOn(w http.ResponseWriter, r *http.Request, at step, who person) error {
+	if len(at.flow.Proofs) == 0 || r.Method == http.MethodHead {
+		session.SeeOther(w, session.Return(at.flow, at.key))
+		return nil
+	}
+	if err := e.admitted(who.user); err != nil {
+		return err
+	}
+	return e.enter(w, r, at, who, try{step: at, again: func(page.Fault) error {
+		session.SeeOther(w, "/signin?other=1&flow="+url.QueryEscape(at.key))
+		return nil
+	}})
 }
 
 // stuck tells who can go no further why, and how to reach a person.
@@ -192,7 +207,8 @@ func (e *Endpoint) judge(w http.ResponseWriter, r *http.Request, t turn, form we
 		return again(page.FaultProof)
 	}
 	a := try{
-		step: t.step, factor: t.factor, form: form, user: t.who.user, count: countOf(t.who.user, ""), known: t.who.known(), again: again,
+		step: t.step, factor: t.factor, form: form, user: t.who.user, count: countOf(t.who.user, ""), known: t.who.known(), here: t.who.here.ID,
+		again: again,
 	}
 	if !a.known { // a code that was mailed to whoever it may be
 		to := factor.MailedTo(stateOf(t.flow, "email"))
@@ -223,7 +239,7 @@ func (e *Endpoint) begins(w http.ResponseWriter, r *http.Request, t turn) error 
 		}
 		return e.send(w, r, t.step, to)
 	case "approval":
-		if ok, wait := e.Further.Allow(t.who.user.ID, 1); !ok {
+		if ok, wait := e.Further.Allow(countOf(t.who.user, ""), 1); !ok {
 			return e.Locked(w, r, t.wishes.Locales, wait, "")
 		}
 		_, err := t.factor.Ask(r.Context(), e.asking(r, t))
@@ -247,7 +263,7 @@ func (e *Endpoint) poll(w http.ResponseWriter, r *http.Request, t turn) error {
 	if number != "" || r.Method == http.MethodHead {
 		return e.showNext(w, r, t, "")
 	}
-	a := try{step: t.step, factor: t.factor, user: t.who.user, count: countOf(t.who.user, ""), known: true}
+	a := try{step: t.step, factor: t.factor, user: t.who.user, count: countOf(t.who.user, ""), known: true, here: t.who.here.ID}
 	a.again = func(fault page.Fault) error {
 		if fault == page.FaultStale { // nothing was asked yet
 			fault = ""

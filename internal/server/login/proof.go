@@ -24,6 +24,7 @@ type try struct {
 	form   web.Form
 	user   iam.User // who is to be proved; zero: nobody, or whoever the form names
 	count  string   // under which name tries are counted
+	here   string   // session of this browser, if it is theirs
 	known  bool     // the person has proved something before: the tries that a guesser has are fewer
 	again  func(fault page.Fault) error
 }
@@ -75,7 +76,7 @@ func (e *Endpoint) prove(w http.ResponseWriter, r *http.Request, t try) error {
 	if err != nil {
 		return err
 	}
-	proof, err := t.factor.Prove(r.Context(), factor.Try{User: t.user, Form: t.form, State: before, Flow: t.flow.Hash, Now: e.now()})
+	proof, err := t.factor.Prove(r.Context(), factor.Try{User: t.user, Form: t.form, State: before, Flow: t.flow.Hash, Here: t.here, Now: e.now()})
 	if err == nil && spent != "" { // a code that was right is not right again
 		err = e.swap(r, &t.flow, "", "")
 	}
@@ -168,10 +169,7 @@ func (e *Endpoint) advance(w http.ResponseWriter, r *http.Request, t try, attemp
 		return nil
 	}
 	attempt.Account = countOf(user, attempt.Account)
-	e.Throttle.Clear(attempt)
-	if t.known {
-		e.Further.Clear(user.ID)
-	}
+	e.forgive(t, attempt, at.flow.Proofs)
 	return e.enter(w, r, at, who, t)
 }
 
@@ -249,11 +247,28 @@ func (e *Endpoint) setFlow(r *http.Request, flow iam.Flow) error {
 	return err
 }
 
+// forgive gives back what a try cost that was right. What was paid for wrong tries before is forgotten only for who has shown
+// the password: they could be guessing at nothing else that Further does not count, and that is never forgotten. Else who
+// can prove one factor would do so between guesses at another (S08).
+func (e *Endpoint) forgive(t try, attempt limit.Attempt, proofs []iam.Proved) {
+	if !t.factor.Is().Guessable {
+		return
+	}
+	if t.known {
+		e.Further.Return(attempt.Account, 1)
+	}
+	if slices.ContainsFunc(proofs, func(one iam.Proved) bool { return one.Factor == "password" }) {
+		e.Throttle.Clear(attempt)
+		return
+	}
+	e.Throttle.Return(attempt)
+}
+
 // pay takes the price of a try before it is judged. Who has proved something else already has fewer: a stolen password
 // must not open the way to guess the rest.
 func (e *Endpoint) pay(t try, attempt limit.Attempt) (time.Duration, bool) {
 	if t.known {
-		if ok, wait := e.Further.Allow(t.user.ID, 1); !ok {
+		if ok, wait := e.Further.Allow(countOf(t.user, t.count), 1); !ok {
 			return wait, false
 		}
 	}

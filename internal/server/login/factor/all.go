@@ -76,6 +76,7 @@ type Try struct {
 	Form  web.Form
 	State string // as it was before it was spent
 	Flow  iam.FlowHash
+	Here  string // session of this browser, or ""
 	Now   time.Time
 }
 
@@ -96,7 +97,12 @@ type Needs struct {
 	Party          func() (passkey.Party, bool) // false: browsers take no part here
 	Sealer         seal.Sealer
 	Tenant         iam.Tenant
+	// Vouches tells whether a session that knows these proofs may approve a sign-in elsewhere: it reaches whatever an approval
+	// helps to reach. Else who stole a password would sign in twice, and approve themselves. Nil: none may.
+	Vouches func(proofs []iam.Proved) bool
 }
+
+func (n Needs) vouches(one iam.Session) bool { return n.Vouches != nil && n.Vouches(one.Proofs) }
 
 // All are the factors, in the order in which pages offer them.
 func All(needs Needs) []Factor {
@@ -132,7 +138,7 @@ type Held struct {
 	Authenticators []iam.Authenticator
 	Password       bool
 	Recovery       int // codes that are left
-	Elsewhere      int // browsers in which they are signed in, but this one
+	Elsewhere      int // browsers that may approve a sign-in, but this one
 }
 
 // has tells whether an authenticator of that kind is among them.
@@ -164,7 +170,7 @@ func (n Needs) HeldBy(ctx context.Context, user iam.User, elsewhere bool, here s
 		return Held{}, err
 	}
 	for _, one := range sessions {
-		if one.ID != here {
+		if one.ID != here && n.vouches(one) {
 			held.Elsewhere++
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
@@ -53,6 +54,12 @@ func (n Needs) Waiting(ctx context.Context, user string, flow iam.FlowHash, now 
 	return "", nil
 }
 
+// mayApprove looks at the session that approved as it is now.
+func (a approval) mayApprove(ctx context.Context, taken iam.Approval) (bool, error) {
+	living, err := a.Sessions.UserSessions(ctx, taken.User)
+	return slices.ContainsFunc(living, func(one iam.Session) bool { return one.ID == taken.By && a.vouches(one) }), err
+}
+
 func (a approval) Prove(ctx context.Context, try Try) (Proof, error) {
 	taken, err := a.Approvals.TakeApproval(ctx, try.Flow, try.Now)
 	switch {
@@ -66,6 +73,14 @@ func (a approval) Prove(ctx context.Context, try Try) (Proof, error) {
 		return Proof{User: try.User.ID}, ErrWrong
 	case !taken.Allowed:
 		return Proof{User: try.User.ID, Why: "denied elsewhere"}, ErrDenied
+	case taken.By == try.Here: // what asks does not answer (S12)
+		return Proof{User: try.User.ID, Why: "approved by the session that asked"}, ErrWrong
+	}
+	switch able, err := a.mayApprove(ctx, taken); {
+	case err != nil:
+		return Proof{}, err
+	case !able:
+		return Proof{User: try.User.ID, Why: "approved by a session that reaches too little"}, ErrWrong
 	}
 	return Proof{User: taken.User, Proved: iam.Proved{
 		Factor: "approval", At: whole(try.Now), Begun: taken.Created, Methods: []string{"mca"},

@@ -1,0 +1,89 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/recipe"
+)
+
+const factorApproval = "approval"
+
+// vouched is the highest level that an approval helps to reach: what a session must reach itself to approve a sign-in. False:
+// an approval leads nowhere.
+func (s *Server) vouched() (recipe.Level, bool) {
+	said := s.Policy().Recipe
+	if said == nil {
+		return recipe.Level{}, false
+	}
+	for _, rung := range slices.Backward(said.Levels) {
+		if slices.ContainsFunc(rung.Any, func(set string) bool { return slices.Contains(strings.Split(set, "+"), factorApproval) }) {
+			return rung, true
+		}
+	}
+	return recipe.Level{}, false
+}
+
+// vouches tells whether a session that knows these proofs may approve a sign-in elsewhere.
+func (s *Server) vouches(proofs []iam.Proved) bool {
+	rung, leads := s.vouched()
+	policy := s.Policy()
+	return leads && policy.Ladder.Satisfied(rung.ACR, policy.ReachedBy(proofs))
+}
+
+// approves is what somebody must prove before they approve a sign-in elsewhere. Nil: they did.
+func (s *Server) approves(ctx context.Context, user iam.User, proofs []iam.Proved) (*iam.Need, error) {
+	if s.vouches(proofs) {
+		return nil, nil //nolint:nilnil // nothing is needed, and nothing is wrong
+	}
+	held, err := s.factors(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	rung, _ := s.vouched()
+	need := iam.Need{ACR: rung.ACR, Since: s.now().UTC()}
+	for _, set := range rung.Any {
+		if within(set, held) {
+			need.Sets = append(need.Sets, set)
+		}
+	}
+	if len(need.Sets) == 0 {
+		return nil, oauth.UnmetAuthentication("this device can't approve: sign in on it by more than you did")
+	}
+	return &need, nil
+}
+
+// last tells whether a person could not sign in any more without an authenticator, by what the recipe in force offers.
+// Recovery codes run out, and another device may not be there: neither is a way to sign in.
+func (s *Server) last(ctx context.Context, user iam.User, id string) (bool, error) {
+	said := s.Policy().Recipe
+	held, err := s.factors(ctx, user)
+	if err != nil || said == nil {
+		return true, err
+	}
+	kept, err := s.House.Authenticators(ctx, user.ID)
+	if err != nil {
+		return true, err
+	}
+	kinds := map[string]int{}
+	for _, one := range kept {
+		if one.ID != id {
+			kinds[string(one.Kind)]++
+		}
+	}
+	held = slices.DeleteFunc(held, func(factor string) bool {
+		switch kind := iam.FactorKind(factor); kind {
+		case iam.FactorPasskey, iam.FactorSecurityKey, iam.FactorTOTP:
+			return kinds[factor] == 0
+		}
+		return factor == factorApproval || factor == "recovery_code"
+	})
+	// A forgotten password comes back by mail.
+	if s.offers.value().Reset && user.EmailVerified && user.Email != "" {
+		held = append(held, "password")
+	}
+	return !slices.ContainsFunc(s.sets(), func(set string) bool { return within(set, held) }), nil
+}

@@ -34,10 +34,15 @@ func (r Reply) Reason() string { return http.StatusText(r.Status) }
 
 // Wants is the scope that an insufficient_scope challenge asks for (RFC 6750 section 3.1), else empty.
 func (r Reply) Wants() string {
-	if r.Status != http.StatusForbidden || !strings.Contains(r.Challenge, `error="insufficient_scope"`) {
+	if r.Status != http.StatusForbidden {
 		return ""
 	}
-	return quoted(r.Challenge, "scope")
+	for _, challenge := range challenges(r.Challenge) {
+		if challenge["error"] == "insufficient_scope" {
+			return challenge["scope"]
+		}
+	}
+	return ""
 }
 
 // Step is what a challenge asks a person to prove (RFC 9470 section 3).
@@ -49,15 +54,15 @@ type Step struct {
 
 // StepUp reads an insufficient_user_authentication challenge.
 func (r Reply) StepUp() Step {
-	for challenge := range strings.Lines(r.Challenge) {
-		if quoted(challenge, "error") == "insufficient_user_authentication" {
-			age := quoted(challenge, "max_age")
-			if age == "" { // the RFC's example writes the number without quotes
-				_, rest, _ := strings.Cut(challenge, "max_age=")
-				age = rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
-			}
-			return Step{true, quoted(challenge, "acr_values"), age}
+	for _, challenge := range challenges(r.Challenge) {
+		if challenge["error"] != "insufficient_user_authentication" {
+			continue
 		}
+		age := challenge["max_age"]
+		if strings.Trim(age, "0123456789") != "" {
+			age = ""
+		}
+		return Step{true, challenge["acr_values"], age}
 	}
 	return Step{}
 }
@@ -117,25 +122,10 @@ func Readable(raw []byte) string {
 
 // Why is what the challenge says was wrong, in the words of its error and error_description.
 func (r Reply) Why() string {
-	for challenge := range strings.Lines(r.Challenge) {
-		if code := quoted(challenge, "error"); code != "" {
-			return strings.TrimSuffix(code+": "+quoted(challenge, "error_description"), ": ")
+	for _, challenge := range challenges(r.Challenge) {
+		if code := challenge["error"]; code != "" {
+			return strings.TrimSuffix(code+": "+challenge["error_description"], ": ")
 		}
 	}
 	return ""
-}
-
-// quoted is the value of a parameter of a challenge, as far as it can be printed.
-func quoted(challenge, name string) string {
-	_, rest, ok := strings.Cut(challenge, name+`="`)
-	if !ok {
-		return ""
-	}
-	value, _, _ := strings.Cut(rest, `"`)
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, value)
 }

@@ -149,6 +149,9 @@ func (c *Client) discover(ctx context.Context) (*server, error) {
 	if c.Proof != nil && (found.meta.Pushed == "" || !slices.Contains(found.meta.Proofs, "ES256")) {
 		return nil, &Forged{"the server does not say that it knows PAR, and DPoP with ES256"}
 	}
+	if found.endpoint.AuthURL == "" || found.endpoint.TokenURL == "" || found.meta.Keys == "" {
+		return nil, &Forged{"the server does not say where people sign in, where codes are redeemed, or which keys are its own"}
+	}
 	// A document that sends codes or proofs elsewhere is not believed.
 	for _, address := range []string{found.endpoint.AuthURL, found.endpoint.TokenURL, found.meta.Keys,
 		found.meta.Logout, found.meta.Revocation, found.meta.UserInfo, found.meta.Pushed} {

@@ -6,7 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 )
@@ -79,7 +79,9 @@ func (c *Client) Show(ctx context.Context, method, path, token string, body []by
 		}
 		back = Call(ctx, c.HTTP, c.Resource, method, path, Proved(token, proof), body)
 		c.nonces.learn(c.Resource, back.header)
-		if back.Status != http.StatusUnauthorized || !strings.Contains(back.Challenge, `error="use_dpop_nonce"`) {
+		if back.Status != http.StatusUnauthorized || !slices.ContainsFunc(challenges(back.Challenge), func(challenge map[string]string) bool {
+			return challenge["error"] == "use_dpop_nonce"
+		}) {
 			break
 		}
 	}

@@ -67,6 +67,9 @@ func (f *facts) ResolveName(name string) (any, bool) {
 		return types.String(q.User.ID), true
 	case "token.acr", "token.age":
 		return f.token(name)
+	case "user.groups":
+		// A token says nothing of them, and where tokens are made the person has just been read.
+		return q.User.Groups, q.Online || q.Door == doorToken
 	}
 	if !q.Online {
 		return nil, false
@@ -78,8 +81,6 @@ func (f *facts) ResolveName(name string) (any, bool) {
 func (f *facts) online(name string) (any, bool) {
 	q, paid := f.question, &f.question.Transaction
 	switch name {
-	case "user.groups":
-		return q.User.Groups, true
 	case varScore:
 		return types.Int(q.Risk.Score), true
 	case "amount":

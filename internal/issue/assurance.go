@@ -21,6 +21,7 @@ var errLevel = errors.New("what the person proved is no longer enough under the 
 // levelSuffices asks whether what the person proved when the grant began is still enough for what is to be opened, by the
 // policy of now: a recipe that has raised a level takes effect with the next refresh, not with the next sign-in. How long
 // ago it was, and what needs the facts of a moment, is judged where there is one: when it was allowed, and at the operation.
+// The person's groups are known here: who has become one of the staff proves what is asked of the staff.
 func levelSuffices(ctx context.Context, desk *Desk, work *deal) error {
 	if work.Subject == "" {
 		return nil

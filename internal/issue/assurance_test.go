@@ -48,6 +48,9 @@ func TestS12WhatWasProvedMustBeEnoughUnderThePolicyOfNow(t *testing.T) {
 		"and is met":                            {"basic", 0, []recipe.Raise{{When: `client.id == "c-web"`, Level: "strong"}}, "urn:strong", ""},
 		"a rule refuses":                        {"basic", 0, []recipe.Raise{{When: `client.kind == "web"`, Deny: "no"}}, "urn:strong", "invalid_grant"},
 		"a rule over the moment is not for now": {"basic", 0, []recipe.Raise{{When: `risk.score > 10`, Deny: "no"}}, "urn:basic", ""},
+		"F11 a rule about the person's groups":  {"basic", 0, []recipe.Raise{{When: `!("staff" in user.groups)`, Level: "strong"}}, "urn:basic", "invalid_grant"},
+		"about a group that they are not in":    {"basic", 0, []recipe.Raise{{When: `"staff" in user.groups`, Deny: "no"}}, "urn:basic", ""},
+		"and one over groups and the moment":    {"basic", 0, []recipe.Raise{{When: `"staff" in user.groups && risk.score > 10`, Deny: "no"}}, "urn:basic", ""},
 		"nor one over freshness alone":          {"basic", 0, []recipe.Raise{{When: `client.id == "c-web"`, Fresh: recipe.Duration(time.Minute)}}, "urn:basic", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 )
 
 // Exact finds the detail of the token that was granted for exactly this request, and gives the name of its one use. It is
-// named by the grant and the members that are compared, so that no other token of the grant, and no narrower spelling of
+// named by the grant and the members that operations compare, so that no other token of the grant, and no narrower spelling of
 // the detail, is a second use.
 func (o *Operation) Exact(claims verify.Claims, values Values) (iam.Use, error) {
 	details, err := detailsOf(claims)
@@ -107,9 +107,9 @@ func (o *Operation) use(claims verify.Claims, detail map[string]any) iam.Use {
 	if claims.Grant == "" { // no grant: the token stands for itself
 		parts = []string{"use of a detail of a token", claims.ClientID + " " + claims.ID, o.Detail}
 	}
-	for _, each := range o.match {
-		value, _ := member(detail, strings.Split(each.name, "."))
-		parts = append(parts, each.name, string(compact(value)))
+	for _, name := range o.named {
+		value, _ := member(detail, strings.Split(name, "."))
+		parts = append(parts, name, string(compact(value)))
 	}
 	hash := sha256.New()
 	for _, part := range parts { // each with its length, so that no two read alike

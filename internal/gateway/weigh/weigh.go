@@ -60,6 +60,7 @@ type Operation struct {
 	policy         *assurance.Policy
 	plain          map[string]recipe.ClientType // clients of which all is known here: their kind, and the person's own id
 	match, send    []pair
+	named          []string // members of the detail by which its use is known, of all operations that take it
 	params         []recipe.Segment
 	book           *Book
 }
@@ -90,6 +91,7 @@ func Compile(r *recipe.Recipe, issuer string) (*Book, error) {
 			}
 			asks.Rules = len(r.Raise) > 0 || len(from.Raise) > 0
 			asks.api, asks.operation, asks.policy, asks.plain, asks.book = r.APIs[api].At, key, policy, plain, book
+			asks.named = compared(r.APIs[api], from.Details)
 			book.operations[name{api, key}] = asks
 		}
 	}
@@ -110,6 +112,20 @@ func plainClients(r *recipe.Recipe) map[string]recipe.ClientType {
 		}
 	}
 	return plain
+}
+
+// compared are the members of a type of detail that any operation of its API compares: a detail that two of them take, each
+// by other members, is still one.
+func compared(api recipe.API, detail string) []string {
+	members := map[string]bool{}
+	for _, each := range api.Operations {
+		for member := range each.Match {
+			if detail != "" && each.Details == detail {
+				members[member] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(members))
 }
 
 func operation(from recipe.Operation, key string) (*Operation, error) {

@@ -269,6 +269,36 @@ func TestAUseIsNamedByTheGrantAndWhatIsCompared(t *testing.T) {
 	}
 }
 
+// A detail that two operations take, each of which compares other members of it, serves for one of them.
+func TestTwoOperationsShareTheOneUseOfADetail(t *testing.T) {
+	take := func(match map[string]string) recipe.Operation {
+		return guarded(func(o *recipe.Operation) { o.Details, o.Match = "transfer", match })
+	}
+	made := book(t, nil, map[string]recipe.Operation{
+		"POST /transfers": take(map[string]string{"amount": "body.amount", "to.iban": "body.to.iban"}), "POST /orders": take(map[string]string{"to.iban": "body.to.iban"}),
+	})
+	key := func(operation, details string) string {
+		asks := made.Operation("accounts", operation)
+		values, err := asks.Read(source(`{"amount":1050,"to":{"iban":"FR76 1"}}`), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims := caller(nil).Claims
+		claims.Details = json.RawMessage(details)
+		use, err := asks.Exact(claims, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return use.Key.String()
+	}
+	if key("POST /transfers", granted) != key("POST /orders", granted) {
+		t.Error("what was allowed once serves twice")
+	}
+	if key("POST /orders", granted) == key("POST /orders", `[{"type":"transfer","amount":7,"to":{"iban":"FR76 1"}}]`) {
+		t.Error("two transfers that were allowed are one")
+	}
+}
+
 // server answers, and remembers what it was asked.
 type server struct {
 	said  authzen.Decision

@@ -265,6 +265,23 @@ func TestA30TheFirstSetUpNeverOpensAgain(t *testing.T) {
 	h.must("POST", "/users/ada/invitation", `{"sponsor":"ada"}`, 201)
 }
 
+// A30: an administrator who signs in by a passkey alone is one who can sign in: a link, or a password, would take them over.
+func TestA30NobodyTakesOverAnAdministratorWithAPasskey(t *testing.T) {
+	h := newHouse(t)
+	h.must("POST", "/users", `{"username":"ada","admin":true}`, 201)
+	ada, err := h.desk.Users.Find(t.Context(), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := iam.Authenticator{ID: "key", User: ada.ID, Kind: iam.FactorPasskey, Handle: iam.Hash("key")}
+	if err := h.store.Tenant(iam.DefaultTenant).AddAuthenticator(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	h.must("POST", "/users/ada/invitation", "{}", 409)
+	h.must("PUT", "/users/ada/password", `{"password":"Xk29-plum-Tango77"}`, 409)
+	h.must("POST", "/users/ada/invitation", `{"sponsor":"ada"}`, 201)
+}
+
 // A08: secrets go in and never come out, neither in an answer nor in the log; those that are made are told once.
 func TestA08SecretsAreWriteOnly(t *testing.T) {
 	h := newHouse(t)

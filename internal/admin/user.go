@@ -136,7 +136,7 @@ func (a *api) userSecrets() {
 			Sponsor string `json:"sponsor,omitempty"`
 		}
 	}
-	op(a, made(route("POST", "/users/{user}/invitation", "invite-user", "Make a one-time link that sets the password")),
+	op(a, made(route("POST", "/users/{user}/invitation", "invite-user", "Make a one-time link that sets the password, or adds a passkey")),
 		func(ctx context.Context, in *sponsored) (*some[*manage.Invitation], error) {
 			return answer(a.Desk.Users.Invite(ctx, Operator(ctx), in.User, in.Body.Sponsor))
 		})

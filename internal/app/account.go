@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -185,17 +184,7 @@ func (g registrar) BeginKey(user iam.User, kind iam.FactorKind, have []iam.Authe
 }
 
 func (g registrar) FinishKey(state, answer, name string) (iam.Authenticator, page.Fault, error) {
-	party, _ := g.party()
-	made, err := party.FinishRegistration(state, answer, name)
-	switch {
-	case errors.Is(err, passkey.ErrStale):
-		return made, page.FaultStale, err
-	case errors.Is(err, passkey.ErrModel):
-		return made, page.FaultKeyKind, err
-	case errors.Is(err, passkey.ErrRefused):
-		return made, page.FaultKey, err
-	}
-	return made, "", err
+	return g.holdings().FinishPasskey(state, answer, name)
 }
 
 func (g registrar) ShowTOTP(user iam.User, secret string) (account.TOTP, error) {

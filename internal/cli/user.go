@@ -137,7 +137,8 @@ func (p *program) userAdd() *cobra.Command {
 	var ask bool
 	command := &cobra.Command{
 		Use: "add NAME", Short: "Add a person", Args: words(1, 1, "the username, NAME"),
-		Long: "Adds a person. Without a password it prints a one-time link by which they set their own.\n" +
+		Long: "Adds a person. Without a password it prints a one-time link by which they set their own, or add a passkey where the\n" +
+			"recipe offers no passwords (signin.factors).\n" +
 			"The first administrator needs nobody's word; every later one needs that of an administrator (--sponsor).",
 	}
 	command.RunE = func(command *cobra.Command, args []string) error {
@@ -169,7 +170,11 @@ func (p *program) userAdd() *cobra.Command {
 // showInvitation prints a link as the only data.
 func (p *program) showInvitation(value any, invitation *manage.Invitation) error {
 	if invitation != nil {
-		p.say("They set their password here, once, until %s:", invitation.Expires.Local().Format(time.DateTime))
+		does := "set their password"
+		if invitation.Sets == "passkey" {
+			does = "add a passkey"
+		}
+		p.say("They %s here, once, until %s:", does, invitation.Expires.Local().Format(time.DateTime))
 	}
 	return p.show(value, func(t *table) {
 		if invitation != nil {
@@ -235,7 +240,7 @@ func (p *program) userSwitch(verb string, disabled bool) *cobra.Command {
 func (p *program) userInvite() *cobra.Command {
 	var sponsor string
 	command := &cobra.Command{
-		Use: "invite USER", Short: "Make a one-time link that sets a person's password", Args: words(1, 1, "a USER"),
+		Use: "invite USER", Short: "Make a one-time link by which a person sets a password, or adds a passkey", Args: words(1, 1, "a USER"),
 		RunE: p.with(func(ctx context.Context, r *remote, args []string) error {
 			var invitation manage.Invitation
 			if err := r.call(ctx, http.MethodPost, userPath(args[0])+"/invitation", map[string]string{"sponsor": sponsor}, &invitation); err != nil {
@@ -293,7 +298,8 @@ func (p *program) userImport() *cobra.Command {
 	command := &cobra.Command{
 		Use: "import FILE", Short: "Add people from YAML or CSV, all of them or none", Args: words(1, 1, "a FILE"),
 		Long: "Reads people.yaml (users: a list) or people.csv (a head of field names): username, name, email, email_verified,\n" +
-			"locale, groups, claims, disabled, password, password_hash. Every fault is told with its line, and nothing is half done.",
+			"locale, groups, claims, disabled, password, password_hash. Every fault is told with its line, and nothing is half done.\n" +
+			"Who comes without a password gets in by a link: garde user invite. Where the recipe offers no passwords, so does everybody.",
 		RunE: func(command *cobra.Command, args []string) error {
 			raw, err := os.ReadFile(args[0])
 			if err != nil {

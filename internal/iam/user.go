@@ -69,7 +69,7 @@ type LinkKind string
 const (
 	LinkVerify LinkKind = "verify" // proves an e-mail address
 	LinkReset  LinkKind = "reset"  // sets a new password
-	LinkEnrol  LinkKind = "enrol"  // sets the first password of an account that an administrator made
+	LinkEnrol  LinkKind = "enrol"  // sets the first password of an account that an administrator made, or adds a passkey to it
 )
 
 // Link is a one-time link that a mail or an administrator carries.
@@ -93,6 +93,9 @@ type Links interface {
 	VerifyEmail(ctx context.Context, hash LinkHash, events ...journal.Event) (User, error)
 	// UsePasswordLink spends a LinkReset or LinkEnrol and sets the password like Passwords.SetPassword.
 	UsePasswordLink(ctx context.Context, kind LinkKind, hash LinkHash, phc string, events ...journal.Event) (User, error)
+	// UseFactorLink spends a LinkEnrol and adds the authenticator to its person, whose sessions, grants and other links end
+	// like by SetPassword. ErrExists and ErrFull like AddAuthenticator; the link is not spent then.
+	UseFactorLink(ctx context.Context, hash LinkHash, added Authenticator, events ...journal.Event) (User, error)
 }
 
 // Group is a flat group of people.

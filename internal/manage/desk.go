@@ -60,7 +60,7 @@ func New(needs Needs) *Desk {
 	house, now := needs.House, needs.Now
 	users := &Users{
 		Users: house, Passwords: house, Links: house, Groups: house, Hasher: needs.Hasher, Policy: needs.Enactor.Passwords,
-		Issuer: needs.Issuer, Now: now,
+		Offered: offered(needs.Enactor), Factors: house, Issuer: needs.Issuer, Now: now,
 	}
 	return &Desk{
 		House:    house,
@@ -73,6 +73,17 @@ func New(needs Needs) *Desk {
 		Recipes:  &Recipes{Revisions: house, Enactor: needs.Enactor, Now: now},
 
 		Registrations: &Registrations{Made: house, Initials: house, InForce: inForce(needs.Enactor), Now: now},
+	}
+}
+
+// offered are the factors of the recipe in force, or by default while there is none.
+func offered(enactor *enact.Enactor) func() []string {
+	return func() []string {
+		var said recipe.SignIn
+		if bundle := inForce(enactor)(); bundle != nil {
+			said = bundle.Recipe.SignIn
+		}
+		return said.Offered()
 	}
 }
 

@@ -58,7 +58,7 @@ func (f *Factors) Remove(ctx context.Context, by, ref, id string) error {
 	case errors.Is(err, iam.ErrNotFound):
 		return refuse(Missing, "", "garde user factors USER shows those that exist", "the person has no factor %s", show(id))
 	case errors.Is(err, iam.ErrLast):
-		return refuse(Conflict, "", "let them set a password first, with garde user invite, or disable the account", "without it the person could not sign in any more")
+		return refuse(Conflict, "", "let them add another first, with garde user invite, or disable the account", "without it the person could not sign in any more")
 	default:
 		return err
 	}

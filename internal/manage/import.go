@@ -227,7 +227,7 @@ func (u *Users) prepare(ctx context.Context, people []Person, options ImportOpti
 		}
 		var wrong faults
 		user := person.user(&wrong)
-		person.secret(&wrong, u.Policy())
+		person.secret(&wrong, u.Policy(), u.Offered())
 		if other := names[user.Username]; other != "" && user.Username != "" {
 			wrong.add(person.at("username"), "", "%s stands at %s too", show(person.Username), other)
 		}

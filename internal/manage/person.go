@@ -134,8 +134,10 @@ func (p Person) address(found *faults, value any) {
 }
 
 // secret checks the password. Names are what others know of this person.
-func (p Person) secret(found *faults, policy password.Policy) {
+func (p Person) secret(found *faults, policy password.Policy, offered []string) {
 	switch {
+	case (p.Password != "" || p.PasswordHash != "") && !slices.Contains(offered, setsPassword):
+		found.add(p.at("password"), "leave it out: garde user invite makes a link that adds a passkey", "the recipe offers no passwords (signin.factors)")
 	case p.Password != "" && p.PasswordHash != "":
 		found.add(p.at("password"), "keep one of the two", "there is a password and the hash of one")
 	case p.PasswordHash != "":

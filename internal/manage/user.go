@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,16 +22,19 @@ type Users struct {
 	Groups    iam.Groups
 	Hasher    *password.Hasher
 	Policy    func() password.Policy // of the recipe in force
-	Issuer    string                 // of the links
-	Now       func() time.Time       // nil: time.Now
+	Offered   func() []string        // factors, by the recipe in force
+	Factors   iam.Authenticators
+	Issuer    string           // of the links
+	Now       func() time.Time // nil: time.Now
 }
 
 // LinkLife is how long a link that an administrator hands over lives.
 const LinkLife = 72 * time.Hour
 
-// Invitation is a one-time link for a person: it sets the password.
+// Invitation is a one-time link for a person: it sets the password, or adds a passkey where the recipe offers no passwords.
 type Invitation struct {
 	Link    string    `json:"link"`
+	Sets    string    `json:"sets" enum:"password,passkey"`
 	Expires time.Time `json:"expires"`
 }
 
@@ -60,7 +64,7 @@ type NewUser struct {
 func (u *Users) Add(ctx context.Context, by string, new NewUser) (iam.User, *Invitation, error) {
 	var found faults
 	user := new.user(&found)
-	new.secret(&found, u.Policy())
+	new.secret(&found, u.Policy(), u.Offered())
 	if err := found.orNil(); err != nil {
 		return iam.User{}, nil, err
 	}
@@ -87,7 +91,7 @@ func (u *Users) Add(ctx context.Context, by string, new NewUser) (iam.User, *Inv
 	if errors.Is(err, iam.ErrExists) {
 		return iam.User{}, nil, refuse(Conflict, "username", "garde user show tells who", "the username or the verified e-mail address is taken")
 	}
-	if err != nil || phc != "" {
+	if err != nil || phc != "" || u.sets() == "" {
 		return user, nil, err
 	}
 	invitation, err := u.invite(ctx, by, user, iam.LinkEnrol)
@@ -173,11 +177,45 @@ func (u *Users) invite(ctx context.Context, by string, user iam.User, kind iam.L
 	if err := u.Links.AddLink(ctx, link, made); err != nil {
 		return nil, err
 	}
-	return &Invitation{u.Issuer + "/link/" + string(kind) + "?token=" + url.QueryEscape(token), link.Expires}, nil
+	sets := u.sets()
+	return &Invitation{u.Issuer + "/link/" + string(kind) + "?token=" + url.QueryEscape(token), sets, link.Expires}, nil
 }
 
-// Invite makes a one-time link that sets the password of a person, and ends an earlier one. For an administrator who has
-// a password already it needs the word of an administrator.
+// The factors that a link sets.
+const (
+	setsPassword = "password"
+	setsPasskey  = "passkey"
+)
+
+// sets is what a link gives a person, by the recipe in force; empty: nothing, as where codes by mail are enough.
+func (u *Users) sets() string {
+	offered := u.Offered()
+	for _, factor := range []string{setsPassword, setsPasskey} {
+		if slices.Contains(offered, factor) {
+			return factor
+		}
+	}
+	return ""
+}
+
+// mayLetIn admits to give a person a way to sign in, and tells whether there is a password. Who takes over an administrator
+// that can sign in already needs the word of one.
+func (u *Users) mayLetIn(ctx context.Context, user iam.User, sponsor string) (password bool, err error) {
+	_, err = u.Passwords.Password(ctx, user.ID)
+	if err != nil && !errors.Is(err, iam.ErrNotFound) {
+		return false, err
+	}
+	password = err == nil
+	held, err := u.Factors.Authenticators(ctx, user.ID)
+	if err != nil || !user.Admin || !password && len(held) == 0 {
+		return password, err
+	}
+	what := ""
+	return password, u.mayMakeAdmin(ctx, sponsor, &what)
+}
+
+// Invite makes a one-time link that sets the password of a person, or adds a passkey where the recipe offers no passwords,
+// and ends an earlier one. For an administrator who can sign in already it needs the word of an administrator.
 func (u *Users) Invite(ctx context.Context, by, ref, sponsor string) (*Invitation, error) {
 	user, err := u.Find(ctx, ref)
 	if err != nil {
@@ -186,20 +224,18 @@ func (u *Users) Invite(ctx context.Context, by, ref, sponsor string) (*Invitatio
 	if user.Disabled {
 		return nil, refuse(Conflict, "", "garde user enable first", "%s is disabled", user.Username)
 	}
-	_, err = u.Passwords.Password(ctx, user.ID)
-	switch {
-	case errors.Is(err, iam.ErrNotFound):
-		return u.invite(ctx, by, user, iam.LinkEnrol)
-	case err != nil:
+	sets := u.sets()
+	if sets == "" {
+		return nil, refuse(Conflict, "", "they sign in by what signin.factors offers", "the recipe offers nothing that a link could set")
+	}
+	chose, err := u.mayLetIn(ctx, user, sponsor)
+	if err != nil {
 		return nil, err
 	}
-	if user.Admin {
-		what := ""
-		if err := u.mayMakeAdmin(ctx, sponsor, &what); err != nil {
-			return nil, err
-		}
+	if chose && sets == setsPassword {
+		return u.invite(ctx, by, user, iam.LinkReset)
 	}
-	return u.invite(ctx, by, user, iam.LinkReset)
+	return u.invite(ctx, by, user, iam.LinkEnrol)
 }
 
 // Changes is what to change of a person; nil leaves it as it is.
@@ -318,18 +354,14 @@ func (u *Users) SetPassword(ctx context.Context, by, ref, secret, sponsor string
 	if err != nil {
 		return err
 	}
+	if !slices.Contains(u.Offered(), setsPassword) {
+		return refuse(Conflict, "password", "garde user invite makes a link that adds a passkey", "the recipe offers no passwords (signin.factors)")
+	}
 	if err := u.Policy().Check(secret, user.Username, user.Email, user.Name); err != nil {
 		return refuse(Invalid, "password", "choose another", "%v", err)
 	}
-	if user.Admin {
-		if _, err := u.Passwords.Password(ctx, user.ID); err == nil {
-			what := ""
-			if err := u.mayMakeAdmin(ctx, sponsor, &what); err != nil {
-				return err
-			}
-		} else if !errors.Is(err, iam.ErrNotFound) {
-			return err
-		}
+	if _, err := u.mayLetIn(ctx, user, sponsor); err != nil {
+		return err
 	}
 	phc, err := u.Hasher.Hash(ctx, secret)
 	if err != nil {

@@ -207,7 +207,7 @@ func TestEveryWordThatGoNamesIsInTheCatalogue(t *testing.T) {
 		}
 	}
 	for _, note := range []Note{
-		NoteMailVerified, NotePasswordChanged, NoteEnrolled, NoteSessionEnded, NoteSignedOutAll, NoteConsentRevoked,
+		NoteMailVerified, NotePasswordChanged, NoteEnrolled, NoteOpened, NoteSessionEnded, NoteSignedOutAll, NoteConsentRevoked,
 		NoteLinkSpent, NoteDenied, NoteStillSignedIn,
 	} {
 		if en["note."+string(note)+".title"] == "" || en["note."+string(note)+".text"] == "" {

@@ -71,14 +71,16 @@ type OneFactor struct {
 }
 
 // NewKey adds a passkey or a security key: its script asks the browser by Options and fills in the answer. Posts flow,
-// answer, factor_name.
+// answer, factor_name. To a new account it is added by a one-time link: then it posts token and state in place of flow.
 type NewKey struct {
 	Common
 	Action, Flow string
+	Token, State string
+	Admin        bool // the new account will administer Garde
 	Kind         string
 	Name         string
 	Options      string // PublicKeyCredentialCreationOptionsJSON (WebAuthn Level 3)
-	Back         string
+	Back         string // empty: there is nothing to go back to
 }
 
 // NewTOTP adds an application for one-time passwords. Posts flow, new_code, factor_name.

@@ -53,6 +53,7 @@ const (
 	NoteMailVerified    Note = "mail_verified"
 	NotePasswordChanged Note = "password_changed"
 	NoteEnrolled        Note = "enrolled"
+	NoteOpened          Note = "opened" // by the passkey that was added
 	NoteSessionEnded    Note = "session_ended"
 	NoteSignedOutAll    Note = "signed_out_everywhere"
 	NoteConsentRevoked  Note = "consent_revoked"

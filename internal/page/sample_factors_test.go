@@ -47,6 +47,7 @@ func factorSamples() map[string]page.View {
 		"factor":         page.OneFactor{Common: c, Action: "/account/security/factor", Factor: sampleFactors()[0], Back: "/account/security"},
 		"factor-last":    page.OneFactor{Common: last, Action: "/account/security/factor", Factor: sampleFactors()[2], Back: "/account/security"},
 		"newkey":         page.NewKey{Common: c, Action: "/account/security/passkey", Flow: "f1", Kind: "passkey", Name: "Firefox on Linux", Options: `{"challenge":"AA","user":{"id":"AA"}}`, Back: "/account/security"},
+		"newkey-link":    page.NewKey{Common: c, Action: "/link/enrol", Token: "grd_lnk_x", State: "sealed", Kind: "passkey", Name: "Firefox on Linux", Options: `{"challenge":"AA","user":{"id":"AA"}}`},
 		"newkey-refused": page.NewKey{Common: refused, Action: "/account/security/security_key", Flow: "f1", Kind: "security_key", Options: `{}`, Back: "/account/security"},
 		"newtotp":        page.NewTOTP{Common: c, Action: "/account/security/totp", Flow: "f1", Name: "Phone", Secret: []string{"GEZD", "GNBV"}, URI: "otpauth://totp/Bank:ada?secret=GEZDGNBV", Picture: "M0 0h7v1h-7z", Size: 29, Back: "/account/security"},
 		"newtotp-wrong":  page.NewTOTP{Common: coded, Action: "/account/security/totp", Flow: "f1", Name: "Phone", Secret: []string{"GEZD"}, URI: "otpauth://totp/Bank:ada?secret=GEZD", Picture: "M0 0h7v1h-7z", Size: 29, Back: "/account/security"},

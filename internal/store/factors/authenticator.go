@@ -63,26 +63,29 @@ func (f *Factors) AuthenticatorOf(ctx context.Context, handle iam.Digest) (iam.A
 
 // AddAuthenticator keeps one more of a person who stands.
 func (f *Factors) AddAuthenticator(ctx context.Context, added iam.Authenticator, events ...journal.Event) error {
+	return f.deed(ctx, events, func(d *deeds.Deed) error { return Keep(d, added) })
+}
+
+// Keep is AddAuthenticator within a deed.
+func Keep(d *deeds.Deed, added iam.Authenticator) error {
 	handle := ""
 	if !added.Handle.Zero() {
 		handle = added.Handle.String()
 	}
-	return f.deed(ctx, events, func(d *deeds.Deed) error {
-		// Two that are added at once are counted one after the other.
-		if err := d.Hold(iam.ErrRevoked, added.User, standing); err != nil {
-			return err
-		}
-		var count int64
-		if _, err := deeds.One(d, `SELECT count(*) FROM authenticators WHERE tenant = $1 AND user_id = $2`, []any{d.Tenant, added.User}, &count); err != nil {
-			return err
-		}
-		if count >= iam.MaxAuthenticators {
-			return iam.ErrFull
-		}
-		return d.Later(`INSERT INTO authenticators (tenant, id, user_id, kind, name, handle, model, synced, sealed, mark, created, used)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, d.Tenant, added.ID, added.User, string(added.Kind), deeds.Clean(added.Name), handle,
-			deeds.Clean(added.Model), added.Synced, added.Sealed, added.Mark, deeds.Micro(added.Created), deeds.Micro(added.Used))
-	})
+	// Two that are added at once are counted one after the other.
+	if err := d.Hold(iam.ErrRevoked, added.User, standing); err != nil {
+		return err
+	}
+	var count int64
+	if _, err := deeds.One(d, `SELECT count(*) FROM authenticators WHERE tenant = $1 AND user_id = $2`, []any{d.Tenant, added.User}, &count); err != nil {
+		return err
+	}
+	if count >= iam.MaxAuthenticators {
+		return iam.ErrFull
+	}
+	return d.Later(`INSERT INTO authenticators (tenant, id, user_id, kind, name, handle, model, synced, sealed, mark, created, used)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, d.Tenant, added.ID, added.User, string(added.Kind), deeds.Clean(added.Name), handle,
+		deeds.Clean(added.Model), added.Synced, added.Sealed, added.Mark, deeds.Micro(added.Created), deeds.Micro(added.Used))
 }
 
 // UseAuthenticator moves the mark from one value to another that is not less, in one update.

@@ -6,6 +6,7 @@ import (
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/store/deeds"
+	"github.com/gardeauth/garde/internal/store/factors"
 )
 
 // AddLink keeps a link and ends earlier ones of the same kind and person. ErrNotFound without the person.
@@ -75,6 +76,18 @@ func (t *Tenant) UsePasswordLink(ctx context.Context, kind iam.LinkKind, value i
 	}
 	return t.useLink(ctx, kind, value, events, func(d *deed, link iam.Link) error {
 		return d.setPassword(link.User, phc, "")
+	})
+}
+
+// UseFactorLink spends a link and adds an authenticator to its person.
+func (t *Tenant) UseFactorLink(ctx context.Context, value iam.LinkHash, added iam.Authenticator, events ...journal.Event) (iam.User, error) {
+	return t.useLink(ctx, iam.LinkEnrol, value, events, func(d *deed, link iam.Link) error {
+		added.User = link.User
+		if err := factors.Keep(d.Deed, added); err != nil {
+			return err
+		}
+		d.Change(iam.ChangedUser, link.User)
+		return d.endUser(link.User, "", false)
 	})
 }
 

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"testing"
 	"time"
@@ -431,6 +432,30 @@ func links(t *testing.T, open Opener) {
 		h.clock.Pass(time.Hour)
 		_, err = h.UsePasswordLink(h.ctx, iam.LinkEnrol, late.Hash, "y")
 		h.want(err, iam.ErrNotFound)
+	})
+	t.Run("of many that use one link of an administrator one adds an authenticator, and everything given before ends", func(t *testing.T) {
+		h := newHouse(t, open)
+		session := h.session()
+		got := h.redeem(session.ID)
+		h.must(h.AddAuthenticator(h.ctx, iam.Authenticator{ID: "taken", User: "u-ada", Kind: iam.FactorPasskey, Handle: iam.Hash("taken")}))
+		reset, l := link(h, iam.LinkReset), link(h, iam.LinkEnrol)
+		_, err := h.UseFactorLink(h.ctx, reset.Hash, iam.Authenticator{ID: "x", Kind: iam.FactorPasskey})
+		h.want(err, iam.ErrNotFound)
+		_, err = h.UseFactorLink(h.ctx, l.Hash, iam.Authenticator{ID: "x", Kind: iam.FactorPasskey, Handle: iam.Hash("taken")})
+		h.want(err, iam.ErrExists)
+		_, err = h.rotate(got.refresh)
+		h.must(err) // nothing was done by halves
+		wins := h.race(20, func() error {
+			id := rand.Text()
+			_, err := h.UseFactorLink(h.ctx, l.Hash, iam.Authenticator{ID: id, User: "u-other", Kind: iam.FactorPasskey, Handle: iam.Hash(id)})
+			return err
+		}, iam.ErrNotFound)
+		h.same(wins, 1)
+		held, err := h.Authenticators(h.ctx, "u-ada")
+		h.must(err)
+		h.same(len(held), 2)
+		_, err = h.rotate(got.refresh)
+		h.want(err, iam.ErrRevoked)
 	})
 	t.Run("an address that another verified first stays the other's", func(t *testing.T) {
 		h := newHouse(t, open)

@@ -31,7 +31,7 @@ func (s *Server) people(doors *http.ServeMux) {
 		Issuer: s.Node.Issuer, Parser: s.parser(), Sessions: s.sessions, Flows: kept, Codes: s.recalled,
 		Consents: s.recalled, Recalled: s.recalled, Pages: s.pages.get, Face: face, Now: s.Lab.Now,
 		Assurance: s.decisions, Address: s.caller, Help: s.help,
-		Desk: s.mint, Signer: s.mint, Waiting: s.House, Subject: s.subject, Extra: s.answered,
+		Desk: s.mint, Signer: s.mint, Waiting: s.House, Subject: s.subject, Extra: s.answered, Due: s.owes,
 	}
 	handle(discovery.Standard.Authorize, s.outside(front.Authorize))
 	signing := s.login(kept)
@@ -72,7 +72,7 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 	handle("/account/everywhere", own.Everywhere)
 	handle("/account/signout", own.SignOut)
 	s.corners(own, handle)
-	own.Factors.Last, own.Approves = s.last, s.approves
+	own.Factors.Last, own.Factors.Due, own.Approves = s.last, s.owed, s.approves
 	out := &logout.Endpoint{
 		Hints: s.parser(), Flows: kept, Sessions: s.sessions, Living: s.House, Users: s.House, Clients: s.known,
 		Reads: s.House, Issuer: s.Node.Issuer, Subject: s.subject,

@@ -2,11 +2,15 @@ package app
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/internal/server/account"
+	"github.com/gardeauth/garde/internal/server/authorize"
 	"github.com/gardeauth/garde/recipe"
 )
 
@@ -54,6 +58,47 @@ func (s *Server) approves(ctx context.Context, user iam.User, proofs []iam.Prove
 		return nil, oauth.UnmetAuthentication("this device can't approve: sign in on it by more than you did")
 	}
 	return &need, nil
+}
+
+// owed is what the recipe wants a person to add, of what can be added on these pages: a duty that nobody could do keeps
+// nobody out.
+func (s *Server) owed(ctx context.Context, user iam.User) ([]string, time.Time, error) {
+	sets, until, err := s.due(ctx, user)
+	if err != nil || len(sets) == 0 {
+		return nil, time.Time{}, err
+	}
+	able, err := s.factors(ctx, user)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	for _, factor := range s.addable() {
+		if slices.Contains(account.Kinds(), factor) {
+			able = append(able, factor)
+		}
+	}
+	sets = slices.DeleteFunc(slices.Clone(sets), func(set string) bool { return !within(set, able) })
+	return sets, until, nil
+}
+
+// owes is what the dispatcher asks of who has signed in.
+func (s *Server) owes(ctx context.Context, id string) (authorize.Duty, error) {
+	user, err := s.users.User(ctx, id)
+	if errors.Is(err, iam.ErrNotFound) || err == nil && user.Disabled {
+		return authorize.OwedNow, iam.ErrRevoked
+	}
+	if err != nil {
+		return authorize.OwedNow, err
+	}
+	sets, until, err := s.owed(ctx, user)
+	switch {
+	case err != nil:
+		return authorize.OwedNow, err
+	case len(sets) == 0:
+		return authorize.OwedNothing, nil
+	case until.IsZero():
+		return authorize.OwedNow, nil
+	}
+	return authorize.OwedLater, nil
 }
 
 // last tells whether a person could not sign in any more without an authenticator, by what the recipe in force offers.

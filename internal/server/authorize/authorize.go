@@ -51,6 +51,9 @@ type Endpoint struct {
 	Waiting  iam.PushedRequests                          // nil: nothing was pushed
 	Subject  func(client iam.Client, user string) string // what a client calls a person; nil: the user's id
 	Help     func() string                               // address of human help, for who is refused; nil: there is none
+	// Due tells whether a person must add a factor before anything is given, iam.ErrRevoked if they no longer stand. It is
+	// asked only where the recipe makes people add any; nil: nobody must.
+	Due func(ctx context.Context, user string) (Duty, error)
 	// Extra gives further parameters of an answer that ends in a session, such as session_state; nil: none.
 	Extra func(w http.ResponseWriter, r *http.Request, to *request.Request) map[string]string
 	Now   func() time.Time // nil: time.Now

@@ -48,6 +48,9 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 		return err
 	}
 	at.acr, at.amr, at.authTime = claim.ACR, claim.AMR, claim.AuthTime
+	if gone, err := e.enrol(w, r, at); gone || err != nil {
+		return err
+	}
 	return e.settle(w, r, at)
 }
 

@@ -11,7 +11,8 @@ import (
 // guess answers with a code when what this node remembers of session and consent lets it. Nothing else is answered so: the
 // deed that keeps the code asks the storage for both again, and whatever it, or the memory, refuses is left to dispatch.
 func (e *Endpoint) guess(w http.ResponseWriter, r *http.Request, at position) (done bool, err error) {
-	if e.Recalled == nil || at.request.Type.Front() { // tokens are made of what the storage says
+	// Tokens are made of what the storage says, and it alone knows who must add a factor.
+	if e.Recalled == nil || at.request.Type.Front() || e.mayOwe() {
 		return false, nil
 	}
 	if at.session, at.signed = e.Sessions.Guess(r); !at.signed {

@@ -75,7 +75,7 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 	own.Factors.Last, own.Factors.Due, own.Approves = s.last, s.owed, s.approves
 	out := &logout.Endpoint{
 		Hints: s.parser(), Flows: kept, Sessions: s.sessions, Living: s.House, Users: s.House, Clients: s.known,
-		Reads: s.House, Issuer: s.Node.Issuer, Subject: s.subject,
+		Reads: s.House, Issuer: s.Node.Issuer, Subject: s.subject, Accounts: own.Accounts,
 		Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
 	}
 	handle(discovery.Standard.Logout, out.Logout)

@@ -164,3 +164,39 @@ func TestPasswordsThatAreSwitchedOffAreNotSet(t *testing.T) {
 	b.get("/link/enrol?token=" + secret).is(404)
 	b.post("/link/enrol", "token", secret, "csrf", at.hidden("csrf"), "new_password", "another lamp beside rivers", "new_password_again", "another lamp beside rivers").is(404)
 }
+
+// An application signs out the account that is in use. The further ones of the browser are not left alive where nobody
+// finds them again: they are there to choose from, and to sign out of.
+func TestS04ASignOutLeavesNoSessionThatNobodyFinds(t *testing.T) {
+	for what, out := range map[string]func(b *browser) seen{
+		"at an application's wish": func(b *browser) seen {
+			return b.get("/logout" + query("id_token_hint", b.hint("budget", "u-bob", b.only("u-bob").ID, nil), "post_logout_redirect_uri", bye)).to(bye)
+		},
+		"by the person": func(b *browser) seen {
+			page := b.get("/logout").is(200, "bob")
+			return b.post("/logout/confirm", "decision", "yes", "csrf", page.hidden("csrf")).to("/choose")
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			h := open(t)
+			h.person("u-alice", "alice", "", right)
+			h.person("u-bob", "bob", "", right)
+			b := h.browser()
+			b.enter("alice")
+			at := b.get("/choose").is(200)
+			b.follow(b.post("/choose", "csrf", at.hidden("csrf"), "other", "yes"))
+			b.enter("bob")
+			before := b.cookie("__Host-garde-browser")
+			out(b)
+			if len(h.living("u-bob")) != 0 || b.cookie("__Host-garde-session") != "" || b.cookie("__Host-garde-browser") == before {
+				t.Error("bob is not out")
+			}
+			b.get(ask("own", "prompt", "none")).to("https://www.bank.example/callback?error=login_required")
+			at = b.get("/choose").is(200, "alice").lacks("bob")
+			b.post("/choose", "csrf", at.hidden("csrf"), "out", "yes").to("/logout/done")
+			if len(h.living("u-alice")) != 0 {
+				t.Error("alice's session lives on")
+			}
+		})
+	}
+}

@@ -64,7 +64,7 @@ func (h *house) more() {
 		Pages:    h.pages, Face: h.face, Now: h.clock.now,
 	}
 	out := &logout.Endpoint{
-		Flows: h.tenant, Hints: h.parser, Sessions: h.sessions, Living: h.tenant, Users: h.tenant, Clients: h.tenant, Pages: h.pages, Face: h.face, Now: h.clock.now,
+		Flows: h.tenant, Hints: h.parser, Sessions: h.sessions, Living: h.tenant, Users: h.tenant, Clients: h.tenant, Pages: h.pages, Face: h.face, Now: h.clock.now, Accounts: mine.Accounts,
 	}
 	for path, handler := range map[string]web.Handler{
 		"/signup": h.login.SignUp, "/forgot": h.login.Forgot,

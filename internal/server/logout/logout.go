@@ -25,7 +25,7 @@ type Hints interface {
 	ReadHint(ctx context.Context, text string) (request.Hint, error)
 }
 
-// Endpoint is /logout and its pages. All fields but Flows, Reads, Subject and Now are required.
+// Endpoint is /logout and its pages. All fields but Flows, Reads, Accounts, Subject and Now are required.
 type Endpoint struct {
 	// Flows keeps a request that came by POST until the GET that follows it: browsers send our cookies with no POST from
 	// another site, so that only the GET sees who is signed in. Nil: a POST is answered as it comes.
@@ -35,7 +35,8 @@ type Endpoint struct {
 	Living   iam.Sessions
 	Users    iam.Users
 	Clients  iam.Clients
-	Reads    iam.LogoutReads // whose pages are loaded in frames; nil: nobody's
+	Accounts *session.Accounts // further ones of a browser; nil: it has one alone
+	Reads    iam.LogoutReads   // whose pages are loaded in frames; nil: nobody's
 	Issuer   string
 	Pages    func() *page.Pages
 	Face     web.Face                                    // notes hints that are not believed
@@ -47,6 +48,7 @@ type Endpoint struct {
 const (
 	confirmAt = "/logout/confirm"
 	doneAt    = "/logout/done"
+	chooseAt  = "/choose" // where people with several accounts go on
 )
 
 func (e *Endpoint) now() time.Time {
@@ -94,7 +96,7 @@ func (e *Endpoint) Logout(w http.ResponseWriter, r *http.Request) error {
 	if !fits {
 		return e.confirm(w, r, asked, current)
 	}
-	if err := e.end(w, r, current, asked.client.ID); err != nil {
+	if _, err := e.end(w, r, current, asked.client.ID); err != nil {
 		return err
 	}
 	return e.tell(w, r, current.ID, asked.target)
@@ -211,11 +213,15 @@ func (e *Endpoint) fits(ctx context.Context, asked wish, current iam.Session) (b
 	return !elsewhere, err
 }
 
-func (e *Endpoint) end(w http.ResponseWriter, r *http.Request, current iam.Session, client string) error {
+// end ends the session that is in use, and tells whether the browser has further accounts: they stay, to be chosen from.
+func (e *Endpoint) end(w http.ResponseWriter, r *http.Request, current iam.Session, client string) (bool, error) {
 	event := journal.New(e.now(), journal.SignedOut{})
 	event.Actor, event.User, event.Session = "user:"+current.User, current.User, current.ID
 	event.Client, event.Trace = client, web.Trace(r.Context())
-	return e.Sessions.End(r.Context(), w, current.ID, event)
+	if e.Accounts == nil {
+		return false, e.Sessions.End(r.Context(), w, current.ID, event)
+	}
+	return e.Accounts.Out(w, r, current.ID, event)
 }
 
 func (e *Endpoint) leave(w http.ResponseWriter, asked wish) error {
@@ -268,10 +274,15 @@ func (e *Endpoint) Confirm(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch form.Value("decision") {
 	case "yes":
-		if err := e.end(w, r, current, ""); err != nil {
+		others, err := e.end(w, r, current, "")
+		if err != nil {
 			return err
 		}
-		return e.tell(w, r, current.ID, "")
+		target := ""
+		if others {
+			target = chooseAt
+		}
+		return e.tell(w, r, current.ID, target)
 	case "no":
 		return e.Pages().Render(w, r, http.StatusOK, page.Message{
 			Common: page.Common{Trace: web.Trace(r.Context())}, Note: page.NoteStillSignedIn,

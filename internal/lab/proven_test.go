@@ -15,6 +15,7 @@ import (
 	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/binding/prover"
 	"github.com/gardeauth/garde/internal/config"
+	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/lab"
 	"github.com/gardeauth/garde/recipe"
 )
@@ -76,6 +77,16 @@ func TestProofsAtTheDoorsOfTheServer(t *testing.T) {
 		proof = key.Show("GET", h.Issuer+"/userinfo", access)
 		granted(t, atUserInfo("dpop", proof))
 		refused(t, atUserInfo("DPoP", proof), 401, "invalid_dpop_proof")
+	})
+	t.Run("D08 a proof of which nothing came is not remembered, and of many callers with one one wins", func(t *testing.T) {
+		proof := key.Show("POST", h.Issuer+"/token", "")
+		junk := lab.Form("grant_type", "authorization_code", "code", iam.NewSecret(iam.PrefixCode), "code_verifier", lab.Verifier)
+		for range 3 {
+			refused(t, h.Post("/token", junk, append(h.Prove(lab.WebA, junk), "DPoP", proof)...), 400, "invalid_grant")
+		}
+		if said := lab.Together(20, func(int) string { return atToken(proof).Says() }); said["ok"] != 1 || said["invalid_dpop_proof"] != 19 {
+			t.Errorf("%v", said)
+		}
 	})
 	t.Run("the interaction of a client is echoed, also in a refusal", func(t *testing.T) {
 		const id = "c770aef3-6784-41f7-8e0e-ff5f97bddb3a"

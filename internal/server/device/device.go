@@ -32,9 +32,10 @@ type Clients interface {
 	Authenticate(r *http.Request, form web.Form) (iam.Client, error)
 }
 
-// Proofs finds out which keys a caller proved. It may set headers of the answer (DPoP-Nonce).
+// Proofs finds out which keys a caller proved. It may set headers of the answer (DPoP-Nonce). Spend is called before anything
+// is given.
 type Proofs interface {
-	Prove(w http.ResponseWriter, r *http.Request) (iam.Binding, error)
+	Offered(w http.ResponseWriter, r *http.Request) (proven iam.Binding, spend func() error, err error)
 }
 
 // Endpoint is /device_authorization. The fields up to Network are required.
@@ -94,13 +95,16 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	proven := iam.Binding{}
+	proven, spend := iam.Binding{}, func() error { return nil }
 	if e.Proofs != nil {
-		if proven, err = e.Proofs.Prove(w, r); err != nil {
+		if proven, spend, err = e.Proofs.Offered(w, r); err != nil {
 			return err
 		}
 	}
 	if err := e.slow(r, client); err != nil {
+		return err
+	}
+	if err := spend(); err != nil {
 		return err
 	}
 	given, err := e.ask(r, client, iam.Asked{Query: wanted.Query(), JKT: proven.JKT})

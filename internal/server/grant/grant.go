@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/issue"
@@ -50,7 +51,8 @@ type Clients interface {
 // Proofs finds out which keys a caller proved. It may set headers of the answer (DPoP-Nonce); its errors are
 // invalid_dpop_proof and use_dpop_nonce.
 type Proofs interface {
-	Prove(w http.ResponseWriter, r *http.Request) (iam.Binding, error)
+	// Spend is called once the grant is found good, and before anything is issued.
+	Offered(w http.ResponseWriter, r *http.Request) (proven iam.Binding, spend func() error, err error)
 }
 
 // Issuer makes tokens.
@@ -83,19 +85,19 @@ func (e *Endpoint) Token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	proven := iam.Binding{}
+	request, spend := Request{Client: client, Form: form, Agent: r.UserAgent()}, func() error { return nil }
 	if e.Proofs != nil {
-		if proven, err = e.Proofs.Prove(w, r); err != nil {
+		if request.Proven, spend, err = e.Proofs.Offered(w, r); err != nil {
 			return err
 		}
 	}
-	request := Request{Client: client, Form: form, Proven: proven, Agent: r.UserAgent()}
 	if e.Caller != nil {
 		request.Address = e.Caller(r)
 	}
-	answer, err := e.answer(r.Context(), chosen, request)
+	spend = sync.OnceValue(spend)
+	answer, err := e.answer(r.Context(), chosen, request, spend)
 	if errors.Is(err, iam.ErrRaced) { // what this node remembered was no longer so, and is forgotten: the storage is asked now
-		answer, err = e.answer(r.Context(), chosen, request)
+		answer, err = e.answer(r.Context(), chosen, request, spend)
 	}
 	if errors.Is(err, iam.ErrRaced) {
 		err = issue.Refused(err)
@@ -106,8 +108,11 @@ func (e *Endpoint) Token(w http.ResponseWriter, r *http.Request) error {
 	return web.JSON(w, http.StatusOK, true, answer)
 }
 
-func (e *Endpoint) answer(ctx context.Context, chosen Grant, request Request) (token.Answer, error) {
+func (e *Endpoint) answer(ctx context.Context, chosen Grant, request Request, spend func() error) (token.Answer, error) {
 	order, err := chosen.Redeem(ctx, request)
+	if err == nil {
+		err = spend()
+	}
 	if err != nil {
 		return token.Answer{}, err
 	}

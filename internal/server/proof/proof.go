@@ -41,20 +41,31 @@ func New(c Config) (*Desk, error) {
 	return &Desk{judge: c.Judge, bases: c.Bases, certificates: c.Certificates}, nil
 }
 
-// Prove implements grant.Proofs for every door: it gives what the sender of the request has proved, which may be nothing. A
-// proof that is no good is an error, never nothing. It sets DPoP-Nonce on the answer when nonces are asked for.
+// Prove gives what the sender of a request has proved, which may be nothing. A proof that is no good, or was shown before, is
+// an error, never nothing. It sets DPoP-Nonce on the answer when nonces are asked for.
 func (d *Desk) Prove(w http.ResponseWriter, r *http.Request) (iam.Binding, error) {
-	if nonce := d.judge.Nonce(); nonce != "" {
-		w.Header().Set(binding.NonceHeader, nonce)
-	}
-	proof, proven, err := d.prove(r, "")
+	proven, spend, err := d.Offered(w, r)
 	if err == nil {
-		err = d.spend(r, proof)
+		err = spend()
 	}
 	if err != nil {
 		return iam.Binding{}, err
 	}
-	return iam.Binding{JKT: proven.JKT, X5T: proven.X5T}, nil
+	return proven, nil
+}
+
+// Offered is Prove for doors that must find out first whether a proof is worth remembering: else whoever has a client's name
+// could fill the memory of all. The door calls spend before anything comes of the request; of many callers with one proof
+// one hears nil.
+func (d *Desk) Offered(w http.ResponseWriter, r *http.Request) (proven iam.Binding, spend func() error, err error) {
+	if nonce := d.judge.Nonce(); nonce != "" {
+		w.Header().Set(binding.NonceHeader, nonce)
+	}
+	proof, by, err := d.prove(r, "")
+	if err != nil {
+		return iam.Binding{}, nil, err
+	}
+	return iam.Binding{JKT: by.JKT, X5T: by.X5T}, func() error { return d.spend(r, proof) }, nil
 }
 
 // Present implements inspect.Proofs: it finds out what the sender of an access token has proved. With dpop there must be a

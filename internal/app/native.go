@@ -23,11 +23,11 @@ func (s *Server) native() *grant.Native {
 	}
 }
 
-// anotherApp decides whether a sign-in is sure enough for one more app, as it would be decided in the browser. It teaches
-// nothing: nobody proved anything here.
+// anotherApp decides whether a sign-in is sure enough for one more app, as it would be decided in the browser: by the words
+// of that door, since the one of tokens trusts in what was decided before. It teaches nothing: nobody proved anything here.
 func (s *Server) anotherApp(ctx context.Context, moment grant.Moment) (assurance.Decision, error) {
 	return s.decisions.Authorization(ctx, decide.Ask{
-		Door: decide.DoorToken, Session: moment.Session, Client: moment.Client, Scope: moment.Scope, Bound: moment.Bound,
+		Door: decide.DoorAuthorize, Session: moment.Session, Client: moment.Client, Scope: moment.Scope, Bound: moment.Bound,
 		Wish: assurance.Wish{MaxAge: -1}, Address: moment.Address, Agent: moment.Agent,
 	})
 }

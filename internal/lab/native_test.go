@@ -240,6 +240,21 @@ func TestTokenExchangeDoor(t *testing.T) {
 	}
 }
 
+// TestASecondAppProvesNoLessThanInTheBrowser: what a rule or an operation wants to be fresh can't be had by an exchange of
+// what was proved long ago, or a stolen device secret would be the way around it.
+func TestASecondAppProvesNoLessThanInTheBrowser(t *testing.T) {
+	h := lab.New(t, lab.Options{Recipe: func(r *recipe.Recipe) {
+		families(r)
+		r.Raise = append(r.Raise, recipe.Raise{When: "'transfers.write' in scopes", Fresh: recipe.Duration(5 * time.Minute)})
+	}})
+	alice := h.NewPerson("alice")
+	first := h.Tokens(alice, ofApp(mail, shares))
+	granted(t, h.As(pay, "/token", exchange(h, first.IDToken, first.DeviceSecret, "scope", "openid transfers.write")))
+	h.Pass(6 * time.Minute)
+	refused(t, h.As(pay, "/token", exchange(h, first.IDToken, first.DeviceSecret, "scope", "openid transfers.write")), 400, "interaction_required")
+	granted(t, h.As(pay, "/token", exchange(h, first.IDToken, first.DeviceSecret)))
+}
+
 // TestDeviceSecrets says who gets one, and which.
 func TestDeviceSecrets(t *testing.T) {
 	h, alice := newFamilies(t, lab.Options{})

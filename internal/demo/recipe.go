@@ -20,11 +20,12 @@ import (
 //go:embed files/recipe.yaml
 var recipeText string
 
-//go:embed files/*.schema.json
-var schemas embed.FS
+//go:embed files/*.schema.json files/recipe.cases.yaml
+var beside embed.FS
 
 // Recipe is the text of the bank's recipe for a site whose accounts API listens at upstream, a base URL. The files that
-// it names (the public keys of clients, a JSON Schema) stand beside it once Furnish has run on the folder.
+// it names (the public keys of clients, JSON Schemas), and the cases that it answers, stand beside it once Furnish has run on
+// the folder.
 func Recipe(site Site, upstream string) ([]byte, error) {
 	parsed, err := template.New("recipe").Option("missingkey=error").Parse(recipeText)
 	if err != nil {
@@ -45,7 +46,7 @@ type Keys struct {
 	Bound   *client.Key // what the tokens of BudgetClient are bound to
 }
 
-// Furnish opens the keys in dir, or makes them at the first start, and writes what the recipe names beside itself. It must
+// Furnish opens the keys in dir, or makes them at the first start, and writes what the recipe names beside itself, and its cases. It must
 // have run before the recipe is read.
 func Furnish(dir string) (Keys, error) {
 	var keys Keys
@@ -60,16 +61,16 @@ func Furnish(dir string) (Keys, error) {
 	if keys.Bound, err = client.OwnKey(dir, boundKey); err != nil {
 		return Keys{}, err
 	}
-	names, err := schemas.ReadDir("files")
+	names, err := beside.ReadDir("files")
 	if err != nil {
 		return Keys{}, err
 	}
 	for _, name := range names {
-		schema, err := schemas.ReadFile("files/" + name.Name())
+		text, err := beside.ReadFile("files/" + name.Name())
 		if err != nil {
 			return Keys{}, err
 		}
-		if err := client.WritePrivate(filepath.Join(dir, name.Name()), schema); err != nil {
+		if err := client.WritePrivate(filepath.Join(dir, name.Name()), text); err != nil {
 			return Keys{}, err
 		}
 	}

@@ -87,7 +87,7 @@ func (r *reading) detail(at path, detail Detail) {
 	r.text(at.key("say"), detail.Say, true)
 	for tag, sentence := range detail.Say {
 		if !placeholders(sentence) {
-			r.fault(at.key("say").key(tag), "has a brace that stands for no member", "write {name} or {name.part}")
+			r.fault(at.key("say").key(tag), "has a brace that stands for no member", "write {name}, {name.part}, or {name:EUR} for an amount in minor units")
 		}
 	}
 	r.members(at, detail)
@@ -105,7 +105,7 @@ func (r *reading) detail(at path, detail Detail) {
 	}
 }
 
-// placeholders tells whether every brace of a sentence belongs to {name} or {name.part}.
+// placeholders tells whether every brace of a sentence belongs to {name}, {name.part} or {name:EUR}.
 func placeholders(sentence string) bool {
 	for {
 		before, rest, open := strings.Cut(sentence, "{")
@@ -117,6 +117,10 @@ func placeholders(sentence string) bool {
 		}
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed {
+			return false
+		}
+		name, currency, priced := strings.Cut(name, ":")
+		if priced && (len(currency) != 3 || strings.Trim(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") {
 			return false
 		}
 		for part := range strings.SplitSeq(name, ".") {

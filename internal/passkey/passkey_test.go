@@ -1,6 +1,7 @@
 package passkey_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -449,6 +450,18 @@ func BenchmarkFinishLogin(b *testing.B) {
 	for b.Loop() {
 		if _, err := finish(p, asked.State, said, kept); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A key of a hundred thousand bits makes each sign-in with it the work of thousands.
+func TestL07AnRSAKeyIsNeitherTooShortNorTooLong(t *testing.T) {
+	p := party(t)
+	for bits, fits := range map[int]bool{1024: false, 2040: false, 2048: true, 3072: true, 4096: true, 4104: false, 16384: false, 100_000: false} {
+		device := authenticator.New(origin)
+		device.RSA = bytes.Repeat([]byte{0xff}, bits/8)
+		if _, err := enrol(p, iam.FactorPasskey, device); (err == nil) != fits {
+			t.Errorf("%d bits: %v", bits, err)
 		}
 	}
 }

@@ -145,7 +145,11 @@ func parameters() []protocol.CredentialParameter {
 	return list
 }
 
-const minRSA = 2048 / 8
+// An RSA key is neither too short to be safe, nor so long that to verify with it is work that anybody could order.
+const (
+	minRSA = 2048 / 8
+	maxRSA = 4096 / 8
+)
 
 // admit applies the recipe's rules to what was verified.
 func (p Party) admit(parsed *protocol.ParsedCredentialCreationData, id []byte) (record, error) {
@@ -159,8 +163,13 @@ func (p Party) admit(parsed *protocol.ParsedCredentialCreationData, id []byte) (
 	if err != nil {
 		return record{}, refused("its key can't be read")
 	}
-	if rsa, ok := key.(webauthncose.RSAPublicKeyData); ok && len(bytes.TrimLeft(rsa.Modulus, "\x00")) < minRSA {
-		return record{}, refused("its key is too short")
+	if rsa, ok := key.(webauthncose.RSAPublicKeyData); ok {
+		switch long := len(bytes.TrimLeft(rsa.Modulus, "\x00")); {
+		case long < minRSA:
+			return record{}, refused("its key is too short")
+		case long > maxRSA:
+			return record{}, refused("its key is too long")
+		}
 	}
 	switch {
 	case kept.BackedUp && !kept.Eligible:

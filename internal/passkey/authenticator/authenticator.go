@@ -29,6 +29,7 @@ type Authenticator struct {
 	Challenge   string   // empty: what the options say
 	User        []byte   // user handle to claim; nil: the true one
 	Vouch       *Maker   // signs the attestation; nil: none
+	RSA         []byte   // modulus of an RSA key that new credentials claim to have; nil: their own key
 
 	credentials []*credential
 }
@@ -231,6 +232,11 @@ func (a *Authenticator) attest(made *credential, client []byte) ([]byte, error) 
 	key, err := cbor.Marshal(map[int]any{1: 2, 3: -7, -1: 1, -2: point[1:33], -3: point[33:]})
 	if err != nil {
 		return nil, err
+	}
+	if a.RSA != nil {
+		if key, err = cbor.Marshal(map[int]any{1: 3, 3: -257, -1: a.RSA, -2: []byte{1, 0, 1}}); err != nil {
+			return nil, err
+		}
 	}
 	data := append(a.data(made, true), a.Model[:]...)
 	data = binary.BigEndian.AppendUint16(data, uint16(len(made.id))) //nolint:gosec // always 32

@@ -118,6 +118,28 @@ func TestS12TheButtonIsDecidedToo(t *testing.T) {
 	b.decides(at, "allow").to("/device/done")
 }
 
+// A challenge that the person walked away from, by going where nothing is asked, is no authentication: whoever stole a session
+// would teach their own place so.
+func TestOnlyWhoAuthenticatedForItTeaches(t *testing.T) {
+	h := open(t)
+	b := h.person("alice")
+	given := h.begins("tv")
+	h.country = "ELBONIA"
+	at := b.get(b.types(given.user).to("/device/confirm?flow=").location)
+	if at.status != http.StatusSeeOther || !strings.HasPrefix(at.location, "/signin?flow=") {
+		t.Fatalf("status %d, to %s", at.status, at.location)
+	}
+	h.country = "FR"
+	b.decides(b.get(strings.Replace(at.location, "/signin", "/device/confirm", 1)).is(http.StatusOK, `id="asked-allow"`), "allow").to("/device/done")
+	if h.polls("tv", given).json(http.StatusOK); h.learnt != 0 {
+		t.Errorf("it taught %d times", h.learnt)
+	}
+	other, code := h.browser(), h.begins("tv")
+	if other.decides(other.confirms(code.user, "alice"), "allow").to("/device/done"); h.learnt != 1 {
+		t.Errorf("a sign-in taught %d times", h.learnt)
+	}
+}
+
 func TestS12ARequestIsShownToWhoIsSureEnough(t *testing.T) {
 	h := open(t)
 	b := h.person("alice")

@@ -208,8 +208,8 @@ func (e *Elsewhere) Decide(ctx context.Context, waiting Waiting, by Presence, al
 	if err := e.Asking.Decide(ctx, asked.ID, verdict, now, event); err != nil {
 		return err
 	}
-	if ask := about(waiting, by); allow && !ask.Since.IsZero() { // they authenticated for this
-		e.Desk.Learn(ctx, ask)
+	if allow && session.Did(by.Flow, in, session.StepSignIn) { // they authenticated for this
+		e.Desk.Learn(ctx, about(waiting, by))
 	}
 	if e.Teller != nil {
 		e.Teller.Kept(asked, allow)

@@ -68,6 +68,7 @@ levels:
   - {name: strong, acr: "urn:garde:loa:strong", any: [passkey]}
 raise:
   - {when: "known.country && place.country == 'ATLANTIS'", deny: "We do not serve Atlantis."}
+  - {when: "known.country && place.country == 'ELBONIA'", level: strong}
 scopes:
   accounts.read: {say: {en: See your balances, fr: Voir vos soldes}}
   payees.write: {say: {en: Add recipients}}
@@ -127,6 +128,7 @@ type house struct {
 	country  string       // where the facts say that everybody is
 	has      []string     // factors that everybody has
 	dies     bool         // right after a decision is kept
+	learnt   int          // moments that the facts were taught
 }
 
 // mortal is a node that may die once it has kept a decision.
@@ -264,8 +266,8 @@ func (h *house) Moment(context.Context, decide.Scene) (decide.Moment, error) {
 	return decide.Moment{Place: assurance.Place{Country: h.country}}, nil
 }
 
-// Learn forgets.
-func (h *house) Learn(context.Context, decide.Scene) {}
+// Learn counts.
+func (h *house) Learn(context.Context, decide.Scene) { h.learnt++ }
 
 func say(scope string) map[string]string {
 	if scope == "accounts.read" {

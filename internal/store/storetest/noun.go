@@ -373,15 +373,9 @@ func consents(t *testing.T, open Opener) {
 }
 
 func links(t *testing.T, open Opener) {
-	link := func(h *house, kind iam.LinkKind) iam.Link {
-		l := iam.Link{Hash: iam.HashLink(iam.NewSecret(iam.PrefixLink)), Kind: kind, User: "u-ada", Email: "ada@example.com", Flow: "sealed",
-			Created: h.clock.Now(), Expires: h.clock.Now().Add(time.Hour)}
-		h.must(h.AddLink(h.ctx, l))
-		return l
-	}
 	t.Run("a link of one kind is never another", func(t *testing.T) {
 		h := newHouse(t, open)
-		l := link(h, iam.LinkVerify)
+		l := linkOf(h, iam.LinkVerify)
 		got, err := h.Link(h.ctx, iam.LinkVerify, l.Hash)
 		h.must(err)
 		h.same(got, l)
@@ -393,7 +387,7 @@ func links(t *testing.T, open Opener) {
 		}
 		_, err = h.UsePasswordLink(h.ctx, iam.LinkVerify, l.Hash, "x")
 		h.want(err, iam.ErrNotFound)
-		reset := link(h, iam.LinkReset)
+		reset := linkOf(h, iam.LinkReset)
 		_, err = h.VerifyEmail(h.ctx, reset.Hash)
 		h.want(err, iam.ErrNotFound)
 		user, err := h.VerifyEmail(h.ctx, l.Hash)
@@ -406,7 +400,7 @@ func links(t *testing.T, open Opener) {
 		h := newHouse(t, open)
 		session := h.session()
 		got := h.redeem(session.ID)
-		l := link(h, iam.LinkReset)
+		l := linkOf(h, iam.LinkReset)
 		wins := h.race(20, func() error {
 			_, err := h.UsePasswordLink(h.ctx, iam.LinkReset, l.Hash, "new")
 			return err
@@ -420,7 +414,7 @@ func links(t *testing.T, open Opener) {
 	})
 	t.Run("a new link ends the one before, a new password ends them all, time ends any", func(t *testing.T) {
 		h := newHouse(t, open)
-		first, second := link(h, iam.LinkReset), link(h, iam.LinkReset)
+		first, second := linkOf(h, iam.LinkReset), linkOf(h, iam.LinkReset)
 		_, err := h.Link(h.ctx, iam.LinkReset, first.Hash)
 		h.want(err, iam.ErrNotFound)
 		_, err = h.Link(h.ctx, iam.LinkReset, second.Hash)
@@ -428,17 +422,45 @@ func links(t *testing.T, open Opener) {
 		h.must(h.SetPassword(h.ctx, iam.Password{User: "u-ada", PHC: "x"}, ""))
 		_, err = h.UsePasswordLink(h.ctx, iam.LinkReset, second.Hash, "y")
 		h.want(err, iam.ErrNotFound)
-		late := link(h, iam.LinkEnrol)
+		late := linkOf(h, iam.LinkEnrol)
 		h.clock.Pass(time.Hour)
 		_, err = h.UsePasswordLink(h.ctx, iam.LinkEnrol, late.Hash, "y")
 		h.want(err, iam.ErrNotFound)
 	})
+	t.Run("an address that another verified first stays the other's", func(t *testing.T) {
+		h := newHouse(t, open)
+		h.must(h.AddUser(h.ctx, iam.User{ID: "u-eve", Username: "eve", EmailKey: "ada@example.com", EmailVerified: true}, iam.Password{}))
+		_, err := h.VerifyEmail(h.ctx, linkOf(h, iam.LinkVerify).Hash)
+		h.want(err, iam.ErrExists)
+	})
+	t.Run("a link proves only the address that it was sent to", func(t *testing.T) {
+		h := newHouse(t, open)
+		l := linkOf(h, iam.LinkVerify)
+		user, err := h.User(h.ctx, "u-ada")
+		h.must(err)
+		user.Email, user.EmailKey = "new@example.com", "new@example.com"
+		h.must(h.SetUser(h.ctx, user))
+		_, err = h.VerifyEmail(h.ctx, l.Hash)
+		h.want(err, iam.ErrNotFound)
+	})
+}
+
+// linkOf keeps a link of Ada's.
+func linkOf(h *house, kind iam.LinkKind) iam.Link {
+	l := iam.Link{Hash: iam.HashLink(iam.NewSecret(iam.PrefixLink)), Kind: kind, User: "u-ada", Email: "ada@example.com", Flow: "sealed",
+		Created: h.clock.Now(), Expires: h.clock.Now().Add(time.Hour)}
+	h.must(h.AddLink(h.ctx, l))
+	return l
+}
+
+// linksOfFactors: a link of an administrator adds an authenticator.
+func linksOfFactors(t *testing.T, open Opener) {
 	t.Run("of many that use one link of an administrator one adds an authenticator, and everything given before ends", func(t *testing.T) {
 		h := newHouse(t, open)
 		session := h.session()
 		got := h.redeem(session.ID)
 		h.must(h.AddAuthenticator(h.ctx, iam.Authenticator{ID: "taken", User: "u-ada", Kind: iam.FactorPasskey, Handle: iam.Hash("taken")}))
-		reset, l := link(h, iam.LinkReset), link(h, iam.LinkEnrol)
+		reset, l := linkOf(h, iam.LinkReset), linkOf(h, iam.LinkEnrol)
 		_, err := h.UseFactorLink(h.ctx, reset.Hash, iam.Authenticator{ID: "x", Kind: iam.FactorPasskey})
 		h.want(err, iam.ErrNotFound)
 		_, err = h.UseFactorLink(h.ctx, l.Hash, iam.Authenticator{ID: "x", Kind: iam.FactorPasskey, Handle: iam.Hash("taken")})
@@ -456,21 +478,5 @@ func links(t *testing.T, open Opener) {
 		h.same(len(held), 2)
 		_, err = h.rotate(got.refresh)
 		h.want(err, iam.ErrRevoked)
-	})
-	t.Run("an address that another verified first stays the other's", func(t *testing.T) {
-		h := newHouse(t, open)
-		h.must(h.AddUser(h.ctx, iam.User{ID: "u-eve", Username: "eve", EmailKey: "ada@example.com", EmailVerified: true}, iam.Password{}))
-		_, err := h.VerifyEmail(h.ctx, link(h, iam.LinkVerify).Hash)
-		h.want(err, iam.ErrExists)
-	})
-	t.Run("a link proves only the address that it was sent to", func(t *testing.T) {
-		h := newHouse(t, open)
-		l := link(h, iam.LinkVerify)
-		user, err := h.User(h.ctx, "u-ada")
-		h.must(err)
-		user.Email, user.EmailKey = "new@example.com", "new@example.com"
-		h.must(h.SetUser(h.ctx, user))
-		_, err = h.VerifyEmail(h.ctx, l.Hash)
-		h.want(err, iam.ErrNotFound)
 	})
 }

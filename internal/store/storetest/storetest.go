@@ -261,7 +261,7 @@ func Run(t *testing.T, open Opener) {
 	proofs{
 		"codes": codes, "codes of sessions": codesOfSessions, "tries": tries, "guesses": guesses, "refresh": refreshes, "refresh bounds": refreshBounds, "survivals": survivals,
 		"clients": clients, "ends of clients": clientEnds, "people": people, "ends of people": peopleEnd, "more races": racesOfMany, "messages": messages,
-		"sessions": sessions, "links": links,
+		"sessions": sessions, "links": links, "links of factors": linksOfFactors,
 		"flows": flows, "consents": consents, "keys": keys, "sealed": sealed, "revisions": revisions, "renamings": renamings, "bounds of renamings": renamingBounds, "house": nodes, "journal": journals,
 		"tree": trees, "sweep": sweeps, "races": races, "models": models, "text": texts,
 	}.run(t, open)

@@ -55,6 +55,25 @@ func TestNobodyMakesAPatternSlow(t *testing.T) {
 	}
 }
 
+func TestWaryIsTheHighestLevelBehindSigns(t *testing.T) {
+	for when, want := range map[string]string{
+		"risk.new_country": "urn:highest", "risk.score > 50": "urn:highest", "place.country == 'XX'": "", "true": "",
+	} {
+		text := strings.Replace(bank, "risk.new_country || risk.impossible_travel", "\""+when+"\"", 1)
+		if got := compiled(t, text).Wary(); got != want {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+	}
+	denies := strings.Replace(bank, "'blocked' in user.groups", "risk.impossible_travel", 1)
+	denies = strings.Replace(denies, "when: risk.new_country || risk.impossible_travel,", "when: 'true',", 1)
+	if got := compiled(t, denies).Wary(); got != "urn:strong" { // what the operation asks for, and then refuses
+		t.Errorf("%q", got)
+	}
+	if got := (*assurance.Policy)(nil).Wary(); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
 // hasRule tells whether a rule of an operation applied.
 func hasRule(got assurance.Decision, place string) bool {
 	return slices.ContainsFunc(got.Rules, func(rule string) bool { return strings.HasSuffix(rule, place) })

@@ -87,6 +87,30 @@ func (p *Policy) NeedsOnline(api, operation string) bool {
 	return known && one.open == "" && (slices.ContainsFunc(one.rules, online) || slices.ContainsFunc(p.rules, online))
 }
 
+// Wary is the acr of the highest level that is behind a rule which reads signs of risk: what the rule raises to, or what its
+// operation asks for anyway; "" if no such rule asks for any. Whoever reached it can't use the signs to get further.
+func (p *Policy) Wary() string {
+	if p == nil {
+		return ""
+	}
+	highest := none
+	look := func(rules []*rule, base int) {
+		for _, r := range rules {
+			if r.reads.risk {
+				highest = max(highest, r.rung, base)
+			}
+		}
+	}
+	look(p.rules, none)
+	for _, one := range p.operations {
+		look(one.rules, one.rung)
+	}
+	if highest < 0 || highest >= len(p.Ladder) {
+		return ""
+	}
+	return p.Ladder[highest].ACR
+}
+
 // Mapped gives what an operation sends of a request, and what of it must equal members of its detail: names to places of
 // values in the request.
 func (p *Policy) Mapped(api, operation string) (send, match map[string]string) {

@@ -158,7 +158,9 @@ func (d *Desk) Offline(ask Ask) assurance.Decision {
 }
 
 // Learn takes for usual what was permitted. It is called when it was given, after the person authenticated for it at the
-// level that it needed, so that nobody trains the facts who could not do it anyway.
+// level that it needed, so that nobody trains the facts who could not do it anyway. A moment in which a sign of risk speaks
+// teaches only at the level to which rules over such signs lead: who has stolen a password would sign in where little is
+// asked, make their own place usual, and be asked for no more where it matters.
 func (d *Desk) Learn(ctx context.Context, ask Ask) {
 	if d.Facts == nil || ask.Session.User == "" {
 		return
@@ -174,8 +176,29 @@ func (d *Desk) Learn(ctx context.Context, ask Ask) {
 		paid = append(paid, signal.Transaction{})
 	}
 	for _, scene.Transaction = range paid {
+		if d.unlike(ctx, ask, scene) {
+			return
+		}
+	}
+	for _, scene.Transaction = range paid {
 		d.Facts.Learn(ctx, scene)
 	}
+}
+
+// unlike tells whether a moment is unlike the person, or nobody knows, and less was proved than rules ask for then.
+func (d *Desk) unlike(ctx context.Context, ask Ask, scene Scene) bool {
+	policy, have := d.Policy(), ask.Session.ACR
+	if ask.Held != nil {
+		have = ask.Held.ACR
+	}
+	wary := policy.Wary()
+	if wary == "" || policy.Ladder.Satisfied(wary, have) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	moment, err := d.moment(ctx, scene)
+	return err != nil || len(moment.Risk.Findings) > 0
 }
 
 func (d *Desk) scene(ask Ask, user iam.User, now time.Time) Scene {

@@ -202,6 +202,33 @@ func TestACallIsSeenFromWhereThePersonIs(t *testing.T) {
 	}
 }
 
+// Who has stolen a password signs in where it is enough, to make their own place usual before they go where it is not.
+func TestWhatIsUnlikeAPersonIsLearnedAtTheLevelThatItTakes(t *testing.T) {
+	strange := signal.Result{Score: 25, Findings: []signal.Finding{{Name: "new_country", Points: 25, Say: "s"}}}
+	for name, c := range map[string]struct {
+		acr     string
+		risk    signal.Result
+		fails   error
+		teaches bool
+	}{
+		"as ever":                     {"urn:basic", signal.Result{}, nil, true},
+		"a new country by a password": {"urn:basic", strange, nil, false},
+		"a new country by a passkey":  {"urn:strong", strange, nil, true},
+		"nobody knows":                {"urn:basic", signal.Result{}, errors.New("no disk"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t)
+			h.moment.Risk, h.fails = c.risk, c.fails
+			session := h.session("password")
+			session.ACR = c.acr
+			ask := decide.Ask{Door: decide.DoorAuthorize, Session: session, Client: iam.Client{ID: "app"}, Scope: oauth.Scope{"openid"}}
+			if h.desk.Learn(t.Context(), ask); (len(h.learnt) == 1) != c.teaches {
+				t.Errorf("it taught %d times", len(h.learnt))
+			}
+		})
+	}
+}
+
 // What can't be found out raises, and is not waited for.
 func TestFactsThatFailRaise(t *testing.T) {
 	for name, change := range map[string]func(*house){

@@ -202,3 +202,11 @@ func called(policy *assurance.Policy, kind string) bool {
 	}
 	return false
 }
+
+// Counts tells whether each call of an operation counts: it pays something, or serves once. A permit for one says nothing of
+// the next, which may be one too many.
+func Counts(operation recipe.Operation) bool {
+	_, priced := operation.Send[valueAmount]
+	_, paid := operation.Send[valuePayee]
+	return operation.Details != "" || priced || paid
+}

@@ -88,7 +88,7 @@ func (e *Endpoint) person(ctx context.Context, call decide.Call, subject string)
 		return "", nil
 	case err != nil:
 		return "", err
-	case grant.Client != call.Client:
+	case grant.Client != call.Client, !grant.Revoked.IsZero():
 		return "", nil
 	case grant.User == subject:
 		return grant.User, nil
@@ -115,7 +115,7 @@ func tell(ctx context.Context, decision assurance.Decision, operation recipe.Ope
 	switch decision.Verdict {
 	case assurance.Permit:
 		said.Context.Lifetime, said.Context.Details = lifetime, operation.Details
-		if operation.Details != "" { // it serves once
+		if decide.Counts(operation) {
 			said.Context.Lifetime = 0
 		}
 	case assurance.StepUp:

@@ -129,6 +129,10 @@ func (b *Bank) callback(w http.ResponseWriter, r *http.Request) error {
 		v.order, v.expired = before.order, before.expired
 	}
 	http.SetCookie(w, cookie(b.desk.visitCookie(), v.id, 0))
+	if v.order.Cents > 0 { // they were about to move money
+		redirect(w, b.inside+"#move")
+		return nil
+	}
 	redirect(w, b.inside)
 	return nil
 }

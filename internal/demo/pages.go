@@ -54,6 +54,8 @@ func (p *pages) functions(lang string) template.FuncMap {
 		"t":     func(key string, pairs ...string) string { return p.text(lang, key, pairs...) },
 		"money": func(cents int64) string { return money(lang, cents) },
 		"day":   func(day string) string { return p.day(lang, day) },
+		"level": func(acr string) string { return p.level(lang, acr) },
+		"span":  func(seconds int64) string { return p.span(lang, time.Duration(seconds)*time.Second) },
 		"host":  func(address string) string { return strings.TrimPrefix(address, "http://") },
 	}
 }
@@ -181,6 +183,15 @@ func (p *pages) day(lang, day string) string {
 	}
 	month := p.text(lang, "month."+strconv.Itoa(int(at.Month())))
 	return p.text(lang, "day", "day", strconv.Itoa(at.Day()), "month", month)
+}
+
+// level is the name of a level of the bank's recipe by its acr; another acr shows as itself.
+func (p *pages) level(lang, acr string) string {
+	name := "level." + strings.TrimPrefix(acr, "urn:garde:loa:")
+	if words := p.text(lang, name); words != name {
+		return words
+	}
+	return acr
 }
 
 // span writes how long something still lasts, or has lasted.

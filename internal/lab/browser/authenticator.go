@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"slices"
 
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
@@ -34,6 +35,7 @@ func (p *Page) Hold(a Authenticator) (remove func()) {
 		made, err := chromedp.Call(ctx, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &options})
 		if err == nil {
 			id = made.AuthenticatorID
+			p.held = append(p.held, id)
 		}
 		return err
 	})
@@ -41,6 +43,18 @@ func (p *Page) Hold(a Authenticator) (remove func()) {
 		p.t.Helper()
 		p.call("take an authenticator away", func(ctx context.Context) error {
 			_, err := chromedp.Call(ctx, webauthn.RemoveVirtualAuthenticator, webauthn.RemoveVirtualAuthenticatorParams{AuthenticatorID: id})
+			return err
+		})
+		p.held = slices.DeleteFunc(p.held, func(other webauthn.AuthenticatorID) bool { return other == id })
+	}
+}
+
+// Touch says whether the person touches the tab's authenticators when they are asked to, as they do at first.
+func (p *Page) Touch(willing bool) {
+	p.t.Helper()
+	for _, id := range p.held {
+		p.call("touch an authenticator, or not", func(ctx context.Context) error {
+			_, err := chromedp.Call(ctx, webauthn.SetAutomaticPresenceSimulation, webauthn.SetAutomaticPresenceSimulationParams{AuthenticatorID: id, Enabled: willing})
 			return err
 		})
 	}

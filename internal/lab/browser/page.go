@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/security"
 	"github.com/chromedp/cdproto/storage"
+	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 )
 
@@ -35,6 +36,7 @@ type Settings struct {
 type Page struct {
 	t        testing.TB
 	ctx      context.Context
+	held     []webauthn.AuthenticatorID
 	mu       sync.Mutex
 	messages []string
 }

@@ -60,7 +60,7 @@ func (e *Endpoint) decide(ctx context.Context, who asker, question authzen.Evalu
 	if err != nil {
 		return authzen.Decision{}, err
 	}
-	return tell(ctx, decision, operation), nil
+	return tell(ctx, who, decision, operation), nil
 }
 
 func operationOf(policy *assurance.Policy, question authzen.Evaluation) (recipe.Operation, bool) {
@@ -106,10 +106,14 @@ func denied(ctx context.Context, code, say string) authzen.Decision {
 	return authzen.Decision{Context: &authzen.Context{Trace: web.Trace(ctx), Reasons: []authzen.Reason{{Code: code, Say: say}}}}
 }
 
-// tell puts a decision into the words of the API.
-func tell(ctx context.Context, decision assurance.Decision, operation recipe.Operation) authzen.Decision {
+// tell puts a decision into the words of the API. What a sign of risk says of a person's habits is for Gates: an API's own
+// client, which could ask about anybody from any place, finds it by the trace if its people may read the journal.
+func tell(ctx context.Context, who asker, decision assurance.Decision, operation recipe.Operation) authzen.Decision {
 	said := authzen.Decision{Decision: decision.Verdict == assurance.Permit, Context: &authzen.Context{Trace: web.Trace(ctx)}}
 	for _, reason := range decision.Reasons {
+		if reason.Code == assurance.ReasonSignal && !who.gate {
+			continue
+		}
 		said.Context.Reasons = append(said.Context.Reasons, authzen.Reason{Code: reason.Code, Say: reason.Say})
 	}
 	switch decision.Verdict {

@@ -42,17 +42,22 @@ func (e *Endpoint) keyLink(w http.ResponseWriter, r *http.Request) error {
 	var at opening
 	var err error
 	at.secret, at.link, err = e.shownLink(r, iam.LinkEnrol)
-	if errors.Is(err, iam.ErrNotFound) {
+	if at.user, err = e.whose(r, at.link, err); errors.Is(err, iam.ErrNotFound) {
 		return e.spent(w, r)
 	}
 	if err != nil {
 		return err
 	}
-	if at.user, err = e.People.User(r.Context(), at.link.User); err != nil {
-		return err
-	}
 	at.name = session.Agent(r)
 	return e.showKeyLink(w, r, at)
+}
+
+// whose gives the person of a link that was found; one without its person is as spent.
+func (e *Endpoint) whose(r *http.Request, link iam.Link, err error) (iam.User, error) {
+	if err != nil {
+		return iam.User{}, err
+	}
+	return e.People.User(r.Context(), link.User)
 }
 
 // showKeyLink asks for a passkey. What the browser's answer is checked against goes along, sealed for this link alone: the
@@ -102,13 +107,10 @@ func (e *Endpoint) useKeyLink(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	at.link, err = e.link(r, iam.LinkEnrol, at.secret)
-	if errors.Is(err, iam.ErrNotFound) {
+	if at.user, err = e.whose(r, at.link, err); errors.Is(err, iam.ErrNotFound) {
 		return e.spent(w, r)
 	}
 	if err != nil {
-		return err
-	}
-	if at.user, err = e.People.User(r.Context(), at.link.User); err != nil {
 		return err
 	}
 	if _, ok := e.leads(string(iam.FactorPasskey)); !ok {

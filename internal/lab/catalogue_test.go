@@ -1,0 +1,297 @@
+package lab_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gardeauth/garde/internal/lab"
+	"github.com/gardeauth/garde/internal/oauth"
+	"github.com/gardeauth/garde/recipe"
+)
+
+// catalogue names what each door for programs can answer, by door and occasion, in the exact status and words.
+//
+// Not reached here, and why: server_error (500) needs a fault of ours, and is proved at the face (internal/web). 503 of a crowd
+// needs a thousand connections (internal/web); that of every door without storage is F13 in outage_test.go. use_dpop_nonce needs a
+// recipe that asks for nonces (D14 in stranger_test.go). access_denied of a poll and interaction_required of an exchange need a
+// person in a browser (internal/server/grant, native_test.go). expired_login_hint_token needs a hint that the lab does not make
+// (internal/server/ciba), and nobody says missing_user_code and invalid_user_code: no person has a user_code. unapproved_software_statement needs a policy that
+// trusts issuers (internal/server/register). What answers prompt=none or a person's no goes through a browser to a redirect URI
+// and has no status of its own (internal/server/authorize).
+var catalogue = map[string]string{
+	"ciba: GET":                           "405 invalid_request: the method is not allowed here; use POST",
+	"ciba: a client of other grants":      "400 unauthorized_client: the client is not registered for this grant",
+	"ciba: a crowd of hints":              "429 temporarily_unavailable: too many people were named whom nobody knows",
+	"ciba: a message that can't be shown": "400 invalid_binding_message: binding_message holds characters that can't be seen",
+	"ciba: a user code that nobody has":   "400 invalid_request: the parameter user_code is not supported",
+	"ciba: an unknown person":             "400 unknown_user_id: the hint names nobody who can be asked",
+	"ciba: an unknown scope":              "400 invalid_scope: no such scope: x",
+	"ciba: no client":                     "400 invalid_request: client_id or another client authentication is missing",
+	"ciba: no hint":                       "400 invalid_request: exactly one of login_hint, id_token_hint and login_hint_token is needed",
+	"ciba: two hints":                     "400 invalid_request: exactly one of login_hint, id_token_hint and login_hint_token is needed",
+	"device: GET":                         "405 invalid_request: the method is not allowed here; use POST",
+	"device: a client of other grants":    "400 unauthorized_client: the client is not registered for this grant",
+	"device: a crowd":                     "429 temporarily_unavailable: too many codes were asked for",
+	"device: a prompt":                    "400 invalid_request: the parameter prompt has no meaning here",
+	"device: an unknown scope":            "400 invalid_scope: no such scope: x",
+	"device: no client":                   "400 invalid_request: client_id or another client authentication is missing",
+	"device: no proof":                    "400 invalid_dpop_proof: the proof is malformed",
+	"introspect: no client":               "400 invalid_request: client_id or another client authentication is missing",
+	"introspect: no token":                "400 invalid_request: token is missing",
+	"manage: a wrong token":               "401 invalid_token: the registration access token does not open this client",
+	"par: GET":                            "405 invalid_request: the method is not allowed here; use POST",
+	"par: a crowd of strangers":           "429 temporarily_unavailable: too many requests were pushed from this network",
+	"par: a request_uri":                  "400 invalid_request: request_uri has no meaning here",
+	"par: a wrong secret":                 "401 invalid_client: the client is unknown or did not prove itself as registered",
+	"par: an unknown resource":            "400 invalid_target: no API has this address",
+	"par: an unknown response type":       "400 unsupported_response_type: this server has no such response_type",
+	"par: an unknown scope":               "400 invalid_scope: no such scope: x",
+	"par: another redirect URI":           "400 invalid_request: redirect_uri is not registered for this client, byte for byte",
+	"par: no client":                      "400 invalid_request: client_id or another client authentication is missing",
+	"par: no proof":                       "400 invalid_dpop_proof: the proof is malformed",
+	"par: no request object":              "400 invalid_request_object: the request object is not a signed JWT",
+	"par: no storage":                     "503 temporarily_unavailable: x",
+	"par: nothing":                        "400 invalid_request: redirect_uri is missing",
+	"par: other details":                  "400 invalid_authorization_details: authorization_details, object 1: the type is unknown, or not for this client",
+	"par: registration":                   "400 registration_not_supported: the parameter registration is not accepted",
+	"register: GET":                       "404 invalid_request: there is nothing here",
+	"register: a crowd":                   "429 temporarily_unavailable: too many registrations from here",
+	"register: a redirect URI in clear":   "400 invalid_redirect_uri: redirect_uris[0]: 'http://app.example/cb' is not https (write https://; http is for 127.0.0.1 and [::1] only)",
+	"register: a statement of nobody":     "400 invalid_software_statement: the software statement is no signed JWT",
+	"register: a wrong token":             "401 invalid_token: the initial access token is unknown, spent, expired or for another policy",
+	"register: an unknown grant":          "400 invalid_client_metadata: grant_types[0]: a web client can't have the grant 'x' (its grants are authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, urn:openid:params:grant-type:ciba, urn:ietf:params:oauth:grant-type:jwt-bearer, implicit); redirect_uris: no code goes anywhere without the grant authorization_code (leave it out, or add the grant)",
+	"register: no JSON":                   "400 invalid_client_metadata: the JSON is malformed at byte 0",
+	"register: no policy":                 "404 invalid_request: there is nothing here",
+	"register: no redirect URI":           "400 invalid_redirect_uri: redirect_uris: is missing: codes have nowhere to go (list every address in full; none is learnt from a request. Without people: grants: [client_credentials])",
+	"register: no token":                  "401 <nil>: credentials are needed",
+	"revoke: no client":                   "400 invalid_request: client_id or another client authentication is missing",
+	"revoke: no token":                    "400 invalid_request: token is missing",
+	"token: GET":                          "405 invalid_request: the method is not allowed here; use POST",
+	"token: JSON":                         "400 invalid_request: the content type must be application/x-www-form-urlencoded",
+	"token: a crowd of wrong secrets":     "429 temporarily_unavailable: too many failed proofs of this client",
+	"token: a grant of others":            "400 unauthorized_client: the client is not registered for this grant",
+	"token: a megabyte":                   "413 invalid_request: the form is too large",
+	"token: a person who waits":           "400 authorization_pending: the person has not decided yet: ask again after the interval",
+	"token: a poll too soon":              "400 slow_down: asked too soon: the interval is five seconds longer from now on",
+	"token: a wrong secret":               "401 invalid_client: the client is unknown or did not prove itself as registered",
+	"token: an assertion of nobody":       "400 invalid_grant: the grant is unknown, expired, spent, revoked or not this client's",
+	"token: an unknown code":              "400 invalid_grant: the grant is unknown, expired, spent, revoked or not this client's",
+	"token: an unknown device code":       "400 invalid_grant: the grant is unknown, expired, spent, revoked or not this client's",
+	"token: an unknown grant":             "400 unsupported_grant_type: this server has no such grant",
+	"token: an unknown refresh token":     "400 invalid_grant: the grant is unknown, expired, spent, revoked or not this client's",
+	"token: an unknown resource":          "400 invalid_target: no API has this address",
+	"token: an unknown scope":             "400 invalid_scope: more than the client may have",
+	"token: compressed":                   "415 invalid_request: a content encoding is not accepted",
+	"token: no client":                    "400 invalid_request: client_id or another client authentication is missing",
+	"token: no grant":                     "400 invalid_request: grant_type is missing",
+	"token: no proof":                     "400 invalid_dpop_proof: the proof is malformed",
+	"token: no storage":                   "503 temporarily_unavailable: x",
+	"token: nobody":                       "401 invalid_client: the client is unknown or did not prove itself as registered",
+	"token: other details":                "400 invalid_authorization_details: more than was granted",
+	"token: the time has run out":         "400 expired_token: the time to decide has run out: begin again",
+	"userinfo: a client's own token":      "403 insufficient_scope: the token does not hold the scope openid",
+	"userinfo: an unknown token":          "401 invalid_token: the token is malformed",
+	"userinfo: no proof":                  "401 invalid_dpop_proof: the scheme DPoP needs a proof in the header DPoP",
+}
+
+// TestEachErrorOfEachDoorReadsAsItIsWritten is the catalogue of what doors refuse with.
+func TestEachErrorOfEachDoorReadsAsItIsWritten(t *testing.T) {
+	h := lab.New(t, lab.Options{Partner: true})
+	h.Followed(h.Change(func(r *recipe.Recipe) {
+		r.Registration = map[string]recipe.Registration{
+			"open": {Open: true, Scopes: []string{"openid"}}, "invited": {Scopes: []string{"openid"}},
+		}
+	}))
+	alice := h.NewPerson("alice")
+	with := func(path string, headers ...string) func(pairs ...string) lab.Reply {
+		return func(pairs ...string) lab.Reply {
+			form := lab.Form(pairs...)
+			return h.Post(path, form, append(headers, h.Prove(lab.WebA, form)...)...)
+		}
+	}
+	as := func(client, path string, pairs ...string) lab.Reply { return h.As(client, path, lab.Form(pairs...)) }
+	pushed := func(change ...string) lab.Reply {
+		form := lab.Ask(lab.WebA)
+		for i := 0; i+1 < len(change); i += 2 {
+			form.Set(change[i], change[i+1])
+		}
+		return h.As(lab.WebA, "/par", form)
+	}
+	register := func(path, body string, headers ...string) lab.Reply {
+		return h.Do(lab.Request("POST", path, body, append(headers, "Content-Type", "application/json")...))
+	}
+	shown := func(token string) lab.Reply { return h.UserInfo(token) }
+	ciba := func(pairs ...string) lab.Reply {
+		return as(lab.WebA, "/bc-authorize", append([]string{"scope", "openid"}, pairs...)...)
+	}
+	device := as(lab.WebA, "/device_authorization", "scope", "openid").Text("device_code")
+	poll := func() lab.Reply {
+		return as(lab.WebA, "/token", "grant_type", string(oauth.DeviceCode), "device_code", device)
+	}
+	own := h.Credentials(lab.Job, "scope", "accounts.read").Text("access_token")
+	rows := []struct {
+		name string
+		ask  func() lab.Reply
+	}{
+		{"token: no grant", func() lab.Reply { return as(lab.WebA, "/token") }},
+		{"token: an unknown grant", func() lab.Reply { return as(lab.WebA, "/token", "grant_type", "x") }},
+		{"token: a grant of others", func() lab.Reply { return as(lab.Native, "/token", "grant_type", "client_credentials") }},
+		{"token: a wrong secret", func() lab.Reply {
+			return h.Post("/token", lab.Form("grant_type", "client_credentials"), "Authorization", lab.BasicAuth(lab.Job, "x"))
+		}},
+		{"token: nobody", func() lab.Reply {
+			return h.Post("/token", lab.Form("grant_type", "authorization_code", "code", "x", "client_id", "x"))
+		}},
+		{"token: no client", func() lab.Reply { return h.Post("/token", lab.Form("grant_type", "authorization_code", "code", "x")) }},
+		{"token: an unknown code", func() lab.Reply {
+			return as(lab.WebA, "/token", "grant_type", "authorization_code", "code", "x", "redirect_uri", lab.Redirect(lab.WebA), "code_verifier", lab.Verifier)
+		}},
+		{"token: an unknown refresh token", func() lab.Reply { return h.Refresh(lab.WebA, "x") }},
+		{"token: an unknown scope", func() lab.Reply { return h.Credentials(lab.Job, "scope", "x") }},
+		{"token: an unknown resource", func() lab.Reply { return h.Credentials(lab.Job, "resource", "https://x.example") }},
+		{"token: no proof", func() lab.Reply {
+			return with("/token", "DPoP", "x")("grant_type", "refresh_token", "refresh_token", "x")
+		}},
+		{"token: other details", func() lab.Reply {
+			form := h.Code(alice, lab.Plant{}).Form()
+			form.Set("authorization_details", `[{"type":"pay"}]`)
+			return h.As(lab.WebA, "/token", form)
+		}},
+		{"token: an assertion of nobody", func() lab.Reply {
+			return as(lab.WebA, "/token", "grant_type", string(oauth.JWTBearer), "assertion", "x")
+		}},
+		{"token: a person who waits", poll},
+		{"token: a poll too soon", poll},
+		{"token: an unknown device code", func() lab.Reply {
+			return as(lab.WebA, "/token", "grant_type", string(oauth.DeviceCode), "device_code", "x")
+		}},
+		{"token: GET", func() lab.Reply { return h.Get("/token") }},
+		{"token: JSON", func() lab.Reply { return h.Do(lab.Request("POST", "/token", "{}", "Content-Type", "application/json")) }},
+		{"token: compressed", func() lab.Reply {
+			return h.Do(lab.Request("POST", "/token", "x", "Content-Type", lab.FormType, "Content-Encoding", "gzip"))
+		}},
+		{"token: a megabyte", func() lab.Reply {
+			return h.Do(lab.Request("POST", "/token", "a="+strings.Repeat("x", 1<<20), "Content-Type", lab.FormType))
+		}},
+		{"par: no client", func() lab.Reply { return h.Post("/par", url.Values{}) }},
+		{"par: a wrong secret", func() lab.Reply { return h.Post("/par", url.Values{}, "Authorization", lab.BasicAuth(lab.WebA, "x")) }},
+		{"par: nothing", func() lab.Reply { return as(lab.WebA, "/par") }},
+		{"par: another redirect URI", func() lab.Reply { return pushed("redirect_uri", "https://evil.example/cb") }},
+		{"par: a request_uri", func() lab.Reply { return pushed("request_uri", "urn:x") }},
+		{"par: an unknown response type", func() lab.Reply { return pushed("response_type", "x") }},
+		{"par: an unknown scope", func() lab.Reply { return pushed("scope", "openid x") }},
+		{"par: an unknown resource", func() lab.Reply { return pushed("resource", "https://x.example") }},
+		{"par: other details", func() lab.Reply { return pushed("authorization_details", `[{"type":"x"}]`) }},
+		{"par: no request object", func() lab.Reply { return pushed("request", "x") }},
+		{"par: registration", func() lab.Reply { return pushed("registration", "{}") }},
+		{"par: no proof", func() lab.Reply {
+			form := lab.Ask(lab.WebA)
+			return h.Post("/par", form, append(h.Prove(lab.WebA, form), "DPoP", "x")...)
+		}},
+		{"par: GET", func() lab.Reply { return h.Get("/par") }},
+		{"device: no client", func() lab.Reply { return h.Post("/device_authorization", url.Values{}) }},
+		{"device: a client of other grants", func() lab.Reply { return as(lab.WebB, "/device_authorization", "scope", "openid") }},
+		{"device: an unknown scope", func() lab.Reply { return as(lab.WebA, "/device_authorization", "scope", "x") }},
+		{"device: a prompt", func() lab.Reply { return as(lab.WebA, "/device_authorization", "scope", "openid", "prompt", "none") }},
+		{"device: no proof", func() lab.Reply { return with("/device_authorization", "DPoP", "x")("scope", "openid") }},
+		{"device: GET", func() lab.Reply { return h.Get("/device_authorization") }},
+		{"ciba: no client", func() lab.Reply { return h.Post("/bc-authorize", url.Values{}) }},
+		{"ciba: a client of other grants", func() lab.Reply { return as(lab.WebB, "/bc-authorize", "scope", "openid", "login_hint", "alice") }},
+		{"ciba: no hint", func() lab.Reply { return ciba() }},
+		{"ciba: two hints", func() lab.Reply { return ciba("login_hint", "alice", "id_token_hint", "x") }},
+		{"ciba: an unknown person", func() lab.Reply { return ciba("login_hint", "nobody-at-all") }},
+		{"ciba: an unknown scope", func() lab.Reply { return as(lab.WebA, "/bc-authorize", "scope", "x", "login_hint", alice.Username) }},
+		{"ciba: a message that can't be shown", func() lab.Reply { return ciba("login_hint", alice.Username, "binding_message", "a\u202eb") }},
+		{"ciba: a user code that nobody has", func() lab.Reply { return ciba("login_hint", alice.Username, "user_code", "1234") }},
+		{"ciba: GET", func() lab.Reply { return h.Get("/bc-authorize") }},
+		{"register: no token", func() lab.Reply { return register("/register/invited", `{}`) }},
+		{"register: a wrong token", func() lab.Reply { return register("/register/invited", `{}`, "Authorization", "Bearer x") }},
+		{"register: no policy", func() lab.Reply { return register("/register/none", `{}`) }},
+		{"register: no JSON", func() lab.Reply { return register("/register/open", `x`) }},
+		{"register: no redirect URI", func() lab.Reply { return register("/register/open", `{}`) }},
+		{"register: a redirect URI in clear", func() lab.Reply { return register("/register/open", `{"redirect_uris":["http://app.example/cb"]}`) }},
+		{"register: an unknown grant", func() lab.Reply {
+			return register("/register/open", `{"redirect_uris":["https://app.example/cb"],"grant_types":["x"]}`)
+		}},
+		{"register: a statement of nobody", func() lab.Reply {
+			return register("/register/open", `{"redirect_uris":["https://app.example/cb"],"software_statement":"a.b.c"}`)
+		}},
+		{"register: GET", func() lab.Reply { return h.Get("/register") }},
+		{"manage: a wrong token", func() lab.Reply { return h.Get("/register/open/x", "Authorization", "Bearer x") }},
+		{"introspect: no client", func() lab.Reply { return h.Post("/introspect", lab.Form("token", "x")) }},
+		{"introspect: no token", func() lab.Reply { return as(lab.Accounts, "/introspect") }},
+		{"revoke: no client", func() lab.Reply { return h.Post("/revoke", lab.Form("token", "x")) }},
+		{"revoke: no token", func() lab.Reply { return as(lab.WebA, "/revoke") }},
+		{"userinfo: an unknown token", func() lab.Reply { return shown("x") }},
+		{"userinfo: a client's own token", func() lab.Reply { return shown(own) }},
+		{"userinfo: no proof", func() lab.Reply { return h.Get("/userinfo", "Authorization", "DPoP x") }},
+		{"token: the time has run out", func() lab.Reply { h.Pass(time.Hour); return poll() }},
+		{"token: a crowd of wrong secrets", func() lab.Reply {
+			return until429(func() lab.Reply {
+				return h.Post("/token", lab.Form("grant_type", "client_credentials"), "Authorization", lab.BasicAuth(lab.Job, "x"))
+			})
+		}},
+		{"par: a crowd of strangers", func() lab.Reply {
+			return until429(func() lab.Reply { return h.As(lab.Native, "/par", lab.Ask(lab.Native)) })
+		}},
+		{"device: a crowd", func() lab.Reply {
+			return until429(func() lab.Reply { return as(lab.WebA, "/device_authorization", "scope", "openid") })
+		}},
+		{"ciba: a crowd of hints", func() lab.Reply { return until429(func() lab.Reply { return ciba("login_hint", "nobody-at-all") }) }},
+		{"register: a crowd", func() lab.Reply { return until429(func() lab.Reply { return register("/register/open", `{}`) }) }},
+		{"token: no storage", func() lab.Reply {
+			code := h.Code(alice, lab.Plant{})
+			h.Break()
+			return h.Redeem(code)
+		}},
+		{"par: no storage", func() lab.Reply { return pushed() }},
+	}
+	tried := map[string]bool{}
+	for _, row := range rows {
+		tried[row.name] = true
+		reply := row.ask()
+		var body map[string]any
+		if err := json.Unmarshal(reply.Body, &body); err != nil {
+			t.Errorf("%s: %d %q is no JSON", row.name, reply.Status, reply.Body)
+			continue
+		}
+		if got := fmt.Sprintf("%d %v: %v", reply.Status, body["error"], body["error_description"]); got != catalogue[row.name] {
+			t.Errorf("\t%q: %q,", row.name, got)
+		}
+		wanted := []string{"error", "error_description", "trace"}
+		if row.name == "register: no token" { // who shows nothing is told no error (RFC 6750 section 3.1)
+			wanted = wanted[1:]
+		}
+		if members := slices.Sorted(maps.Keys(body)); !slices.Equal(members, wanted) {
+			t.Errorf("%s: the body has %v", row.name, members)
+		}
+		if reply.Status == 401 && row.name != "token: nobody" && reply.Header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s: 401 without a challenge", row.name)
+		}
+		if reply.Status == 429 && reply.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: 429 without Retry-After", row.name)
+		}
+		never(t, reply)
+	}
+	for name := range catalogue {
+		if !tried[name] {
+			t.Errorf("%s stands in the catalogue and was not tried", name)
+		}
+	}
+}
+
+// until429 asks until it is asked to slow down, and gives the last answer.
+func until429(ask func() lab.Reply) (reply lab.Reply) {
+	for range 500 {
+		if reply = ask(); reply.Status == 429 {
+			break
+		}
+	}
+	return reply
+}

@@ -112,6 +112,7 @@ func (k *Keeper) Forget(session iam.Session) {
 type Proof struct {
 	User     string
 	Proofs   []iam.Proved // all that the session is to know: a step-up brings along what was proved before
+	From     string       // id of the session that it brings it from; empty: all was proved anew
 	Answered []iam.Answer
 	Device   string // id of the known device; empty: none
 	Agent    string // label of the browser
@@ -139,11 +140,33 @@ func (k *Keeper) Start(w http.ResponseWriter, r *http.Request, proof Proof, trac
 	if err := k.Sessions.StartSession(r.Context(), session, old, event); err != nil {
 		return iam.Session{}, err
 	}
+	if err := k.wentOn(r.Context(), proof.From, session.ID); err != nil {
+		return iam.Session{}, err
+	}
 	k.Set(w, cookieSession, value, lives.Session)
 	if k.read(r, cookieState) != "" {
 		k.changeState(w)
 	}
 	return session, nil
+}
+
+// wentOn ends a session that was begun with what another knew, and gives iam.ErrRevoked, if that one had ended meanwhile:
+// signed out everywhere means what it proved, too. One that took its place did not end it. Nobody has the new one's cookie yet.
+func (k *Keeper) wentOn(ctx context.Context, from, id string) error {
+	if from == "" {
+		return nil
+	}
+	_, err := k.Sessions.LivingSession(ctx, from, k.now(), k.Lives().SessionIdle)
+	if err == nil {
+		return nil
+	}
+	if ended := k.Sessions.EndSession(context.WithoutCancel(ctx), id); ended != nil {
+		return ended
+	}
+	if errors.Is(err, iam.ErrNotFound) {
+		return iam.ErrRevoked
+	}
+	return err
 }
 
 // Enough tells whether a session may rest on proofs alone: they reach a level.
@@ -162,6 +185,9 @@ func (k *Keeper) Restate(w http.ResponseWriter, r *http.Request, from iam.Sessio
 		next.ACR = k.Reached(proofs)
 	}
 	if err := k.Sessions.StartSession(r.Context(), next, from.Hash); err != nil {
+		return iam.Session{}, err
+	}
+	if err := k.wentOn(r.Context(), from.ID, next.ID); err != nil {
 		return iam.Session{}, err
 	}
 	k.Set(w, cookieSession, value, max(next.Expires.Sub(now), time.Second))

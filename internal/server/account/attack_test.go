@@ -129,3 +129,21 @@ func TestS04ToEndThisSessionIsToSignOut(t *testing.T) {
 	}
 	b.get("/choose").is(200, "Dr alice").lacks("Dr bob")
 }
+
+// The same moment, in another house: the session is ended between the look at it and its going on.
+func TestS30ARemovalSavesNoSessionThatEnded(t *testing.T) {
+	h := open(t)
+	h.person("alice")
+	b := h.as("alice", "password")
+	b.addKey("passkey", "Key", authenticator.New(origin)).to("/account/security?done=factor_added")
+	one := h.factor("Key")
+	b.enter("alice", "password,passkey", "credential="+one.ID)
+	csrf := b.csrf()
+	h.own.Factors.Last = func(ctx context.Context, _ iam.User, _ string) (bool, error) {
+		return false, h.tenant.EndUserSessions(ctx, "alice", "")
+	}
+	b.post("/account/security/factor", "csrf", csrf, "id", one.ID, "do", "remove").is(403, "login_required")
+	if living, err := h.tenant.UserSessions(t.Context(), "alice"); err != nil || len(living) != 0 {
+		t.Errorf("%d sessions live, %v", len(living), err)
+	}
+}

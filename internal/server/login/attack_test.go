@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -156,13 +157,21 @@ func TestPasswordsThatAreSwitchedOffAreNotSet(t *testing.T) {
 	alice := h.person("u-alice", "alice", "alice@bank.example", right)
 	secret := iam.NewSecret(iam.PrefixLink)
 	h.must(h.tenant.AddLink(t.Context(), iam.Link{
-		Hash: iam.HashLink(secret), Kind: iam.LinkEnrol, User: alice.ID, Created: h.clock.now(), Expires: h.clock.now().Add(time.Hour),
+		Hash: iam.HashLink(secret), Kind: iam.LinkReset, User: alice.ID, Created: h.clock.now(), Expires: h.clock.now().Add(time.Hour),
 	}))
+	enrol := h.inviteTo(alice.ID)
+	before, err := h.tenant.Password(t.Context(), alice.ID)
+	h.must(err)
 	b := h.browser()
-	at := b.get("/link/enrol?token=" + secret).is(200)
+	reset, first := b.get("/link/reset?token="+secret).is(200), b.get(enrol).is(200)
 	h.offers.Factors = []string{"passkey"}
-	b.get("/link/enrol?token=" + secret).is(404)
-	b.post("/link/enrol", "token", secret, "csrf", at.hidden("csrf"), "new_password", "another lamp beside rivers", "new_password_again", "another lamp beside rivers").is(404)
+	b.get("/link/reset?token=" + secret).is(404)
+	for path, at := range map[string]seen{"/link/reset": reset, "/link/enrol": first} {
+		b.post(path, "token", at.hidden("token"), "csrf", at.hidden("csrf"), "new_password", "another lamp beside rivers", "new_password_again", "another lamp beside rivers")
+	}
+	if after, err := h.tenant.Password(t.Context(), alice.ID); err != nil || after.PHC != before.PHC {
+		t.Errorf("the password is another, %v", err)
+	}
 }
 
 // An application signs out the account that is in use. The further ones of the browser are not left alive where nobody
@@ -197,6 +206,43 @@ func TestS04ASignOutLeavesNoSessionThatNobodyFinds(t *testing.T) {
 			if len(h.living("u-alice")) != 0 {
 				t.Error("alice's session lives on")
 			}
+		})
+	}
+}
+
+// meanwhile is the storage of devices, and something that happens elsewhere just then.
+type meanwhile struct {
+	iam.Devices
+	does func()
+}
+
+func (m meanwhile) KeepDevice(ctx context.Context, device iam.Device) error {
+	m.does()
+	return m.Devices.KeepDevice(ctx, device)
+}
+
+// What a session knew that was ended while somebody stepped up in it does not go on in the next one.
+func TestS30AStepUpSavesNothingOfASessionThatEnds(t *testing.T) {
+	for what, end := range map[string]func(h *house, id string) error{
+		"signed out everywhere": func(h *house, _ string) error { return h.tenant.EndUserSessions(h.t.Context(), "u-alice", "") },
+		"ended elsewhere":       func(h *house, id string) error { return h.tenant.EndSession(h.t.Context(), id) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			h := openWith(t, "password totp", "password", "password+totp")
+			secret := h.app(h.person("u-alice", "alice", "", right))
+			b := h.browser()
+			b.enter("alice")
+			old := h.only("u-alice").ID
+			key := b.sent(iam.Need{Sets: []string{"password+totp"}, Since: h.clock.now()})
+			page := b.get("/signin/next?flow=" + key).is(200)
+			h.login.Devices.Kept = meanwhile{h.tenant, func() { h.must(end(h, old)) }}
+			if got := b.next(page, "totp", "code", h.code(secret)); got.status == http.StatusSeeOther && strings.HasPrefix(got.location, "/authorize") {
+				t.Error("it goes on")
+			}
+			if living := h.living("u-alice"); len(living) != 0 {
+				t.Errorf("there is a session that knows %+v", living[0].Proofs)
+			}
+			b.get("/account").to("/signin")
 		})
 	}
 }

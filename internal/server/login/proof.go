@@ -210,7 +210,7 @@ func (e *Endpoint) enter(w http.ResponseWriter, r *http.Request, at step, who pe
 		return err
 	}
 	current, err := e.Sessions.Start(w, r, session.Proof{
-		User: who.user.ID, Proofs: who.proofs, Answered: answered, Device: seen.ID, Agent: session.Agent(r), Address: e.Network(r),
+		User: who.user.ID, Proofs: who.proofs, From: who.here.ID, Answered: answered, Device: seen.ID, Agent: session.Agent(r), Address: e.Network(r),
 	}, web.Trace(r.Context()))
 	if errors.Is(err, iam.ErrRevoked) { // disabled, removed, or a factor or the device taken away since it was looked up
 		return t.again(page.FaultProof)

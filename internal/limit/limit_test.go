@@ -225,3 +225,27 @@ func TestClearForgivesTheOwnerAndNotTheNetwork(t *testing.T) {
 		t.Errorf("the device has %d tries after a success", got)
 	}
 }
+
+// What succeeded costs nothing, and says nothing of what failed before.
+func TestS08AReturnForgetsNoFailure(t *testing.T) {
+	for what, attempt := range map[string]limit.Attempt{
+		"a known device": {Account: "user 1", Network: "192.0.2.1/32", Device: "d"}, "a stranger": {Account: "user 1", Network: "192.0.2.1/32"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			now := time.Unix(1_000_000, 0)
+			throttle := limit.NewThrottle(limit.Budgets{}, func() time.Time { return now })
+			failed := 0
+			for range 50 {
+				if ok, _ := throttle.Allow(attempt); ok {
+					failed++
+				}
+				if ok, _ := throttle.Allow(attempt); ok { // this one was right
+					throttle.Return(attempt)
+				}
+			}
+			if failed != 10 {
+				t.Errorf("%d failures", failed)
+			}
+		})
+	}
+}

@@ -22,7 +22,7 @@ const usesPath = "/signals/uses"
 // others are the doors at which others have calls decided, and read what operations ask for.
 func (s *Server) others(doors *http.ServeMux) {
 	point := &askedpoint.Endpoint{
-		Issuer: s.Node.Issuer, Tokens: s.tokens, Clients: s.prover, Policy: s.Policy, Desk: s.decisions, Grants: s.House,
+		Issuer: s.Node.Issuer, Tokens: s.tokens, Clients: s.prover, Policy: s.Policy, Desk: s.decisions, Grants: s.granted,
 		Naming: func(ctx context.Context, client, user string) (string, error) {
 			known, err := s.known.Client(ctx, client)
 			return token.Subject(s.Keys.Salt(), known, user), err

@@ -13,7 +13,7 @@ import (
 // who they say.
 func (s *Server) openDecisions() {
 	s.decisions = decide.New(decide.Desk{
-		Policy: s.Policy, Users: s.users, Clients: s.known, Sessions: s.House, Journal: s.House, Factors: s.factors,
+		Policy: s.Policy, Users: s.users, Clients: s.known, Sessions: s.living, Journal: s.House, Factors: s.factors,
 		Facts: scenes{s.moments.desk}, Log: s.Log, Now: s.Lab.Now,
 	})
 }

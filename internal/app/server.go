@@ -78,6 +78,8 @@ type Server struct {
 	clients    *follow.Clients
 	users      *follow.Users
 	recalled   *recall.House
+	living     *follow.Sessions // for decisions about calls
+	granted    *follow.Grants   // likewise
 	revoked    *verify.Revocations
 	moments    moments // what signals of risk read
 	decisions  *decide.Desk
@@ -238,13 +240,19 @@ func (s *Server) openDoors(context.Context) error {
 	if s.users, err = follow.NewUsers(s.House, 10_000); err != nil {
 		return err
 	}
+	if s.living, err = follow.NewSessions(s.House, 5_000); err != nil {
+		return err
+	}
+	if s.granted, err = follow.NewGrants(s.House, 5_000, s.Lab.Now); err != nil {
+		return err
+	}
 	if s.recalled, err = recall.New(s.House, 5_000); err != nil {
 		return err
 	}
 	s.revoked = &verify.Revocations{Now: s.Lab.Now}
 	s.openMoments()
 	s.Follower = &follow.Follower{Changes: s.House, Log: s.Log, Now: s.Lab.Now}
-	s.Follower.Listeners = []func(context.Context, iam.Change){s.clients.Hear, s.users.Hear, s.recalled.Hear, s.moments.desk.Hear, s.hearRevocation, s.hearRecipe, s.hearKeys}
+	s.Follower.Listeners = []func(context.Context, iam.Change){s.clients.Hear, s.users.Hear, s.living.Hear, s.granted.Hear, s.recalled.Hear, s.moments.desk.Hear, s.hearRevocation, s.hearRecipe, s.hearKeys}
 	if err := s.openProofs(); err != nil {
 		return err
 	}

@@ -193,12 +193,12 @@ func decode(data []byte, into any) error {
 	return jose.DecodeJSON(data, into)
 }
 
-// values reads an object of values; nil where it is absent.
+// values reads an object of values that was read strictly as a part of the whole; nil where it is absent.
 func values(raw json.RawMessage, what string) (map[string]any, error) {
 	if absent(raw) {
 		return nil, nil //nolint:nilnil // nothing was said, and that is no fault
 	}
-	read, err := Values(raw)
+	read, err := numbered(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
@@ -216,6 +216,11 @@ func Values(data []byte) (map[string]any, error) {
 	if err := decode(data, &strict); err != nil {
 		return nil, err
 	}
+	return numbered(data)
+}
+
+// numbered reads an object with its numbers as they are written. It is strict about nothing: see Values.
+func numbered(data []byte) (map[string]any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	var read map[string]any

@@ -51,10 +51,12 @@ func Unmarshal(text string) (*assurance.Question, error) {
 	return question, nil
 }
 
-// How many permits wait to be journaled, and how many are kept in one deed.
+// How many permits wait to be journaled, how many are kept in one deed, and for how long the first of them waits for others:
+// whoever looks at the journal does not notice, and a commit costs as much for one as for many.
 const (
 	maxQueue = 4096
 	maxBatch = 256
+	linger   = 25 * time.Millisecond
 )
 
 // record journals a decision: a denial and a challenge now, and not to be able to is a fault; a permit when Run comes to it.
@@ -133,26 +135,36 @@ func (d *Desk) Run(ctx context.Context) error {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
 			for len(d.queue) > 0 {
-				d.keep(last, <-d.queue)
+				d.keep(last, d.waiting(ctx, <-d.queue))
 			}
 			return nil
 		case event := <-d.queue:
-			d.keep(ctx, event)
+			d.keep(ctx, d.waiting(ctx, event))
 		}
 	}
 }
 
-func (d *Desk) keep(ctx context.Context, first journal.Event) {
+// waiting gathers what else is to be kept, as long as there is room and time for it. When ctx has ended it is what waits
+// already.
+func (d *Desk) waiting(ctx context.Context, first journal.Event) []journal.Event {
 	batch := []journal.Event{first}
+	ctx, cancel := context.WithTimeout(ctx, linger)
+	defer cancel()
 	for len(batch) < maxBatch {
 		select {
 		case next := <-d.queue:
 			batch = append(batch, next)
-			continue
-		default:
+		case <-ctx.Done():
+			for len(batch) < maxBatch && len(d.queue) > 0 {
+				batch = append(batch, <-d.queue)
+			}
+			return batch
 		}
-		break
 	}
+	return batch
+}
+
+func (d *Desk) keep(ctx context.Context, batch []journal.Event) {
 	err := d.Journal.Record(context.WithoutCancel(ctx), batch...)
 	if d.Log == nil {
 		return

@@ -26,8 +26,13 @@ func (m *memory[T]) find(ctx context.Context, id string) (T, error) {
 	if noun, ok := m.cache.GetIfPresent(id); ok {
 		return noun, nil
 	}
+	return m.ask(id, func() (T, error) { return m.look(ctx, id) })
+}
+
+// ask looks, and remembers what was found.
+func (m *memory[T]) ask(id string, look func() (T, error)) (T, error) {
 	before := m.change.Load()
-	noun, err := m.look(ctx, id)
+	noun, err := look()
 	if err != nil {
 		return noun, err
 	}

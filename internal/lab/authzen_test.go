@@ -245,6 +245,49 @@ func TestAuthZENSaysWhy(t *testing.T) {
 	})
 }
 
+// TestAuthZENHearsOfAnEnd: what is remembered of sessions and grants between two questions outlives no end. The clock stands
+// still, so it is what the other node did that counts, and not that something grew old.
+func TestAuthZENHearsOfAnEnd(t *testing.T) {
+	for name, options := range map[string]lab.Options{"one node on SQLite": {}, "two nodes on PostgreSQL": {Engine: lab.Postgres, Nodes: 2}} {
+		t.Run(name, func(t *testing.T) {
+			options.Recipe, options.Files = addWeighed, weighedFiles
+			h := lab.New(t, options)
+			token, other := gateToken(h), h.Nodes[len(h.Nodes)-1].Server.House
+			for what, end := range map[string]func(p *lab.Person, grant string) error{
+				"a session that was ended": func(p *lab.Person, _ string) error { return other.EndSession(t.Context(), p.Session) },
+				"sign out everywhere":      func(p *lab.Person, _ string) error { return other.EndUserSessions(t.Context(), p.ID, "") },
+				"a grant that was revoked": func(_ *lab.Person, grant string) error { return other.RevokeGrant(t.Context(), grant) },
+				"a person who is disabled": func(p *lab.Person, _ string) error {
+					gone := p.User
+					gone.Disabled = true
+					return other.SetUser(t.Context(), gone)
+				},
+			} {
+				t.Run(what, func(t *testing.T) {
+					alice := h.NewPerson("alice-" + strings.ReplaceAll(what, " ", "-"))
+					code := h.Code(alice, lab.Plant{Client: lab.WebA})
+					if says := h.Redeem(code).Says(); says != "ok" {
+						t.Fatal(says)
+					}
+					given := code.Grant
+					asked := question(h, alice, h.GateURL+"/weighed", "GET /plain", "weighed", nil)
+					asked["subject"].(members)["properties"].(members)["grant_id"] = given.ID
+					for range 3 {
+						if reply := evaluate(t, h, evaluation, token, asked); !reply.True("decision") {
+							t.Fatalf("%d %s", reply.Status, reply.Body)
+						}
+					}
+					must(t, end(alice, given.ID))
+					h.Within(time.Second, what+" is denied", func() bool {
+						reply := evaluate(t, h, evaluation, token, asked)
+						return reply.Status == 200 && !reply.True("decision")
+					})
+				})
+			}
+		})
+	}
+}
+
 func TestAuthZENIsForThoseWhoMayAsk(t *testing.T) {
 	h := lab.New(t, lab.Options{Recipe: addWeighed, Files: weighedFiles})
 	gate, alice := gateToken(h), h.NewPerson("alice")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,7 +93,9 @@ func (made record) event(trace string) (journal.Event, error) {
 		detail.Say = append(detail.Say, reason.Say)
 	}
 	for _, finding := range question.Risk.Findings {
-		detail.Say = append(detail.Say, finding.Say)
+		if !slices.Contains(detail.Say, finding.Say) { // a rule may have said it already
+			detail.Say = append(detail.Say, finding.Say)
+		}
 	}
 	facts, err := Marshal(question)
 	if err != nil {

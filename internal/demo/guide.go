@@ -46,10 +46,13 @@ func Guide(w io.Writer, t Tour) error {
 	section(&b, p, "What to try in the browser", [][2]string{
 		{"1", "sign in, and see the balance that came through the Gate"},
 		{"2", "move money: the Gate says what is missing, and you can allow it"},
-		{"3", "open " + p.link(t.Site.Bank+"/try") + ": ten calls, most of them wrong"},
-		{"4", "connect " + p.link(t.Site.Budget) + " to your accounts, then let somebody steal its token"},
+		{"3", "pay somebody outside: adding them asks for a passkey, and you read what exactly you allow"},
+		{"4", "move 25 five times, then 2000: unusual for you, so more is asked"},
+		{"5", "open " + p.link(t.Site.Bank+"/decisions") + ": each decision and why; be in Tokyo with a new phone"},
+		{"6", "open " + p.link(t.Site.Bank+"/try") + ": ten calls, most of them wrong"},
+		{"7", "connect " + p.link(t.Site.Budget) + " to your accounts, then let somebody steal its token"},
 	})
-	command, steal := command(t.Program, "cli", t.Site), command(t.Program, "steal", t.Site)
+	command, steal, apps := command(t.Program, "cli", t.Site), command(t.Program, "steal", t.Site), command(t.Program, "apps", t.Site)
 	if t.Dir != DefaultData {
 		steal += " --data " + t.Dir
 	}
@@ -60,6 +63,7 @@ func Guide(w io.Writer, t Tour) error {
 		{"no token", p.code("curl -i " + gate + "/balance")},
 		{"a wrong token", p.code("curl -i -H 'Authorization: Bearer nonsense' " + gate + "/balance")},
 		{"Budget's token, stolen", p.code(steal)},
+		{"two apps, one sign-in", p.code(apps)},
 		{"a missing scope", p.code(`curl -i -H "Authorization: Bearer $(` + command + ` token)" -d '{}' ` + gate + "/transfers")},
 		{"an expired token", p.code("T=$("+command+" token); sleep 130") + p.dim("  # tokens live two minutes")},
 		{"", p.code(`curl -i -H "Authorization: Bearer $T" ` + gate + "/balance")},

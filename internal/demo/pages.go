@@ -56,6 +56,7 @@ func (p *pages) functions(lang string) template.FuncMap {
 		"day":   func(day string) string { return p.day(lang, day) },
 		"level": func(acr string) string { return p.level(lang, acr) },
 		"span":  func(seconds int64) string { return p.span(lang, time.Duration(seconds)*time.Second) },
+		"after": func(i int) int { return i + 1 },
 		"host":  func(address string) string { return strings.TrimPrefix(address, "http://") },
 	}
 }

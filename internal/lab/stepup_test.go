@@ -2,18 +2,24 @@ package lab_test
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/gardeauth/garde/internal/config"
 	"github.com/gardeauth/garde/internal/iam"
@@ -45,7 +51,13 @@ func onLocalhost(t *testing.T, options lab.Options) *lab.House {
 	}})
 	t.Cleanup(front.Close)
 	options.Front = strings.Replace(front.URL, "127.0.0.1", "localhost", 1)
-	options.Settings = func(node *config.Node) { first.CompareAndSwap(nil, &node.Listen) }
+	also := options.Settings
+	options.Settings = func(node *config.Node) {
+		first.CompareAndSwap(nil, &node.Listen)
+		if also != nil {
+			also(node)
+		}
+	}
 	return lab.New(t, options)
 }
 
@@ -223,6 +235,150 @@ func TestRFC9470FromTheGateToTheTokenAndBack(t *testing.T) {
 		}
 		if _, ok := c.tokens(h.Node, lab.WebA, c.asks(h.Node, lab.WebA, wishes...)); !ok {
 			t.Errorf("by %v: who has answered is asked again", row.by)
+		}
+	}
+}
+
+// said tells in a word where an answer to a page leads.
+func said(reply lab.Reply) string {
+	to := reply.Header.Get("Location")
+	switch {
+	case strings.HasPrefix(to, "/authorize"), strings.HasPrefix(to, "https://"):
+		return "in"
+	case reply.Status >= 500:
+		return fmt.Sprint(reply.Status)
+	}
+	return "refused"
+}
+
+// TestOfTwentyCallersWithOneProofOneWins: the same answer of an authenticator, the same code and the same recovery code,
+// sent from one page at once to two nodes, and the same step-up from two tabs.
+func TestOfTwentyCallersWithOneProofOneWins(t *testing.T) {
+	folder := t.TempDir()
+	h := onLocalhost(t, lab.Options{Engine: lab.Postgres, Nodes: 2, Settings: func(node *config.Node) { node.Mail.Folder = folder }, Recipe: func(r *recipe.Recipe) {
+		climbing(r)
+		r.SignIn.Factors = []string{"password", "passkey", "totp", "recovery_code", "email"}
+		r.Levels[1].Any = append(r.Levels[1].Any, "password+email")
+	}})
+	recovery := otp.NewRecovery()[0]
+	for by, field := range map[string]string{"passkey": "answer", "totp": "code", "recovery_code": "recovery_code", "email": "code"} {
+		t.Run(by, func(t *testing.T) {
+			c := newClimber(t, h, "ada-"+strings.ReplaceAll(by, "_", "-"))
+			must(t, h.Server.House.SetRecovery(t.Context(), c.user.ID, []iam.Digest{otp.HashRecovery(c.user.ID, recovery)}))
+			first := c.proves(h.Node, c.asks(h.Node, lab.WebA), "password")
+			if _, ok := first.Sent(lab.Redirect(lab.WebA)); !ok {
+				t.Fatalf("%d %s", first.Status, first.Body)
+			}
+			page := c.asks(h.Node, lab.WebA, "acr_values", lab.Strong)
+			flow := regexp.MustCompile(`name="flow" value="([^"]*)"`).FindSubmatch(page.Body)
+			page = c.within(h.Node, c.get(h.Node, "/signin/next?flow="+string(flow[1])+"&by="+by))
+			if by == "email" {
+				page = c.within(h.Node, c.post(h.Node, "/signin/next", page, "by", by, "deed", "ask"))
+			}
+			proof := map[string]func() string{
+				"passkey": func() string { return c.signed(page) }, "totp": c.code, "recovery_code": func() string { return recovery },
+				"email": func() string { return mailed(h, folder) },
+			}[by]()
+			form := lab.Form("by", by, field, proof)
+			for _, hidden := range regexp.MustCompile(`type="hidden" name="(\w+)" value="([^"]*)"`).FindAllSubmatch(page.Body, -1) {
+				if !form.Has(string(hidden[1])) {
+					form.Set(string(hidden[1]), string(hidden[2]))
+				}
+			}
+			cookie := c.cookie()
+			counts := lab.Together(20, func(i int) string { return said(h.Nodes[i%2].Post("/signin/next", form, cookie...)) })
+			if counts["in"] != 1 || counts["refused"] != 19 {
+				t.Errorf("%v", counts)
+			}
+			living, err := h.Store().UserSessions(t.Context(), c.user.ID)
+			must(t, err)
+			if len(living) != 1 || living[0].ACR != lab.Strong {
+				t.Errorf("%d sessions: %+v", len(living), living)
+			}
+		})
+	}
+}
+
+// mailed waits for the one mail in a folder, and gives the code in it.
+func mailed(h *lab.House, folder string) (code string) {
+	h.Within(5*time.Second, "the mail is on its way", func() bool {
+		files, _ := filepath.Glob(filepath.Join(folder, "*"))
+		for _, file := range files {
+			text, _ := os.ReadFile(file)
+			if found := regexp.MustCompile(`(?m)^(\d{4}) (\d{4})\r?$`).FindSubmatch(text); found != nil {
+				code = string(found[1]) + string(found[2])
+			}
+		}
+		return code != ""
+	})
+	return code
+}
+
+// TestOneStepUpFromTwoTabs: each tab has a transaction of its own. Both end well, one after the other's session or not, and
+// one session is left that holds all that was proved.
+func TestOneStepUpFromTwoTabs(t *testing.T) {
+	h := onLocalhost(t, lab.Options{Engine: lab.Postgres, Nodes: 2, Recipe: climbing})
+	c := newClimber(t, h, "ada")
+	c.proves(h.Node, c.asks(h.Node, lab.WebA), "password")
+	wishes := []string{"acr_values", lab.Strong}
+	tabs := []lab.Reply{c.asks(h.Node, lab.WebA, wishes...), c.asks(h.Node, lab.WebB, wishes...)}
+	pages := []lab.Reply{}
+	for _, tab := range tabs {
+		flow := regexp.MustCompile(`name="flow" value="([^"]*)"`).FindSubmatch(tab.Body)
+		pages = append(pages, c.within(h.Node, c.get(h.Node, "/signin/next?flow="+string(flow[1])+"&by=passkey")))
+	}
+	answers := []string{c.signed(pages[0]), c.signed(pages[1])}
+	replies := make([]lab.Reply, 2)
+	lab.Together(2, func(i int) string {
+		browser := &at{t, maps.Clone(c.cookies)}
+		replies[i] = browser.post(h.Nodes[i], "/signin/next", pages[i], "by", "passkey", "answer", answers[i])
+		return ""
+	})
+	won := 0
+	for i, reply := range replies {
+		if said(reply) != "in" {
+			t.Logf("tab %d is shown its page again: %d", i, reply.Status)
+			continue
+		}
+		won++
+		c.keep(reply)
+	}
+	if won == 0 {
+		t.Error("neither tab came in")
+	}
+	for i, client := range []string{lab.WebA, lab.WebB} {
+		if _, ok := c.tokens(h.Nodes[i], client, c.asks(h.Nodes[i], client, wishes...)); !ok {
+			t.Errorf("what was proved in one tab is lost for %s", client)
+		}
+	}
+	living, err := h.Store().UserSessions(t.Context(), c.user.ID)
+	must(t, err)
+	if strong := slices.IndexFunc(living, func(s iam.Session) bool { return s.ACR == lab.Strong && len(s.Proofs) == 2 }); strong < 0 {
+		t.Errorf("%+v", living)
+	}
+}
+
+// TestTheLastTwoFactorsAreNotBothRemoved: on two nodes at once, of somebody without a password.
+func TestTheLastTwoFactorsAreNotBothRemoved(t *testing.T) {
+	h := lab.New(t, lab.Options{Engine: lab.Postgres, Nodes: 2})
+	for round := range 5 {
+		user := iam.User{ID: uuid.NewString(), Username: fmt.Sprint("keys-", round), Created: h.Clock.Now(), Changed: h.Clock.Now()}
+		must(t, h.Store().AddUser(t.Context(), user, iam.Password{}))
+		var ids []string
+		for range 2 {
+			key := iam.Authenticator{ID: rand.Text(), User: user.ID, Kind: iam.FactorPasskey, Name: "Key", Handle: iam.Hash(rand.Text()), Sealed: "s", Created: h.Clock.Now()}
+			must(t, h.Server.House.AddAuthenticator(t.Context(), key))
+			ids = append(ids, key.ID)
+		}
+		counts := lab.Together(2, func(i int) string {
+			err := h.Nodes[i].Server.House.RemoveAuthenticator(t.Context(), user.ID, ids[i], "")
+			if errors.Is(err, iam.ErrLast) {
+				return "the last"
+			}
+			return fmt.Sprint(err)
+		})
+		if counts["<nil>"] != 1 || counts["the last"] != 1 {
+			t.Errorf("%v", counts)
 		}
 	}
 }

@@ -35,6 +35,12 @@ func kinds() map[journal.Kind]journal.Detail {
 		"store.restored":     journal.StoreRestored{BackupAt: "2026-11-23T12:00:00Z", Epoch: "e"},
 		"group.changed":      journal.GroupChanged{What: "added", Name: "staff"},
 		"logout.told":        journal.LogoutTold{Status: 204},
+		"factor.changed":     journal.FactorChanged{What: "added", Factor: "passkey", ID: "a"},
+		"device.forgotten":   journal.DeviceForgotten{Device: "d"},
+		"decision.made": journal.Decided{
+			Door: "operation", API: "accounts", Operation: "POST /transfers", Verdict: "step_up", Level: "urn:x:strong", Reached: "urn:x:basic",
+			Fresh: 300, Score: 25, Signals: []string{"new_device"}, Say: []string{"the device is new"}, Rules: []string{"raise[0]"},
+		},
 	}
 }
 

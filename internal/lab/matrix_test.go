@@ -182,6 +182,16 @@ func controls() map[string]control {
 		"the API with opaque tokens is removed": {func(_ *testing.T, n *lab.Node, _ *rights) {
 			n.Change(func(r *recipe.Recipe) { delete(r.APIs, "vault") })
 		}, opaque, asItWas, false},
+		"S12 the operations of the scope need a level that the person has not reached": {func(_ *testing.T, n *lab.Node, _ *rights) {
+			n.Change(func(r *recipe.Recipe) {
+				r.Levels = append(r.Levels, recipe.Level{Name: "strong", ACR: lab.Strong, Any: []string{"password+totp"}})
+				for _, name := range []string{"GET /balance", "GET /statement"} {
+					operation := r.APIs["accounts"].Operations[name]
+					operation.Level = "strong"
+					r.APIs["accounts"].Operations[name] = operation
+				}
+			})
+		}, slices.Concat(elsewhere, names("signed, "), []string{"redeem a code", "refresh", "exchange an assertion"}), asItWas, false},
 		"A13 the signing key is removed": {func(t *testing.T, n *lab.Node, r *rights) {
 			header, _ := peek(t, r.seen.AccessToken)
 			_, err := n.Server.Keys.Rotate(t.Context(), "ES256", true, "test")

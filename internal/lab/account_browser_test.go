@@ -34,7 +34,10 @@ func atHome(t *testing.T) (h *lab.House, home string) {
 	h = lab.New(t, lab.Options{
 		Recipe: func(house *recipe.Recipe) {
 			house.Company.Name = "Banque de l’Exemple"
-			house.Levels[0].Any = append(house.Levels[0].Any, "passkey")
+			// Who reaches basic may vouch for another sign-in at basic, and for no more.
+			house.SignIn.Factors = append(house.SignIn.Offered(), "approval")
+			house.Levels[0].Any = append(house.Levels[0].Any, "passkey", "email+approval")
+			house.SignIn.Factors = append(house.SignIn.Factors, "email")
 			house.Levels = append(house.Levels, recipe.Level{
 				Name: "strong", ACR: lab.Strong, Any: []string{"passkey", "password+totp", "password+recovery_code"},
 			})

@@ -46,6 +46,7 @@ var checks = []check{
 	{"renamed clients were not taken by others", false, checkRenames},
 	{"risk is weighed within bounds", false, checkRisk},
 	{"sign-in fits together", false, checkSignIn},
+	{"no mailbox reaches more than it may", false, checkMailbox},
 	{"people have ways to prove who they are", false, checkFactorsOffered},
 	{"lifetimes keep their bounds", false, checkLifetimes},
 	{"exceptions are known, reasoned and dated", false, checkExceptions},

@@ -38,6 +38,28 @@ func checkFactorsOffered(r *reading) {
 	r.passkeys(path("signin").key("passkeys"))
 }
 
+// checkMailbox: a reset sets a password by what a mailbox holds, so a set of nothing but a password and a mailed code would be
+// reached by the mailbox alone. Recovery is never weaker than the sign-in.
+func checkMailbox(r *reading) {
+	if reset := r.recipe.SignIn.Reset; reset != nil && !*reset {
+		return
+	}
+	alone := -1 // the highest level that a mailbox alone may reach, as the recipe says itself
+	for i, level := range r.recipe.Levels {
+		if slices.Contains(level.Any, "email") {
+			alone = i
+		}
+	}
+	for i, level := range r.recipe.Levels {
+		for j, set := range level.Any {
+			if i > alone && (set == "password+email" || set == "email+password") {
+				r.fault(path("levels").index(i).key("any").index(j), "a mailbox alone reaches it: it resets the password and gets the code",
+					"write signin: {reset: false}, or put another factor in the place of email")
+			}
+		}
+	}
+}
+
 func (r *reading) enrolments(at path) {
 	duties := r.recipe.SignIn.Enrol
 	if len(duties) > maxEnrol {

@@ -98,7 +98,7 @@ func TestD22AConnectionForOneNameServesNoOther(t *testing.T) {
 		} {
 			t.Run("D22 "+where+": "+name, func(t *testing.T) {
 				before := len(h.Upstream.Seen())
-				settings := &tls.Config{ServerName: row.sni, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{own}} //nolint:gosec // whom it reaches is not the matter
+				settings := &tls.Config{ServerName: row.sni, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{own}}
 				plain, err := net.DialTimeout("tcp", at.host, 5*time.Second)
 				must(t, err)
 				defer plain.Close()
@@ -142,7 +142,7 @@ func TestD22AConnectionForOneNameServesNoOther(t *testing.T) {
 				field, value, _ := strings.Cut(header, ": ")
 				r.Header.Set(field, value)
 			}
-			answer, err := client.Do(r) //nolint:gosec // the lab's own address
+			answer, err := client.Do(r)
 			must(t, err)
 			defer answer.Body.Close()
 			if answer.StatusCode != 421 || answer.ProtoMajor != 2 {

@@ -25,7 +25,6 @@ const (
 	DoorAuthorize   = "authorize"
 	DoorDevice      = "device"
 	DoorBackchannel = "backchannel"
-	DoorToken       = "token"
 	DoorOperation   = "operation"
 )
 

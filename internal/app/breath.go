@@ -15,7 +15,7 @@ const (
 	breath     = 24 << 20
 	ceiling    = 64 << 20 // of all that Go holds, as long as what lives leaves that much room
 	busyCycles = 5        // collections in a second
-	settledFor = 2        // seconds without any, after which what the start left behind goes back to the system
+	settledFor = 2        // seconds without any, after which what the start left behind goes back to the system (decision 0023)
 	quietFor   = 30       // seconds without any, after which the usual pace returns
 	usualPace  = 100
 	slowest    = 400
@@ -47,6 +47,7 @@ func pace(ctx context.Context) error {
 			if quiet == settledFor && !settled {
 				settled = true
 				debug.FreeOSMemory()
+				shedPages()
 			}
 			if quiet == quietFor {
 				debug.SetGCPercent(usualPace)

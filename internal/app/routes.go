@@ -193,13 +193,13 @@ func (s *Server) parser() *request.Parser {
 
 // pageFace answers people in a browser. It never redirects.
 func (s *Server) pageFace() web.Face {
-	return web.Face{Log: s.Log, As: web.Page{Render: func(w http.ResponseWriter, r *http.Request, status int, code, description, trace string) {
-		err := s.pages.get().Render(w, r, status, page.Error{
-			Common: page.Common{Trace: trace}, Code: code, Detail: description,
+	return web.Face{Log: s.Log, As: web.Page{Render: func(w http.ResponseWriter, r *http.Request, answer web.Answer) {
+		err := s.pages.get().Render(w, r, answer.Status, page.Error{
+			Common: page.Common{Trace: answer.Trace}, Code: answer.Code, Reason: string(answer.Reason), Detail: answer.Description,
 		})
 		if err != nil {
-			s.Log.Error("render an error page", "error", err, "trace", trace)
-			http.Error(w, code, status)
+			s.Log.Error("render an error page", "error", err, "trace", answer.Trace)
+			http.Error(w, answer.Code, answer.Status)
 		}
 	}}}
 }

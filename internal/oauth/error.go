@@ -13,6 +13,7 @@ type Error struct {
 	Code        string // the registered error code
 	Description string // ASCII without quote and backslash, for the client's developer
 	Status      int    // the HTTP status where the error is answered directly
+	Reason      Reason // a finer word than Code, for the page that a person reads; no client is told
 	cause       error
 }
 
@@ -23,6 +24,40 @@ func (e *Error) Error() string {
 		text += ": " + e.cause.Error()
 	}
 	return text
+}
+
+// Reason says what went wrong in a word of ours, so that a page can explain it to a person: what happened, why, what to do.
+// It never says what is registered, or whether something of another client exists.
+type Reason string
+
+// The reasons of an authorization request that can't go on.
+const (
+	ReasonClientMissing      Reason = "client_missing"       // no client_id
+	ReasonUnknownClient      Reason = "unknown_client"       // no such client
+	ReasonClientDisabled     Reason = "client_disabled"      // an administrator has switched it off
+	ReasonRedirectMissing    Reason = "redirect_missing"     // no redirect_uri
+	ReasonRedirectURI        Reason = "redirect_uri"         // not one of the client's, byte for byte
+	ReasonPushedExpired      Reason = "pushed_expired"       // the client's own pushed request, too late
+	ReasonPushedSpent        Reason = "pushed_spent"         // the client's own pushed request, a second time
+	ReasonPushedUnknown      Reason = "pushed_unknown"       // no pushed request of this client: never pushed, or another's
+	ReasonPushNeeded         Reason = "push_needed"          // the client must push its requests
+	ReasonRequestURI         Reason = "request_uri"          // an address that the client has not registered
+	ReasonResponseType       Reason = "response_type"        // one that the client may not use
+	ReasonResponseTypeAbsent Reason = "response_type_absent" // no response_type
+)
+
+// The reasons of a page that can't be shown.
+const (
+	ReasonNotFound        Reason = "not_found"
+	ReasonForeignForm     Reason = "csrf" // another site's page sent the form
+	ReasonTooManyRequests Reason = "too_many_requests"
+)
+
+// For returns a copy of e with a reason.
+func (e *Error) For(reason Reason) *Error {
+	with := *e
+	with.Reason = reason
+	return &with
 }
 
 // Unwrap gives the cause, which must never reach a client.
@@ -156,7 +191,7 @@ func Unavailable(format string, args ...any) *Error {
 
 // TooManyRequests says that the caller must slow down.
 func TooManyRequests(format string, args ...any) *Error {
-	return refuse("temporarily_unavailable", http.StatusTooManyRequests, format, args)
+	return refuse("temporarily_unavailable", http.StatusTooManyRequests, format, args).For(ReasonTooManyRequests)
 }
 
 // ServerError hides a fault of ours behind the code that RFC 6749 section 4.1.2.1 gives it.

@@ -260,9 +260,17 @@ func TestEveryOAuthErrorIsExplained(t *testing.T) {
 				}
 			}
 		}
-		finer := words.sentences(Error{Code: "invalid_request", Reason: "redirect_uri"})
-		if finer.Code != "invalid_request" || finer.Title == words.sentences(Error{Code: "invalid_request"}).Title {
-			t.Errorf("%s: a reason must be finer than its code", lang)
+		general := words.sentences(Error{Code: "invalid_request"})
+		for _, reason := range []oauth.Reason{
+			oauth.ReasonClientMissing, oauth.ReasonUnknownClient, oauth.ReasonClientDisabled, oauth.ReasonRedirectMissing,
+			oauth.ReasonRedirectURI, oauth.ReasonPushedExpired, oauth.ReasonPushedSpent, oauth.ReasonPushedUnknown,
+			oauth.ReasonPushNeeded, oauth.ReasonRequestURI, oauth.ReasonResponseType, oauth.ReasonResponseTypeAbsent,
+			oauth.ReasonNotFound, oauth.ReasonForeignForm, oauth.ReasonTooManyRequests,
+		} {
+			finer := words.sentences(Error{Code: "invalid_request", Reason: string(reason)})
+			if finer.Code != "invalid_request" || finer.What == general.What || finer.Why == general.Why {
+				t.Errorf("%s: the reason %s must be finer than its code", lang, reason)
+			}
 		}
 	}
 }

@@ -140,12 +140,17 @@ func TestProblemAndPageFaces(t *testing.T) {
 		!strings.Contains(body, `"code":"access_denied"`) {
 		t.Errorf("problem: %v %s", answer.Header, body)
 	}
-	page := web.Page{Render: func(w http.ResponseWriter, _ *http.Request, status int, code, description, trace string) {
-		w.WriteHeader(status)
-		fmt.Fprintf(w, "%s|%s|%t", code, description, trace != "")
+	page := web.Page{Render: func(w http.ResponseWriter, _ *http.Request, answer web.Answer) {
+		w.WriteHeader(answer.Status)
+		fmt.Fprintf(w, "%s|%s|%s|%t", answer.Code, answer.Description, answer.Reason, answer.Trace != "")
 	}}
-	if _, body, _ = ask(t, page, refusing(oauth.InvalidRequest("bad"))); body != "invalid_request|bad|true" {
+	if _, body, _ = ask(t, page, refusing(oauth.InvalidRequest("bad").For(oauth.ReasonRedirectURI))); body != "invalid_request|bad|redirect_uri|true" {
 		t.Errorf("page: %s", body)
+	}
+	for name, face := range map[string]web.Teller{"problem": nil, "oauth": web.OAuth{}, "bearer": web.Bearer{}} {
+		if _, body, _ = ask(t, face, refusing(oauth.InvalidRequest("bad").For(oauth.ReasonClientDisabled))); strings.Contains(body, "disabled") {
+			t.Errorf("%s tells a reason, which is for a person: %s", name, body)
+		}
 	}
 }
 

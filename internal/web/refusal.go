@@ -58,7 +58,7 @@ func MethodNotAllowed(allowed ...string) error {
 
 // NotFound answers 404 in the words of the face.
 func NotFound() error {
-	return &oauth.Error{Code: "invalid_request", Description: "there is nothing here", Status: http.StatusNotFound}
+	return &oauth.Error{Code: "invalid_request", Description: "there is nothing here", Status: http.StatusNotFound, Reason: oauth.ReasonNotFound}
 }
 
 // NeedScope returns err with the scope that the request needs, for the challenge of the Bearer face (RFC 6750 section 3).
@@ -84,6 +84,7 @@ type Answer struct {
 	Status      int
 	Code        string // "" only where no credentials were sent
 	Description string
+	Reason      oauth.Reason // for a person's page alone: no other face tells it
 	Trace       string
 	challenge   []parameter
 }
@@ -107,7 +108,7 @@ func Judge(err error) (Answer, http.Header) {
 		rest = with.err
 	}
 	told := told(err)
-	answer.Status, answer.Code, answer.Description = told.Status, told.Code, told.Description
+	answer.Status, answer.Code, answer.Description, answer.Reason = told.Status, told.Code, told.Description, told.Reason
 	if told.Status == http.StatusServiceUnavailable && header.Get("Retry-After") == "" {
 		header.Set("Retry-After", "1")
 	}
@@ -144,7 +145,10 @@ func misdirected(why string) error {
 
 // foreignOrigin says that a browser sent the request from another site's page.
 func foreignOrigin(cause error) error {
-	refused := &oauth.Error{Code: "invalid_request", Description: "the request came from another site", Status: http.StatusForbidden}
+	refused := &oauth.Error{
+		Code: "invalid_request", Description: "the request came from another site", Status: http.StatusForbidden,
+		Reason: oauth.ReasonForeignForm,
+	}
 	return refused.Because(cause)
 }
 

@@ -122,8 +122,8 @@ func (Problem) Tell(w http.ResponseWriter, _ *http.Request, answer Answer) {
 	}{http.StatusText(answer.Status), answer.Status, answer.Description, answer.Code, answer.Trace})
 }
 
-// Renderer writes the HTML page of an error, its status and content type included.
-type Renderer func(w http.ResponseWriter, r *http.Request, status int, code, description, trace string)
+// Renderer writes the HTML page of an error, its status and content type included. The answer has a code.
+type Renderer func(w http.ResponseWriter, r *http.Request, answer Answer)
 
 // Page answers a person in a browser. It never redirects.
 type Page struct {
@@ -132,7 +132,8 @@ type Page struct {
 
 // Tell renders the page.
 func (p Page) Tell(w http.ResponseWriter, r *http.Request, answer Answer) {
-	p.Render(w, r, answer.Status, orInvalidRequest(answer.Code), answer.Description, answer.Trace)
+	answer.Code = orInvalidRequest(answer.Code)
+	p.Render(w, r, answer)
 }
 
 func orInvalidRequest(code string) string {

@@ -103,8 +103,10 @@ func open(t *testing.T) *house {
 }
 
 func (h *house) doors(mux *http.ServeMux) {
-	face := web.Face{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), As: web.Page{Render: func(w http.ResponseWriter, r *http.Request, status int, code, description, trace string) {
-		h.must(h.pages.Render(w, r, status, page.Error{Common: page.Common{Trace: trace}, Code: code, Detail: description}))
+	face := web.Face{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), As: web.Page{Render: func(w http.ResponseWriter, r *http.Request, answer web.Answer) {
+		h.must(h.pages.Render(w, r, answer.Status, page.Error{
+			Common: page.Common{Trace: answer.Trace}, Code: answer.Code, Reason: string(answer.Reason), Detail: answer.Description,
+		}))
 	}}}
 	h.own = &account.Endpoint{
 		Keeping: h.tenant, Access: h.tenant, Clients: h.tenant, Sessions: h.sessions,

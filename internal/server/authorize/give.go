@@ -41,7 +41,7 @@ func (e *Endpoint) give(w http.ResponseWriter, r *http.Request, at position) err
 // ended: a second tab was faster. One transaction, and one pushed request, gives one answer (P03).
 func ended(at position, cause error) error {
 	if iam.Digest(at.flow.Hash).Zero() && !iam.Digest(at.request.Pushed).Zero() {
-		return oauth.InvalidRequestURI("the request_uri has been used: go back to the application and start again").Because(cause)
+		return oauth.InvalidRequestURI("the request_uri has been used: go back to the application and start again").For(oauth.ReasonPushedSpent).Because(cause)
 	}
 	return session.Expired(cause)
 }

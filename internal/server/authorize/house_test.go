@@ -209,8 +209,10 @@ func openWith(t testing.TB, text string) *house {
 	pages, err := page.New(page.Theme{Name: "Bank"})
 	h.must(err)
 	face := web.Face{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), As: web.Page{
-		Render: func(w http.ResponseWriter, r *http.Request, status int, code, description, trace string) {
-			_ = pages.Render(w, r, status, page.Error{Common: page.Common{Trace: trace}, Code: code, Detail: description})
+		Render: func(w http.ResponseWriter, r *http.Request, answer web.Answer) {
+			_ = pages.Render(w, r, answer.Status, page.Error{
+				Common: page.Common{Trace: answer.Trace}, Code: answer.Code, Reason: string(answer.Reason), Detail: answer.Description,
+			})
 		},
 	}}
 	// The node remembers, as it does in the house; what a test does to h.tenant is what another node does.

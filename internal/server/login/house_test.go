@@ -185,8 +185,10 @@ func (h *house) adopt(ctx context.Context) {
 	h.must(h.force.Adopt(ctx))
 }
 
-func (h *house) showError(w http.ResponseWriter, r *http.Request, status int, code, description, trace string) {
-	err := h.pages().Render(w, r, status, page.Error{Common: page.Common{Trace: trace}, Code: code, Detail: description})
+func (h *house) showError(w http.ResponseWriter, r *http.Request, answer web.Answer) {
+	err := h.pages().Render(w, r, answer.Status, page.Error{
+		Common: page.Common{Trace: answer.Trace}, Code: answer.Code, Reason: string(answer.Reason), Detail: answer.Description,
+	})
 	if err != nil {
 		h.t.Errorf("render an error: %v", err)
 	}

@@ -331,12 +331,16 @@ func knownClient(ctx context.Context, p *Parser, r *reading) error {
 		return nil
 	}
 	if id == "" {
-		return oauth.InvalidRequest("client_id is missing")
+		return oauth.InvalidRequest("client_id is missing").For(oauth.ReasonClientMissing)
 	}
 	client, err := p.Clients.Client(ctx, id)
 	switch {
 	case errors.Is(err, iam.ErrNotFound), err == nil && client.Disabled:
-		return oauth.InvalidRequest("no application with this client_id may sign people in here").Because(iam.ErrNotFound)
+		refused := oauth.InvalidRequest("no application with this client_id may sign people in here").Because(iam.ErrNotFound)
+		if err == nil { // its id is no secret, and its people should know whom to ask
+			return refused.For(oauth.ReasonClientDisabled)
+		}
+		return refused.For(oauth.ReasonUnknownClient)
 	case err != nil:
 		return err
 	}
@@ -348,10 +352,10 @@ func knownClient(ctx context.Context, p *Parser, r *reading) error {
 func registeredRedirect(_ context.Context, _ *Parser, r *reading) error {
 	uri := r.form.Value("redirect_uri")
 	if uri == "" {
-		return oauth.InvalidRequest("redirect_uri is missing")
+		return oauth.InvalidRequest("redirect_uri is missing").For(oauth.ReasonRedirectMissing)
 	}
 	if !Registered(r.Client, uri) {
-		return oauth.InvalidRequest("redirect_uri is not registered for this client, byte for byte")
+		return oauth.InvalidRequest("redirect_uri is not registered for this client, byte for byte").For(oauth.ReasonRedirectURI)
 	}
 	r.RedirectURI = uri
 	return nil

@@ -118,7 +118,7 @@ func mayPost(r *reading) error {
 func allowedType(_ context.Context, p *Parser, r *reading) error {
 	text := r.form.Value("response_type")
 	if text == "" {
-		return oauth.InvalidRequest("response_type is missing")
+		return oauth.InvalidRequest("response_type is missing").For(oauth.ReasonResponseTypeAbsent)
 	}
 	asked := parseType(text)
 	if asked == "" {
@@ -138,7 +138,7 @@ func allowedType(_ context.Context, p *Parser, r *reading) error {
 			(client.Kind == recipe.Web || client.Kind == recipe.Browser)
 	}
 	if !fits {
-		return oauth.UnsupportedResponseType("this client may not use this response_type")
+		return oauth.UnsupportedResponseType("this client may not use this response_type").For(oauth.ReasonResponseType)
 	}
 	if asked.Gives("id_token") && !slices.Contains(strings.Fields(r.form.Value("scope")), oauth.ScopeOpenID) {
 		return oauth.InvalidRequest("an ID token needs the scope openid")

@@ -21,7 +21,7 @@ const ArrivalLife = 30 * time.Minute
 // pushedOnly refuses a plain request of a client that pushes its requests (P07).
 func pushedOnly(_ context.Context, _ *Parser, r *reading) error {
 	if r.Client.Demands().PAR && !strings.HasPrefix(r.form.Value("request_uri"), iam.RequestURN) {
-		return oauth.InvalidRequest("this client's requests must be pushed (RFC 9126)")
+		return oauth.InvalidRequest("this client's requests must be pushed (RFC 9126)").For(oauth.ReasonPushNeeded)
 	}
 	return nil
 }
@@ -49,7 +49,7 @@ func readRequestURI(ctx context.Context, p *Parser, r *reading) error {
 
 // arrive takes what was pushed in place of everything that the browser brings (P06).
 func (p *Parser) arrive(ctx context.Context, r *reading, uri string) error {
-	refused := oauth.InvalidRequestURI("the request_uri is unknown, expired, spent or another application's: go back and start again")
+	refused := oauth.InvalidRequestURI("the request_uri is unknown, expired, spent or another application's: go back and start again").For(oauth.ReasonPushedUnknown)
 	hash := iam.HashPushed(uri)
 	if p.Waiting == nil || iam.Digest(hash).Zero() {
 		return refused
@@ -57,7 +57,11 @@ func (p *Parser) arrive(ctx context.Context, r *reading, uri string) error {
 	now := p.now().UTC()
 	pushed, err := p.Waiting.Arrive(ctx, hash, r.Client.ID, now, now.Add(ArrivalLife))
 	switch {
-	case errors.Is(err, iam.ErrNotFound), errors.Is(err, iam.ErrExpired), errors.Is(err, iam.ErrSpent):
+	case errors.Is(err, iam.ErrExpired): // only the client's own is found at all
+		return refused.For(oauth.ReasonPushedExpired).Because(err)
+	case errors.Is(err, iam.ErrSpent):
+		return refused.For(oauth.ReasonPushedSpent).Because(err)
+	case errors.Is(err, iam.ErrNotFound):
 		return refused.Because(err)
 	case err != nil:
 		return err
@@ -81,7 +85,7 @@ func (p *Parser) fetch(ctx context.Context, r *reading, uri string) (string, err
 		return "", oauth.InvalidRequest("request and request_uri exclude each other")
 	}
 	if !slices.Contains(r.Client.RequestURIs, uri) {
-		return "", oauth.InvalidRequestURI("the request_uri is not registered for this client, byte for byte")
+		return "", oauth.InvalidRequestURI("the request_uri is not registered for this client, byte for byte").For(oauth.ReasonRequestURI)
 	}
 	object, err := p.Shelf.object(ctx, uri, p.now())
 	if err != nil {

@@ -24,6 +24,7 @@ type Asked struct {
 	Far          bool   // not the network of this browser
 	When         time.Time
 	Switch       string // address for "not you?"
+	Back         string // address of what comes before, to decide nothing now; empty: there is none
 }
 
 // Requests lists what waits for the person. Its rows lead to Action?id=.

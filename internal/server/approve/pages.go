@@ -113,7 +113,7 @@ func (p *Pages) showRequest(w http.ResponseWriter, r *http.Request, here presenc
 	}
 	by := p.by(r, here)
 	if err := p.Elsewhere.Sure(r.Context(), waiting, by); err != nil {
-		return p.Elsewhere.Turn(w, r, p.Sessions, p.Flows, by, err)
+		return p.Elsewhere.Turn(w, r, p.place(w, r, here, waiting), err)
 	}
 	common := commonOf(r, here)
 	view, err := p.Elsewhere.View(waiting, session.Languages(r, common.Locales))
@@ -122,13 +122,23 @@ func (p *Pages) showRequest(w http.ResponseWriter, r *http.Request, here presenc
 	}
 	// The form decides this one alone: a token that another page of the account was given is none for it.
 	common.CSRF = p.Sessions.Browser(w, r).FormToken(here.request(id))
-	view.Common, view.Action, view.Username = common, requests, here.user.Username
+	view.Common, view.Action, view.Username, view.Back = common, requests, here.user.Username, requests
 	return p.Pages().Render(w, r, http.StatusOK, view)
 }
 
 // by is who decides, as far as this door knows. Who must prove more comes back to the list.
 func (p *Pages) by(r *http.Request, here presence) consent.Presence {
 	return consent.Presence{Session: here.session, Flow: *session.ForRequests(), Address: p.Address(r), Agent: session.Agent(r)}
+}
+
+// place is this door, with the form by which the person refuses what waits.
+func (p *Pages) place(w http.ResponseWriter, r *http.Request, here presence, waiting consent.Waiting) consent.Place {
+	common := commonOf(r, here)
+	common.CSRF = p.Sessions.Browser(w, r).FormToken(here.request(waiting.Asked.ID))
+	return consent.Place{Sessions: p.Sessions, Flows: p.Flows, By: p.by(r, here), Refused: page.Refused{
+		Common: common, Client: consent.Who(waiting.Client, session.Languages(r, common.Locales)),
+		Action: requests, ID: waiting.Asked.ID, Back: requests,
+	}}
 }
 
 func (p presence) request(id string) string { return "request " + id + " " + p.session.ID }
@@ -164,7 +174,7 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 		err = p.Elsewhere.Decide(r.Context(), waiting, by, note == page.NoteRequestAllowed)
 	}
 	if err != nil {
-		return p.Elsewhere.Turn(w, r, p.Sessions, p.Flows, by, err)
+		return p.Elsewhere.Turn(w, r, p.place(w, r, here, waiting), err)
 	}
 	proof := p.Sessions.Known(r).FormToken(here.notice(note))
 	session.SeeOther(w, requests+"?done="+string(note)+"&proof="+proof)

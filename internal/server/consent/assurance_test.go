@@ -118,6 +118,38 @@ func TestS12TheButtonIsDecidedToo(t *testing.T) {
 	b.decides(at, "allow").to("/device/done")
 }
 
+// Who is refused may still say no, so that whoever waits hears it at once, and may go back without a word.
+func TestWhoIsRefusedCanSayNo(t *testing.T) {
+	h := open(t)
+	t.Run("a device", func(t *testing.T) {
+		b, given := h.browser(), h.begins("tv")
+		at := b.confirms(given.user, "alice")
+		h.country = "ATLANTIS"
+		defer func() { h.country = "FR" }()
+		page := b.get("/device/confirm?flow="+at.hidden("flow")).is(http.StatusForbidden,
+			`id="refused-deny"`, `id="refused-back" href="/device"`, "<bdi>Budget on TV</bdi>")
+		b.post("/device/confirm", "flow", page.hidden("flow"), "decision", "deny").is(http.StatusForbidden, "csrf")
+		b.decides(page, "allow").is(http.StatusForbidden, `id="refused-page"`)
+		b.follow(b.decides(page, "deny").to("/device/done?note=device_denied")).is(http.StatusOK)
+		h.clock.pass(time.Minute)
+		if got := h.polls("tv", given).json(http.StatusBadRequest)["error"]; got != "access_denied" {
+			t.Errorf("the device hears %v", got)
+		}
+	})
+	t.Run("a request", func(t *testing.T) {
+		b, id := h.person("alice"), h.asks("shop", "binding_message", "Till 7")
+		h.country = "ATLANTIS"
+		defer func() { h.country = "FR" }()
+		list := b.get("/account/requests").is(http.StatusOK)
+		link := list.body[strings.Index(list.body, "/account/requests?id="):]
+		page := b.get(link[:strings.IndexByte(link, '"')]).is(http.StatusForbidden,
+			`id="refused-deny"`, `id="refused-back" href="/account/requests"`)
+		b.answers(page, "deny").to("/account/requests?done=request_denied")
+		h.clock.pass(time.Minute)
+		h.fetches("shop", id).told(http.StatusBadRequest, "access_denied", "the person said no")
+	})
+}
+
 // A challenge that the person walked away from, by going where nothing is asked, is no authentication: whoever stole a session
 // would teach their own place so.
 func TestOnlyWhoAuthenticatedForItTeaches(t *testing.T) {

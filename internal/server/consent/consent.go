@@ -86,16 +86,10 @@ func (e *Endpoint) ask(w http.ResponseWriter, r *http.Request) error {
 			FormTarget: at.wishes.RedirectURI,
 		},
 		Action: "/consent", Flow: at.key, Username: user.Username, Account: "/account",
-		Client: page.Client{
-			Name: at.client.Name.In(languages...), Host: host(at.wishes.RedirectURI),
-			Policy: at.client.PolicyURI, Terms: at.client.TermsURI, Unverified: at.client.Unverified,
-		},
-		Remembered: session.Remembers(at.client, at.wishes.RedirectURI),
+		Client: Who(at.client, languages), Remembered: session.Remembers(at.client, at.wishes.RedirectURI),
 		Switch:     "/signin?other=1&flow=" + url.QueryEscape(at.key),
 	}
-	if view.Client.Name == "" {
-		view.Client.Name = at.client.ID
-	}
+	view.Client.Host = host(at.wishes.RedirectURI)
 	for _, name := range at.wishes.Scope {
 		view.Scopes = append(view.Scopes, page.Scope{Name: name, Say: e.Say(name)})
 	}
@@ -106,6 +100,17 @@ func (e *Endpoint) ask(w http.ResponseWriter, r *http.Request) error {
 		view.Remembered = false
 	}
 	return e.Pages().Render(w, r, http.StatusOK, view)
+}
+
+// Who is what a person is told of a client: by its id, where it has no name.
+func Who(client iam.Client, languages []string) page.Client {
+	who := page.Client{
+		Name: client.Name.In(languages...), Policy: client.PolicyURI, Terms: client.TermsURI, Unverified: client.Unverified,
+	}
+	if who.Name == "" {
+		who.Name = client.ID
+	}
+	return who
 }
 
 // inWords puts authorization_details into words. What can't be shown is not asked for: nobody allows what they have not

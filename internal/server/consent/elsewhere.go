@@ -217,26 +217,37 @@ func (e *Elsewhere) Decide(ctx context.Context, waiting Waiting, by Presence, al
 	return nil
 }
 
+// Place is a door at which a person decides, as far as Turn needs to know it.
+type Place struct {
+	Sessions *session.Keeper
+	Flows    iam.Flows
+	By       Presence
+	// Refused is the page of a refusal. Its form lets the person tell who waits, which they may whatever they have proved:
+	// without it the device would ask until the time has run out.
+	Refused page.Refused
+}
+
 // Turn sends a person who is not sure enough where they can prove more, in a transaction of this browser, which begins here
 // if there is none yet, or tells them that it is refused. Other errors are as Over has them.
-func (e *Elsewhere) Turn(w http.ResponseWriter, r *http.Request, sessions *session.Keeper, flows iam.Flows, by Presence, err error) error {
+func (e *Elsewhere) Turn(w http.ResponseWriter, r *http.Request, at Place, err error) error {
 	var unsure *decide.Unsure
 	if !errors.As(err, &unsure) {
 		return Over(err)
 	}
 	if !unsure.Able() {
-		view := page.Refused{Common: page.Common{Trace: web.Trace(r.Context())}, Why: unsure.Why()}
+		view := at.Refused
+		view.Trace, view.Why = web.Trace(r.Context()), unsure.Why()
 		if e.Help != nil {
 			view.Help = e.Help()
 		}
 		return e.Pages().Render(w, r, http.StatusForbidden, view)
 	}
-	flow, key := by.Flow, by.Key
+	flow, key := at.By.Flow, at.By.Key
 	flow.Need = unsure.Need(flow.Need, e.now())
 	if key == "" {
-		key, err = sessions.Begin(w, r, flows, &flow)
+		key, err = at.Sessions.Begin(w, r, at.Flows, &flow)
 	} else {
-		err = flows.SetFlow(r.Context(), flow)
+		err = at.Flows.SetFlow(r.Context(), flow)
 	}
 	if errors.Is(err, iam.ErrNotFound) {
 		return session.Expired(err)
@@ -275,11 +286,7 @@ func Demand(err error) error {
 // View is what a person is told before they decide. Code, form and network are for the door to fill in.
 func (e *Elsewhere) View(waiting Waiting, languages []string) (page.Asked, error) {
 	view := page.Asked{
-		Client: page.Client{Name: waiting.Client.Name.In(languages...), Unverified: waiting.Client.Unverified},
-		ID:     waiting.Asked.ID, Message: waiting.Asked.Message, Agent: waiting.Asked.Agent, When: waiting.Asked.Created,
-	}
-	if view.Client.Name == "" {
-		view.Client.Name = waiting.Client.ID
+		Client: Who(waiting.Client, languages), ID: waiting.Asked.ID, Message: waiting.Asked.Message, Agent: waiting.Asked.Agent, When: waiting.Asked.Created,
 	}
 	for _, name := range waiting.Request.Scope {
 		view.Scopes = append(view.Scopes, page.Scope{Name: name, Say: e.Say(name)})

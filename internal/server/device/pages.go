@@ -176,7 +176,7 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	}
 	by := p.presence(r, at)
 	if err := p.Elsewhere.Sure(r.Context(), at.waiting, by); err != nil {
-		return p.Elsewhere.Turn(w, r, p.Sessions, p.Flows, by, err)
+		return p.Elsewhere.Turn(w, r, p.place(w, r, at, by), err)
 	}
 	user, err := p.Users.User(r.Context(), at.session.User)
 	if err != nil {
@@ -189,6 +189,7 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	view.Common = page.Common{CSRF: p.Sessions.Browser(w, r).FormToken(at.purpose()), Trace: web.Trace(r.Context())}
 	view.Action, view.Flow, view.ID, view.Username, view.Code = Place+"/confirm", at.key, "", user.Username, at.code
 	view.Place, view.Far = shown(at.waiting.Asked.Address), at.waiting.Asked.Address != p.Network(r)
+	view.Back = Place
 	view.Switch = "/signin?other=1&flow=" + url.QueryEscape(at.key)
 	return p.Pages().Render(w, r, http.StatusOK, view)
 }
@@ -196,6 +197,15 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 // presence is who decides, as far as this door knows.
 func (p *Pages) presence(r *http.Request, at position) consent.Presence {
 	return consent.Presence{Session: at.session, Flow: at.flow, Key: at.key, Address: p.Address(r), Agent: session.Agent(r)}
+}
+
+// place is this door, with the form by which the person tells the device no.
+func (p *Pages) place(w http.ResponseWriter, r *http.Request, at position, by consent.Presence) consent.Place {
+	return consent.Place{Sessions: p.Sessions, Flows: p.Flows, By: by, Refused: page.Refused{
+		Common: page.Common{CSRF: p.Sessions.Browser(w, r).FormToken(at.purpose())},
+		Client: consent.Who(at.waiting.Client, session.Languages(r, nil)),
+		Action: Place + "/confirm", Flow: at.key, Back: Place,
+	}}
 }
 
 // shown is a network as the address that people know: a single one without its prefix length.
@@ -227,7 +237,7 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 	by := p.presence(r, at)
 	if err := p.Elsewhere.Decide(r.Context(), at.waiting, by, note == page.NoteDeviceAllowed); err != nil {
-		return p.Elsewhere.Turn(w, r, p.Sessions, p.Flows, by, err)
+		return p.Elsewhere.Turn(w, r, p.place(w, r, at, by), err)
 	}
 	if err := p.Flows.EndFlow(r.Context(), at.flow.Hash); err != nil {
 		return err

@@ -87,6 +87,23 @@ func (p *Policy) NeedsOnline(api, operation string) bool {
 	return known && one.open == "" && (slices.ContainsFunc(one.rules, online) || slices.ContainsFunc(p.rules, online))
 }
 
+// ReadsRisk tells whether any rule reads signs of risk.
+func (p *Policy) ReadsRisk() bool {
+	if p == nil {
+		return false
+	}
+	reads := func(r *rule) bool { return r.reads.risk }
+	if slices.ContainsFunc(p.rules, reads) {
+		return true
+	}
+	for _, one := range p.operations {
+		if slices.ContainsFunc(one.rules, reads) {
+			return true
+		}
+	}
+	return false
+}
+
 // Wary is the acr of the highest level that is behind a rule which reads signs of risk: what the rule raises to, or what its
 // operation asks for anyway; "" if no such rule asks for any. Whoever reached it can't use the signs to get further.
 func (p *Policy) Wary() string {

@@ -121,7 +121,7 @@ func (p *program) decisionLines(event admin.Event) error {
 		for _, place := range made.Rules {
 			row("rule", place)
 		}
-		for _, why := range made.Say {
+		for _, why := range slices.Concat(made.Say, strings.Split(event.Personal[decide.PersonalSigns], "\n")) {
 			row("because", why)
 		}
 		row("enough", event.Personal[decide.PersonalEnough])
@@ -130,13 +130,21 @@ func (p *program) decisionLines(event admin.Event) error {
 
 // signals are the signs of risk with their points, where these have not been erased.
 func signals(event admin.Event, made journal.Decided) []string {
-	question, err := decide.Unmarshal(event.Personal[decide.PersonalFacts])
+	before, err := decide.Unmarshal(decided(event))
 	if err != nil {
 		return made.Signals
 	}
 	var named []string
-	for _, finding := range question.Risk.Findings {
+	for _, finding := range before.Question.Risk.Findings {
 		named = append(named, finding.Name+" +"+strconv.Itoa(finding.Points))
 	}
 	return named
+}
+
+// decided is an entry as the rooms below know it.
+func decided(event admin.Event) journal.Event {
+	return journal.Event{
+		ID: event.ID, At: event.At, Kind: journal.Kind(event.Kind), Actor: event.Actor, Client: event.Client, User: event.User,
+		Session: event.Session, Grant: event.Grant, Trace: event.Trace, Detail: event.Detail, Personal: event.Personal,
+	}
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -251,19 +250,18 @@ func (p *program) decisions(ctx context.Context, r *remote, since time.Time) (ma
 	query := url.Values{"kind": {"decision.made"}, "since": {since.UTC().Format(time.RFC3339)}, "order": {"oldest"}}
 	events, err := all[admin.Event](ctx, r, "/journal?"+query.Encode(), 0)
 	for _, event := range events {
-		var detail struct {
-			Verdict string `json:"verdict"`
-			Level   string `json:"level"`
-		}
-		if err := json.Unmarshal(event.Detail, &detail); err != nil {
-			return nil, 0, fmt.Errorf("the event %s: %w", event.ID, err)
-		}
-		question, err := decide.Unmarshal(event.Personal["facts"])
-		if err != nil {
+		before, err := decide.Unmarshal(decided(event))
+		switch {
+		case errors.Is(err, decide.ErrErased):
 			lost++
 			continue
+		case err != nil:
+			return nil, 0, err
 		}
-		made = append(made, policy.Made{At: event.At, Trace: event.Trace, User: event.User, Verdict: detail.Verdict, ACR: detail.Level, Question: *question})
+		made = append(made, policy.Made{
+			At: event.At, Trace: event.Trace, User: event.User, Verdict: before.Made.Verdict, ACR: before.Made.Level,
+			Times: max(1, int(before.Made.Times)), Whole: before.Whole, Question: before.Question,
+		})
 	}
 	return made, lost, err
 }
@@ -284,6 +282,14 @@ func (p *program) sayReplayed(replayed policy.Replayed) error {
 		}); err != nil {
 			return err
 		}
+	}
+	if replayed.Unweighed > 0 {
+		p.say("%s can't be decided again: they were noted before every sign of risk was, and the new rules read the risk",
+			counted(replayed.Unweighed, "decision"))
+	}
+	if replayed.Supposed > 0 {
+		p.say("of %s it is supposed that the person could prove all that the recipe offers: a permit does not note what they have",
+			counted(replayed.Supposed, "permit"))
 	}
 	p.say("%s: %d as they were, %d asked for more, %d refused, %d asked for less; %s touched",
 		counted(replayed.Decisions, "decision"), replayed.Same, replayed.Asked, replayed.Refused, replayed.Eased, people(replayed.People))

@@ -91,11 +91,12 @@ func New(desk Desk) *Desk {
 	}
 }
 
+// now is no finer than the journal keeps it.
 func (d *Desk) now() time.Time {
 	if d.Now != nil {
-		return d.Now().UTC()
+		return d.Now().UTC().Truncate(time.Microsecond)
 	}
-	return time.Now().UTC()
+	return time.Now().UTC().Truncate(time.Microsecond)
 }
 
 // Ask is an authorization that somebody asks for.
@@ -138,7 +139,7 @@ func (d *Desk) Authorization(ctx context.Context, ask Ask) (assurance.Decision, 
 	if decision.Verdict == assurance.StepUp && !ask.Told.Zero() && ask.Told == decision.Cause {
 		return decision, nil // a page that is loaded again
 	}
-	return decision, d.record(ctx, record{question, decision, ask.Session.ID, "", ask.Address, reached(ask)})
+	return decision, d.record(ctx, record{question: question, decision: decision, session: ask.Session.ID, address: ask.Address, reached: reached(ask)})
 }
 
 // Offline decides by what a caller holds in its hand, without a look at the facts and without a word in the journal. It is

@@ -2,12 +2,14 @@ package decide_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 	"net/netip"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/gardeauth/garde/internal/assurance/signal"
 	"github.com/gardeauth/garde/internal/decide"
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/store"
 	"github.com/gardeauth/garde/internal/store/sqlstore"
@@ -266,24 +269,42 @@ func TestAQuestionIsDecidedAgainAsItWas(t *testing.T) {
 		Details: []assurance.Detail{{Type: "x", Values: map[string]any{"a": int64(math.MaxInt64), "b": 1.5, "c": []any{int64(1), "s"}, "d": map[string]any{"e": true}}}},
 		Client:  assurance.Client{ID: "app", Kind: recipe.Browser}, User: assurance.User{ID: "u-1", Groups: []string{"g"}, Factors: []string{"passkey"}},
 		Held: &assurance.Held{ACR: "urn:basic", AuthTime: time.Now().UTC().Truncate(time.Second)}, Answered: []iam.Answer{{Cause: iam.Hash("x"), ACR: "urn:basic", At: time.Now().UTC()}},
-		Risk: signal.Result{Score: 5, Findings: []signal.Finding{{Name: "new_hour", Points: 5, Say: "s"}}}, Values: map[string]any{"amount": int64(5000)},
+		Risk: signal.Result{Score: 5, Findings: []signal.Finding{{Name: "new_hour", Points: 5, Say: "s"}}, Silent: []string{"new_client"}}, Values: map[string]any{"amount": int64(5000)},
 		Transaction: signal.Transaction{Amount: 5000, Priced: true, Payee: "ACME"}, Place: assurance.Place{Country: "FR"},
-		Wish: assurance.Wish{MaxAge: -1}, Online: true, Now: time.Now().UTC(),
+		Wish: assurance.Wish{MaxAge: -1}, Online: true, Now: time.Now().UTC().Truncate(time.Microsecond),
 	}
 	text, err := decide.Marshal(question)
 	h.must(err)
-	again, err := decide.Unmarshal(text)
+	if strings.Contains(text, "ACME") && strings.Count(text, "urn:basic") > 1 || strings.Contains(text, "null") {
+		t.Errorf("something is said twice, or nothing is said: %s", text)
+	}
+	event := journal.New(question.Now, journal.Decided{Door: question.Door, API: question.API, Operation: question.Operation, Reached: "urn:basic", Score: 5})
+	event.Client, event.User = "app", "u-1"
+	event.Personal = map[string]string{decide.PersonalFacts: text, decide.PersonalSigns: "s"}
+	before, err := decide.Unmarshal(event)
 	h.must(err)
-	if !reflect.DeepEqual(question, again) {
+	again := &before.Question
+	if !reflect.DeepEqual(question, again) || !before.Whole {
 		t.Errorf("%+v\n%+v", question, again)
+	}
+	whole, err := json.Marshal(question) // as it was written before
+	h.must(err)
+	event.Personal[decide.PersonalFacts] = string(whole)
+	if old, err := decide.Unmarshal(event); err != nil || !reflect.DeepEqual(question, &old.Question) || old.Whole {
+		t.Errorf("%v: %+v", err, old)
 	}
 	if one, two := h.policy.Decide(question), h.policy.Decide(again); !reflect.DeepEqual(one, two) || one.Verdict != assurance.StepUp {
 		t.Errorf("%+v\n%+v", one, two)
 	}
-	for _, bad := range []string{"", "{", "[]", `{"Now":3}`} {
-		if _, err := decide.Unmarshal(bad); err == nil {
+	for _, bad := range []string{"", "{", "[]", `{"Now":3}`, `{"v":2}`, `{"v":1,"scope":"\u0000"}`} {
+		event.Personal[decide.PersonalFacts] = bad
+		if _, err := decide.Unmarshal(event); err == nil || errors.Is(err, decide.ErrErased) {
 			t.Errorf("%q is read", bad)
 		}
+	}
+	event.Personal = nil
+	if _, err := decide.Unmarshal(event); !errors.Is(err, decide.ErrErased) {
+		t.Errorf("%v of what is erased", err)
 	}
 }
 
@@ -307,11 +328,13 @@ func TestPermitsAreJournaledSoonAndAtTheEnd(t *testing.T) {
 
 func FuzzUnmarshal(f *testing.F) {
 	f.Add(`{"Door":"authorize","Values":{"a":1e400,"b":[1,{"c":0.5}]}}`)
+	f.Add(`{"v":1,"scope":"pay","held":5,"spoke":[{"n":"x","p":3}],"values":{"a":1},"wish":{"MaxAge":1}}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		question, err := decide.Unmarshal(text)
+		before, err := decide.Unmarshal(journal.Event{Detail: []byte("{}"), Personal: map[string]string{decide.PersonalFacts: text}})
 		if err != nil {
 			return
 		}
+		question := &before.Question
 		if _, err := decide.Marshal(question); err != nil && question.Now.Year() < 9999 && question.Now.Year() >= 0 {
 			t.Skip(err)
 		}

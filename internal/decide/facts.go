@@ -2,6 +2,7 @@ package decide
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
@@ -80,8 +81,11 @@ func worst() Moment {
 
 // worse joins what was found about several transactions of one request: each finding once, with the most points.
 func worse(one, other signal.Result) signal.Result {
+	silent := slices.Concat(one.Silent, other.Silent)
+	slices.Sort(silent)
+	silent = slices.Compact(silent)
 	if len(one.Findings) == 0 {
-		return signal.Result{Score: max(one.Score, other.Score), Findings: other.Findings}
+		return signal.Result{Score: max(one.Score, other.Score), Findings: other.Findings, Silent: silent}
 	}
 	joined := append([]signal.Finding(nil), one.Findings...)
 	for _, finding := range other.Findings {
@@ -102,5 +106,5 @@ func worse(one, other signal.Result) signal.Result {
 	for _, finding := range joined {
 		score += finding.Points
 	}
-	return signal.Result{Score: min(max(score, one.Score, other.Score), signal.MaxScore), Findings: joined}
+	return signal.Result{Score: min(max(score, one.Score, other.Score), signal.MaxScore), Findings: joined, Silent: silent}
 }

@@ -2,23 +2,13 @@ package decide
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/web"
-)
-
-// The personal fields of a journaled decision.
-const (
-	PersonalFacts  = "facts"  // the question, as Marshal writes it
-	PersonalEnough = "enough" // what would have been enough, in words
-	personalPlace  = "address"
 )
 
 // record is one decision on its way into the journal.
@@ -29,27 +19,7 @@ type record struct {
 	grant    string
 	address  netip.Addr
 	reached  string
-}
-
-// Marshal writes everything that a decision rests on, so that it can be decided again.
-func Marshal(question *assurance.Question) (string, error) {
-	text, err := json.Marshal(question)
-	return string(text), err
-}
-
-// Unmarshal reads what Marshal wrote: the same policy decides the same of it.
-func Unmarshal(text string) (*assurance.Question, error) {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	question := &assurance.Question{}
-	if err := decoder.Decode(question); err != nil {
-		return nil, fmt.Errorf("the facts of a decision: %w", err)
-	}
-	question.Values = settled(question.Values)
-	for i := range question.Details {
-		question.Details[i].Values = settled(question.Details[i].Values)
-	}
-	return question, nil
+	asker    string // the client that asks about a call; empty: the question's own
 }
 
 // How many permits wait to be journaled, how many are kept in one deed, and for how long the first of them waits for others:
@@ -81,7 +51,7 @@ func (made record) event(trace string) (journal.Event, error) {
 	question, decision := made.question, made.decision
 	detail := journal.Decided{
 		Door: question.Door, API: question.API, Operation: question.Operation, Verdict: decision.Verdict.String(), Level: decision.ACR,
-		Reached: made.reached, Fresh: int64(decision.Fresh / time.Second), Score: int64(question.Risk.Score), Rules: decision.Rules,
+		Reached: made.reached, Fresh: int64(decision.Fresh / time.Second), Score: int64(question.Risk.Score), Rules: decision.Rules, Say: reasons(decision),
 	}
 	if decision.Verdict == assurance.Permit {
 		detail.Reached = decision.Claim.ACR
@@ -89,25 +59,24 @@ func (made record) event(trace string) (journal.Event, error) {
 	for _, finding := range question.Risk.Findings {
 		detail.Signals = append(detail.Signals, finding.Name)
 	}
-	for _, reason := range decision.Reasons {
-		detail.Say = append(detail.Say, reason.Say)
-	}
-	for _, finding := range question.Risk.Findings {
-		if !slices.Contains(detail.Say, finding.Say) { // a rule may have said it already
-			detail.Say = append(detail.Say, finding.Say)
-		}
-	}
 	facts, err := Marshal(question)
 	if err != nil {
 		return journal.Event{}, err
 	}
 	event := journal.New(question.Now, detail)
 	event.Client, event.User, event.Session, event.Grant, event.Trace = question.Client.ID, question.User.ID, made.session, made.grant, trace
-	event.Actor = "user:" + question.User.ID
-	if question.User.ID == "" || question.Door == DoorOperation {
+	switch {
+	case made.asker != "":
+		event.Actor = "client:" + made.asker
+	case question.User.ID == "" || question.Door == DoorOperation:
 		event.Actor = "client:" + question.Client.ID
+	default:
+		event.Actor = "user:" + question.User.ID
 	}
 	event.Personal = map[string]string{PersonalFacts: facts}
+	if len(question.Risk.Findings) > 0 {
+		event.Personal[PersonalSigns] = signs(question.Risk)
+	}
 	if made.address.IsValid() {
 		event.Personal[personalPlace] = web.Network(made.address).String()
 	}

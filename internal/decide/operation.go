@@ -28,6 +28,7 @@ type Call struct {
 	AuthTime time.Time
 	Bound    bool // the token is bound to a key, and its holder proved it
 
+	Asker   string         // the client that asks: a Gate, or that of an API; empty: the application itself
 	Values  map[string]any // what the recipe maps of the request, by the names that it sends them under
 	Address netip.Addr     // of who calls the API; the zero address is unknown
 }
@@ -42,7 +43,7 @@ func (d *Desk) Operation(ctx context.Context, call Call) (assurance.Decision, er
 		Door: DoorOperation, API: call.API, Operation: call.Operation, Scope: call.Scope, Values: values, Online: true,
 		Transaction: operationTransaction(policy, call.API, call.Operation, values), Wish: assurance.Wish{MaxAge: -1}, Now: now,
 	}
-	facts := record{question: question, session: call.Session, grant: call.Grant, address: call.Address, reached: call.ACR}
+	facts := record{question: question, session: call.Session, grant: call.Grant, address: call.Address, reached: call.ACR, asker: call.Asker}
 	client, err := d.Clients.Client(ctx, call.Client)
 	switch {
 	case errors.Is(err, iam.ErrNotFound), err == nil && client.Disabled:

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gardeauth/garde/internal/demo/client"
@@ -30,6 +32,14 @@ type decision struct {
 		Say       []string `json:"say"`
 		Rules     []string `json:"rules"`
 	} `json:"detail"`
+	Personal struct {
+		Signals string `json:"signals"` // what the signs of risk said, a sentence a line
+	} `json:"personal"`
+}
+
+// Why gives the sentences about it.
+func (d decision) Why() []string {
+	return slices.DeleteFunc(append(slices.Clone(d.Detail.Say), strings.Split(d.Personal.Signals, "\n")...), func(said string) bool { return said == "" })
 }
 
 // Permitted tells whether it was let through.

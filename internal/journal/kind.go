@@ -156,7 +156,8 @@ type DeviceForgotten struct {
 func (DeviceForgotten) Kind() Kind { return "device.forgotten" }
 
 // Decided: somebody asked for something, and it was decided whether they are sure enough to be who they say. What was known
-// at that moment stands in the event's personal field "facts", as JSON, so that it can be decided again under another recipe.
+// at that moment stands in the event's personal field "facts", as JSON, so that it can be decided again under another recipe,
+// and what the signs of risk said in "signals", a sentence a line.
 type Decided struct {
 	Door      string   `json:"door"` // authorize, device, backchannel, operation
 	API       string   `json:"api,omitempty"`
@@ -167,8 +168,9 @@ type Decided struct {
 	Fresh     int64    `json:"fresh,omitempty"`   // seconds
 	Score     int64    `json:"score,omitempty"`
 	Signals   []string `json:"signals,omitempty"` // names of the risk signals
-	Say       []string `json:"say,omitempty"`     // their sentences, and those of the rules
+	Say       []string `json:"say,omitempty"`     // why, but for what the signals said
 	Rules     []string `json:"rules,omitempty"`   // places of the recipe's rules that applied
+	Times     int64    `json:"times,omitempty"`   // how many alike it stands for, itself among them; absent: itself alone
 }
 
 // Kind is decision.made.

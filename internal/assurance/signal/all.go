@@ -50,31 +50,53 @@ func Names() []string {
 	return names
 }
 
-// Judge asks every signal. points replaces the points of a signal by its name, from 0 (it is not asked) to MaxScore. The
-// same facts and points always give the same result. The facts are not changed and not kept.
+// Judge asks every signal. points replaces the points of a signal by its name, from 0 (it counts nothing, and no rule hears
+// it) to MaxScore. The same facts and points always give the same result. The facts are not changed and not kept.
 func Judge(facts *Facts, points map[string]int) Result {
 	var result Result
 	list := all()
 	for _, signal := range list {
-		worth, set := points[signal.Name()]
-		if !set {
-			worth = signal.Points()
+		if say := signal.Judge(facts); say != "" {
+			result.add(Finding{signal.Name(), signal.Points(), say}, points)
 		}
-		worth = min(worth, MaxScore)
-		if worth <= 0 {
-			continue
-		}
-		say := signal.Judge(facts)
-		if say == "" {
-			continue
-		}
-		if result.Findings == nil {
-			result.Findings = make([]Finding, 0, 4)
-		}
-		result.Findings = append(result.Findings, Finding{Name: signal.Name(), Points: worth, Say: say})
-		result.Score = min(result.Score+worth, MaxScore)
 	}
 	return result
+}
+
+// Recount gives what the same signals would have found under other points. What spoke without points then has no sentence
+// of its own any more.
+func (r Result) Recount(points map[string]int) Result {
+	var counted Result
+	for _, finding := range r.Findings {
+		for _, signal := range all() {
+			if signal.Name() == finding.Name {
+				finding.Points = signal.Points()
+			}
+		}
+		counted.add(finding, points)
+	}
+	for _, signal := range all() {
+		if slices.Contains(r.Silent, signal.Name()) {
+			counted.add(Finding{signal.Name(), signal.Points(), "it spoke, and had no points then"}, points)
+		}
+	}
+	return counted
+}
+
+// add counts what spoke.
+func (r *Result) add(spoke Finding, points map[string]int) {
+	if worth, set := points[spoke.Name]; set {
+		spoke.Points = min(worth, MaxScore)
+	}
+	if spoke.Points <= 0 {
+		r.Silent = append(r.Silent, spoke.Name)
+		return
+	}
+	if r.Findings == nil {
+		r.Findings = make([]Finding, 0, 4)
+	}
+	r.Findings = append(r.Findings, spoke)
+	r.Score = min(r.Score+spoke.Points, MaxScore)
 }
 
 // cantTell is what a signal says when the facts it rests on could not be found out: it speaks then, since whoever can make

@@ -13,6 +13,7 @@ type Finding struct {
 type Result struct {
 	Score    int       `json:"score"` // sum of the points, at most 100
 	Findings []Finding `json:"findings,omitempty"`
+	Silent   []string  `json:"silent,omitempty"` // names of those that would have spoken, and have no points: nothing rests on them
 }
 
 // MaxScore is the highest score.

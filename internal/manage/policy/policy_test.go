@@ -3,12 +3,16 @@ package policy_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/assurance/signal"
 	"github.com/gardeauth/garde/internal/manage/policy"
+	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/recipe"
 )
 
@@ -210,9 +214,12 @@ func TestReplayTellsWhoIsTouched(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if question.Risk.Score > 0 { // what really speaks has points
+			question.Risk = signal.Result{Findings: []signal.Finding{{Name: "impossible_travel"}, {Name: "new_device"}, {Name: "new_country"}}}.Recount(nil)
+		}
 		decision := before.Decide(&question)
 		told := policy.Tell(before, decision)
-		made = append(made, policy.Made{At: now.Add(time.Duration(i) * time.Minute), User: "u", Verdict: told.Verdict, ACR: told.ACR, Question: question})
+		made = append(made, policy.Made{At: now.Add(time.Duration(i) * time.Minute), User: "u", Verdict: told.Verdict, ACR: told.ACR, Whole: true, Question: question})
 	}
 	if same := policy.Replay(before, made, 10); same.Same != len(made) || len(same.Changes) != 0 {
 		t.Errorf("under the same recipe: %+v", same)
@@ -229,6 +236,53 @@ func TestReplayTellsWhoIsTouched(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			got := policy.Replay(compiled(t, strings.Replace(text, row.from, row.to, 1)), made, 10)
 			if got.Asked != row.asked || got.Refused != row.refused || got.Eased != row.eased || got.People != 1 || got.Same+len(got.Changes) != len(made) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// Other points, thresholds and signals that count nothing are judged as if the decision were made now; where that can't be
+// known, it is said and not guessed.
+func TestReplayCountsTheRiskAnew(t *testing.T) {
+	const rules = `
+garde: 1
+risk: {points: {new_device: 0, new_country: 25}}
+levels: [{name: basic, acr: "urn:basic", any: [password, passkey]}, {name: strong, acr: "urn:strong", any: [passkey]}]
+scopes: {pay: {say: {en: Pay}}}
+apis: {bank: {at: "https://api.example/bank", operations: {POST /pay: {for: [user], scope: pay, level: basic, raise: [{when: "risk.score >= 50", level: strong}]}}}}
+clients: {app: {type: browser, redirect_uris: ["https://app.example/cb"], scopes: [openid, pay]}}
+`
+	facts := signal.Facts{Now: time.Now(), Place: signal.Place{Country: "FR"}, Device: signal.Device{Others: 1}, History: signal.History{Visits: 1, Countries: 1, Country: 0}}
+	question := assurance.Question{
+		Door: "operation", API: "bank", Operation: "POST /pay", Scope: oauth.Scope{"pay"}, User: assurance.User{ID: "u"},
+		Held: &assurance.Held{ACR: "urn:basic"}, Wish: assurance.Wish{MaxAge: -1}, Online: true, Now: time.Now(),
+		Risk: signal.Judge(&facts, map[string]int{"new_device": 0, "new_country": 25}),
+	}
+	if question.Risk.Score != 25 || !slices.Equal(question.Risk.Silent, []string{"new_device"}) {
+		t.Fatalf("%+v", question.Risk)
+	}
+	made := policy.Made{User: "u", Verdict: "permit", ACR: "urn:basic", Times: 3, Whole: true, Question: question}
+	for what, row := range map[string]struct {
+		from, to string
+		whole    bool
+		want     policy.Replayed
+	}{
+		"the same":                             {"", "", true, policy.Replayed{Decisions: 3, Same: 3}},
+		"a signal that was switched off":       {"new_device: 0", "new_device: 25", true, policy.Replayed{Decisions: 3, Asked: 3, Supposed: 3, People: 1}},
+		"its own points":                       {"new_device: 0, ", "", true, policy.Replayed{Decisions: 3, Asked: 3, Supposed: 3, People: 1}},
+		"more points":                          {"new_country: 25", "new_country: 50", true, policy.Replayed{Decisions: 3, Asked: 3, Supposed: 3, People: 1}},
+		"none at all":                          {"new_country: 25", "new_country: 0", true, policy.Replayed{Decisions: 3, Same: 3}},
+		"another threshold":                    {">= 50", ">= 20", true, policy.Replayed{Decisions: 3, Asked: 3, Supposed: 3, People: 1}},
+		"noted before":                         {">= 50", ">= 20", false, policy.Replayed{Unweighed: 3}},
+		"noted before, and no rule reads it":   {"risk.score >= 50", "client.id == 'x'", false, policy.Replayed{Decisions: 3, Same: 3}},
+		"noted before, refused for the client": {`risk.score >= 50", level: strong`, `client.id == ''", deny: no`, false, policy.Replayed{Decisions: 3, Refused: 3, People: 1}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			made.Whole = row.whole
+			got := policy.Replay(compiled(t, strings.Replace(rules, row.from, row.to, 1)), []policy.Made{made}, 0)
+			row.want.Changes = []policy.Change{}
+			if !reflect.DeepEqual(got, row.want) {
 				t.Errorf("%+v", got)
 			}
 		})

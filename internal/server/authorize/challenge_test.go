@@ -272,12 +272,12 @@ func TestWhatWasDecidedStandsInTheJournal(t *testing.T) {
 		t.Fatalf("%d events: %+v", len(events), events)
 	}
 	if said.Verdict != "step_up" || said.Level != "urn:strong" || said.Reached != "urn:basic" || !slices.Equal(said.Signals, []string{"new_device"}) ||
-		!slices.Contains(said.Say, "new_device speaks") || len(said.Rules) != 1 || events[0].User != "u-alice" || events[0].Client != "own" {
+		events[0].Personal[decide.PersonalSigns] != "new_device speaks" || len(said.Rules) != 1 || events[0].User != "u-alice" || events[0].Client != "own" {
 		t.Errorf("%+v of %+v", said, events[0])
 	}
-	question, err := decide.Unmarshal(events[0].Personal[decide.PersonalFacts])
+	before, err := decide.Unmarshal(events[0])
 	h.must(err)
-	if again := h.desk.Policy().Decide(question); again.Verdict.String() != said.Verdict || again.ACR != said.Level {
+	if again := h.desk.Policy().Decide(&before.Question); again.Verdict.String() != said.Verdict || again.ACR != said.Level {
 		t.Errorf("decided again: %+v", again)
 	}
 }

@@ -12,10 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/enact"
 	"github.com/gardeauth/garde/internal/iam"
-	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/otp"
 	"github.com/gardeauth/garde/internal/page"
 	"github.com/gardeauth/garde/internal/passkey"
@@ -30,7 +28,7 @@ import (
 func (s *Server) corners(own *account.Endpoint, handle func(string, func(http.ResponseWriter, *http.Request) error)) {
 	own.Factors = &account.Factors{
 		Kept: s.House, Makes: registrar{s}, Offered: s.addable, Notes: session.Notes{Sealer: s.Seal, Tenant: iam.DefaultTenant},
-		Demand: s.demand, Due: s.due, Tell: s.tellFactor,
+		Demand: s.guarded, Due: s.due, Tell: s.tellFactor,
 	}
 	own.Known, own.Approvals = s.House, s.House
 	own.Habits = &account.Habits{Kept: s.House, Learning: s.moments.desk}
@@ -92,38 +90,6 @@ func (s *Server) makersPart(next *enact.Force) (func(), error) {
 		}
 	}
 	return func() { s.makers.set(pool) }, nil
-}
-
-// lately is how old a proof may be when somebody adds or removes a factor.
-const lately = 10 * time.Minute
-
-// demand is what somebody must prove who adds or removes a factor: lately, the highest level that they can reach with what
-// they have. Nil: they did.
-func (s *Server) demand(ctx context.Context, user iam.User, proofs []iam.Proved) (*iam.Need, error) {
-	held, err := s.factors(ctx, user)
-	if err != nil {
-		return nil, err
-	}
-	policy, now := s.Policy(), s.now().UTC()
-	if policy.Recipe == nil {
-		return nil, oauth.Unavailable("no recipe is in force yet")
-	}
-	for _, rung := range slices.Backward(policy.Recipe.Levels) {
-		need := iam.Need{ACR: rung.ACR, Fresh: lately, Since: now}
-		for _, set := range rung.Any {
-			if within(set, held) {
-				need.Sets = append(need.Sets, set)
-			}
-		}
-		if len(need.Sets) == 0 {
-			continue
-		}
-		if slices.ContainsFunc(need.Sets, func(set string) bool { return assurance.Satisfied(set, need, proofs, now) }) {
-			return nil, nil //nolint:nilnil // nothing is needed, and nothing is wrong
-		}
-		return &need, nil
-	}
-	return nil, oauth.UnmetAuthentication("nothing that you have would be enough: ask the company for help")
 }
 
 // within tells whether every factor of a set, such as password+totp, is among those held.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -39,11 +40,11 @@ func (s *Server) vouches(proofs []iam.Proved) bool {
 }
 
 // approves is what somebody must prove before they approve a sign-in elsewhere. Nil: they did.
-func (s *Server) approves(ctx context.Context, user iam.User, proofs []iam.Proved) (*iam.Need, error) {
-	if s.vouches(proofs) {
+func (s *Server) approves(r *http.Request, user iam.User, here iam.Session) (*iam.Need, error) {
+	if s.vouches(here.Proofs) {
 		return nil, nil //nolint:nilnil // nothing is needed, and nothing is wrong
 	}
-	held, err := s.factors(ctx, user)
+	held, err := s.factors(r.Context(), user)
 	if err != nil {
 		return nil, err
 	}

@@ -119,6 +119,7 @@ type Decision struct {
 	Enrol   []string
 
 	Claim   Claim      // what a token may truthfully say, when permitted
+	Wary    bool       // at the account's door: the moment may be somebody else's
 	Cause   iam.Digest // of what raised it; zero: nothing did. An iam.Answer with it ends the challenge
 	Rules   []string   // places of the rules that applied, such as apis.accounts.operations.POST /transfers.raise[0]
 	Reasons []Reason

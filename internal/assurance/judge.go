@@ -52,9 +52,12 @@ func (p *Policy) Decide(q *Question) Decision {
 		return Decision{Reasons: []Reason{{ReasonClosed, "no recipe is in force yet"}}}
 	}
 	j := judging{Policy: p, question: q, person: q.User.ID != "", base: floor{none, 0}, guessed: floor{none, 0}}
-	if q.Operation != "" {
+	switch {
+	case q.Operation != "":
 		j.call()
-	} else {
+	case q.Door == DoorAccount:
+		j.account()
+	default:
 		j.authorization()
 	}
 	return j.decision

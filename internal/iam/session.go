@@ -85,6 +85,7 @@ type Need struct {
 	Cause   Digest        `json:"cause"`             // of what raised it; zero: the operation itself
 	Reasons []string      `json:"reasons,omitempty"` // words of the catalogue, for the page
 	Enrol   bool          `json:"enrol,omitempty"`   // nothing the person has reaches it: a factor is to be added first
+	Vouch   bool          `json:"vouch,omitempty"`   // the mailbox vouches for them, whether people sign in by it or not
 }
 
 // Flows keeps login transactions.

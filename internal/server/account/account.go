@@ -62,7 +62,10 @@ type Endpoint struct {
 	Habits    *Habits
 	Approvals iam.Approvals
 	// Approves is what somebody must prove who allows a sign-in elsewhere: as much as that helps to reach. A nil need: they did.
-	Approves func(ctx context.Context, user iam.User, proofs []iam.Proved) (*iam.Need, error)
+	Approves func(r *http.Request, user iam.User, here iam.Session) (*iam.Need, error)
+	// Wary is what somebody must prove who changes anything else that guards the account, in a moment that may be somebody
+	// else's. A nil need: nothing, or they did.
+	Wary     func(r *http.Request, user iam.User, here iam.Session) (*iam.Need, error)
 	Accounts *session.Accounts
 	Now      func() time.Time // nil: time.Now
 }
@@ -357,6 +360,18 @@ func (e *Endpoint) deed(r *http.Request) (web.Form, presence, error) {
 		return web.Form{}, presence{}, err
 	}
 	return form, here, e.Sessions.Own(r, here.purpose(), form.Value("csrf"))
+}
+
+// wary sends who must prove more in such a moment to do so, and back to that corner; it tells whether it did.
+func (e *Endpoint) wary(w http.ResponseWriter, r *http.Request, here presence, corner string) (bool, error) {
+	if e.Wary == nil {
+		return false, nil
+	}
+	need, err := e.Wary(r, here.user, here.session)
+	if err != nil || need == nil {
+		return false, err
+	}
+	return true, e.prove(w, r, need, corner, nil)
 }
 
 func gone(cause error) error {

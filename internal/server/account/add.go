@@ -69,7 +69,7 @@ func (e *Endpoint) beginAdding(w http.ResponseWriter, r *http.Request, kind stri
 		}
 		return e.ask(w, r, at)
 	}
-	if need, err := e.Factors.Demand(r.Context(), here.user, here.session.Proofs); err != nil || need != nil {
+	if need, err := e.Factors.Demand(r, here.user, here.session); err != nil || need != nil {
 		return e.prove(w, r, need, "security", err)
 	}
 	key, err := e.Sessions.Begin(w, r, e.Keeping, session.ForAccount("security"))
@@ -95,7 +95,7 @@ func (e *Endpoint) resume(r *http.Request, here presence, key, kind string) (add
 // unproved sends the person to prove what adding a factor needs, within the transaction; it tells whether it did. One of an
 // application goes on to the dispatcher from there, which sends them back here.
 func (e *Endpoint) unproved(w http.ResponseWriter, r *http.Request, at adding) (bool, error) {
-	need, err := e.Factors.Demand(r.Context(), at.user, at.session.Proofs)
+	need, err := e.Factors.Demand(r, at.user, at.session)
 	if err != nil || need == nil {
 		return false, err
 	}

@@ -83,8 +83,13 @@ func (e *Endpoint) decideApproval(w http.ResponseWriter, r *http.Request) error 
 		note, what = page.NoteSignInAllowed, signInAllowed
 	}
 	if allowed && e.Approves != nil {
-		if need, err := e.Approves(r.Context(), here.user, here.session.Proofs); err != nil || need != nil {
+		if need, err := e.Approves(r, here.user, here.session); err != nil || need != nil {
 			return e.prove(w, r, need, "approvals", err)
+		}
+	}
+	if allowed {
+		if sent, err := e.wary(w, r, here, "approvals"); sent || err != nil {
+			return err
 		}
 	}
 	event := e.event(r, here, journal.UserChanged{What: what})

@@ -147,6 +147,10 @@ func (e *Endpoint) Password(w http.ResponseWriter, r *http.Request) error {
 	if len(problems) > 0 {
 		return e.show(w, r, here, "", problems)
 	}
+	// Who has stolen it would else keep its owner out by another one.
+	if sent, err := e.wary(w, r, here, ""); sent || err != nil {
+		return err
+	}
 	attempt := limit.Attempt{
 		Account: "user " + here.user.ID, Network: e.Network(r), Device: e.Devices.Known(r, here.user.ID),
 	}

@@ -85,6 +85,12 @@ func (e *Endpoint) changeDevice(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	id := form.Value("id")
+	// A device that is known keeps its owner from being taken for a stranger. This one, everybody may forget.
+	if form.Value("do") != "forget" || id != here.session.Device {
+		if sent, err := e.wary(w, r, here, "devices"); sent || err != nil {
+			return err
+		}
+	}
 	switch form.Value("do") {
 	case "rename":
 		name, ok := named(form)

@@ -23,9 +23,10 @@ type Factors struct {
 	Makes   Registrar
 	Offered func() []string // by the recipe
 	Notes   session.Notes   // hides what waits to be confirmed
-	// Demand is what somebody must prove who adds or removes a factor: the highest level that their present factors reach,
-	// lately. Nil: they did. So a weaker factor never adds to, or removes, a stronger one.
-	Demand func(ctx context.Context, user iam.User, proofs []iam.Proved) (*iam.Need, error)
+	// Demand is what somebody must prove who adds, renames or removes a factor: the highest level that their present factors
+	// reach, lately, and what the moment asks for. Nil: they did. So a weaker factor never adds to, or removes, a stronger one,
+	// and nothing that is added in a moment like somebody else's answers what such a moment raises.
+	Demand func(r *http.Request, user iam.User, here iam.Session) (*iam.Need, error)
 	// Due gives the sets of factors of which the person must have one, and the last day on which that can wait; none: they
 	// have what they need.
 	Due  func(ctx context.Context, user iam.User) (sets []string, until time.Time, err error)
@@ -186,6 +187,9 @@ func (e *Endpoint) renameFactor(w http.ResponseWriter, r *http.Request, here pre
 	if !ok {
 		return e.showFactor(w, r, here, one.ID, unnamed)
 	}
+	if need, err := e.Factors.Demand(r, here.user, here.session); err != nil || need != nil {
+		return e.prove(w, r, need, "security", err)
+	}
 	event := e.event(r, here, journal.FactorChanged{What: "renamed", Factor: string(one.Kind), ID: one.ID})
 	err := e.Factors.Kept.RenameAuthenticator(r.Context(), here.user.ID, one.ID, name, event)
 	if err != nil && !errors.Is(err, iam.ErrNotFound) { // removed in another tab
@@ -195,7 +199,7 @@ func (e *Endpoint) renameFactor(w http.ResponseWriter, r *http.Request, here pre
 }
 
 func (e *Endpoint) removeFactor(w http.ResponseWriter, r *http.Request, here presence, one iam.Authenticator) error {
-	if need, err := e.Factors.Demand(r.Context(), here.user, here.session.Proofs); err != nil || need != nil {
+	if need, err := e.Factors.Demand(r, here.user, here.session); err != nil || need != nil {
 		return e.prove(w, r, need, "security", err)
 	}
 	if e.Factors.Last != nil {
@@ -280,7 +284,7 @@ func (e *Endpoint) Codes(w http.ResponseWriter, r *http.Request) error {
 	if !slices.Contains(e.Factors.Offered(), factorRecovery) {
 		return web.NotFound()
 	}
-	if need, err := e.Factors.Demand(r.Context(), here.user, here.session.Proofs); err != nil || need != nil {
+	if need, err := e.Factors.Demand(r, here.user, here.session); err != nil || need != nil {
 		return e.prove(w, r, need, "security", err)
 	}
 	list, kept := e.Factors.Makes.Codes(here.user.ID)

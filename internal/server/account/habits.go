@@ -62,7 +62,7 @@ func (e *Endpoint) changeHabits(w http.ResponseWriter, r *http.Request) error {
 	note := page.NoteHabitsOn
 	// What is learned guards the person from who knows a password alone, and tells where they go: it is not for a weaker factor.
 	if form.Value("do") != "on" && e.Factors != nil {
-		if need, err := e.Factors.Demand(r.Context(), here.user, here.session.Proofs); err != nil || need != nil {
+		if need, err := e.Factors.Demand(r, here.user, here.session); err != nil || need != nil {
 			return e.prove(w, r, need, "habits", err)
 		}
 	}

@@ -55,6 +55,8 @@ type house struct {
 	offered  []string
 	due      []string
 	until    time.Time
+	stopped  error     // what the moment says to who changes anything; nil: nothing
+	asked    *iam.Need // what it asks; nil: nothing
 }
 
 func (h *house) must(err error) {
@@ -168,7 +170,11 @@ var ladder = []struct {
 }{{"strong", []string{"passkey", "password+totp", "password+recovery_code"}}, {"basic", []string{"password"}}}
 
 // demand is the rule that app puts together from the policy.
-func (h *house) demand(ctx context.Context, user iam.User, proofs []iam.Proved) (*iam.Need, error) {
+func (h *house) demand(r *http.Request, user iam.User, here iam.Session) (*iam.Need, error) {
+	if h.stopped != nil {
+		return nil, h.stopped
+	}
+	ctx, proofs := r.Context(), here.Proofs
 	held := []string{"password"}
 	kept, err := h.tenant.Authenticators(ctx, user.ID)
 	for _, one := range kept {

@@ -89,6 +89,9 @@ func (e *Endpoint) choices(r *http.Request, at step, who person) ([]string, erro
 		return nil, err
 	}
 	able := e.offered(factor.Able(e.Factors, held))
+	if need := at.flow.Need; need != nil && need.Vouch && held.Mailed() {
+		able = append(able, "email")
+	}
 	ways := slices.DeleteFunc(e.lacking(at, who), func(set []string) bool {
 		return len(set) == 0 || slices.ContainsFunc(set, func(name string) bool { return !slices.Contains(able, name) })
 	})

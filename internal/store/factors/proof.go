@@ -32,6 +32,7 @@ type needRow struct {
 	Cause   string   `json:"c,omitempty"`
 	Reasons []string `json:"r,omitempty"`
 	Enrol   bool     `json:"e,omitempty"`
+	Vouch   bool     `json:"v,omitempty"`
 }
 
 // ProofsText spells proofs; empty for none.
@@ -93,7 +94,7 @@ func NeedText(need *iam.Need) (string, error) {
 	if need == nil {
 		return "", nil
 	}
-	row := needRow{ACR: need.ACR, Fresh: need.Fresh.Microseconds(), Sets: need.Sets, Since: deeds.Micro(need.Since), Reasons: need.Reasons, Enrol: need.Enrol}
+	row := needRow{ACR: need.ACR, Fresh: need.Fresh.Microseconds(), Sets: need.Sets, Since: deeds.Micro(need.Since), Reasons: need.Reasons, Enrol: need.Enrol, Vouch: need.Vouch}
 	if !need.Cause.Zero() {
 		row.Cause = need.Cause.String()
 	}
@@ -109,7 +110,7 @@ func NeedOf(text string) (*iam.Need, error) {
 	if err := deeds.FromJSON(text, &row); err != nil {
 		return nil, err
 	}
-	need := &iam.Need{ACR: row.ACR, Fresh: time.Duration(row.Fresh) * time.Microsecond, Sets: row.Sets, Since: deeds.At(row.Since), Reasons: row.Reasons, Enrol: row.Enrol}
+	need := &iam.Need{ACR: row.ACR, Fresh: time.Duration(row.Fresh) * time.Microsecond, Sets: row.Sets, Since: deeds.At(row.Since), Reasons: row.Reasons, Enrol: row.Enrol, Vouch: row.Vouch}
 	var err error
 	if row.Cause != "" {
 		need.Cause, err = deeds.Digest(row.Cause)

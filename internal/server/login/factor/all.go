@@ -146,6 +146,9 @@ func (h Held) has(kind iam.FactorKind) bool {
 	return slices.ContainsFunc(h.Authenticators, func(one iam.Authenticator) bool { return one.Kind == kind })
 }
 
+// Mailed tells whether there is a mailbox that was proved to be theirs.
+func (h Held) Mailed() bool { return h.User.EmailVerified && h.User.Email != "" }
+
 // HeldBy finds what a person has. Sessions are counted only if elsewhere is set; here is the one of this browser, or "".
 func (n Needs) HeldBy(ctx context.Context, user iam.User, elsewhere bool, here string) (Held, error) {
 	held := Held{User: user}

@@ -23,7 +23,7 @@ const (
 type email struct{ Needs }
 
 func (email) Is() Traits                     { return Traits{Name: "email", First: true, Guessable: true} }
-func (email) Able(held Held) bool            { return held.User.EmailVerified && held.User.Email != "" }
+func (email) Able(held Held) bool            { return held.Mailed() }
 func (email) Missing(form web.Form) []string { return empty(form, FieldCode) }
 
 // mailed is a code that was sent, as its flow keeps it.

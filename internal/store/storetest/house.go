@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -259,6 +260,22 @@ func journals(t *testing.T, open Opener) {
 		got, err := h.Events(h.ctx, iam.JournalQuery{})
 		h.must(err)
 		h.same(len(got), 0)
+	})
+	t.Run("of many events each is kept as it is, with what is personal in it", func(t *testing.T) {
+		h := newHouse(t, open)
+		many := make([]event, 75)
+		for i := range many {
+			many[i] = h.event()
+			many[i].User, many[i].Personal = fmt.Sprintf("u-%d", i%3), map[string]string{"place": strconv.Itoa(i)}
+		}
+		many[20].Personal = nil
+		h.must(h.Record(h.ctx, many...))
+		got, err := h.Events(h.ctx, iam.JournalQuery{Oldest: true, Limit: 100})
+		h.must(err)
+		h.same(got, many)
+		n, err := h.ErasePersonal(h.ctx, "u-1", h.clock.Now().Add(time.Second))
+		h.must(err)
+		h.same(n, int64(25))
 	})
 	t.Run("two personal parts of one text have different commitments", func(t *testing.T) {
 		h := newHouse(t, open)

@@ -1,6 +1,7 @@
 package authzen_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -204,5 +205,35 @@ func complete(t *testing.T, e authzen.Evaluation, err error) {
 	}
 	if errors.Is(err, authzen.ErrSubject) && e.Subject.ID != "" {
 		t.Errorf("refused, and yet it says %+v", e)
+	}
+}
+
+// FuzzValues: what is read of a strict object is what the reader of the standard library finds there.
+func FuzzValues(f *testing.F) {
+	for _, seed := range []string{`{"a":1.50,"b":[null,true,{"c":"\u00e9\\n\""}],"":-1e+5}`, ` { "a" : [ ] , "b" : { } } `, `{"\ud83d\ude00":"\ud83d\ude00"}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := authzen.Values(data)
+		if err != nil {
+			return
+		}
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.UseNumber()
+		var want map[string]any
+		if err := decoder.Decode(&want); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %v, and not %v (%v)", data, got, want, err)
+		}
+	})
+}
+
+func BenchmarkReadEvaluation(b *testing.B) {
+	text := []byte(object(`"subject":{"type":"user","id":"alice","properties":{"client_id":"web","scope":"openid a","acr":"urn:x","auth_time":1764000000,"sid":"s-1"}}`,
+		read, bank, `"context":{"address":"127.0.0.1","values":{"sum":120}}`))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := authzen.ReadEvaluation(text); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -114,48 +114,47 @@ func absent(raw json.RawMessage) bool {
 	return len(raw) == 0 || string(raw) == "null"
 }
 
+// read takes a question out of its parts, which were read strictly as a part of the whole.
 func (a asked) read() (Evaluation, error) {
-	subject, err := readEntity(a.Subject, ErrSubject)
+	subject, err := entityOf(a.Subject, ErrSubject)
 	if err != nil {
 		return Evaluation{}, err
 	}
-	resource, err := readEntity(a.Resource, ErrResource)
+	resource, err := entityOf(a.Resource, ErrResource)
 	if err != nil {
 		return Evaluation{}, err
 	}
-	var action struct {
-		Name       string          `json:"name"`
-		Properties json.RawMessage `json:"properties"`
-	}
-	if absent(a.Action) || jose.DecodeJSON(a.Action, &action) != nil || !named(action.Name) {
+	action, _ := scan(a.Action).(map[string]any)
+	name, said := action["name"].(string)
+	if !said || !named(name) {
 		return Evaluation{}, ErrAction
 	}
-	evaluation := Evaluation{
-		Subject: Subject{subject.Type, subject.ID, subject.known}, Resource: Resource{resource.Type, resource.ID, resource.known},
-		Action: Action{Name: action.Name},
-	}
-	if evaluation.Action.Properties, err = values(action.Properties, "properties"); err != nil {
+	evaluation := Evaluation{Subject: Subject(subject), Resource: Resource(resource), Action: Action{Name: name}}
+	if evaluation.Action.Properties, err = values(action["properties"], "properties"); err != nil {
 		return Evaluation{}, err
 	}
-	evaluation.Context, err = values(a.Context, "context")
+	if !absent(a.Context) {
+		evaluation.Context, err = values(scan(a.Context), "context")
+	}
 	return evaluation, err
 }
 
+// entity is a subject or a resource.
 type entity struct {
-	Type       string          `json:"type"`
-	ID         string          `json:"id"`
-	Properties json.RawMessage `json:"properties"`
-	known      map[string]any
+	Type       string         `json:"type"`
+	ID         string         `json:"id"`
+	Properties map[string]any `json:"properties,omitempty"`
 }
 
-func readEntity(raw json.RawMessage, fault error) (entity, error) {
-	var said entity
-	if absent(raw) || jose.DecodeJSON(raw, &said) != nil || !named(said.Type) || !named(said.ID) {
+func entityOf(raw json.RawMessage, fault error) (entity, error) {
+	said, _ := scan(raw).(map[string]any)
+	kind, typed := said["type"].(string)
+	id, known := said["id"].(string)
+	if !typed || !known || !named(kind) || !named(id) {
 		return entity{}, fault
 	}
-	var err error
-	said.known, err = values(said.Properties, "properties")
-	return said, err
+	properties, err := values(said["properties"], "properties")
+	return entity{kind, id, properties}, err
 }
 
 func named(text string) bool { return text != "" && len(text) <= maxText }
@@ -193,19 +192,17 @@ func decode(data []byte, into any) error {
 	return jose.DecodeJSON(data, into)
 }
 
-// values reads an object of values that was read strictly as a part of the whole; nil where it is absent.
-func values(raw json.RawMessage, what string) (map[string]any, error) {
-	if absent(raw) {
+// values makes an object of values one that rules count with; nil where it is absent.
+func values(said any, what string) (map[string]any, error) {
+	if said == nil {
 		return nil, nil //nolint:nilnil // nothing was said, and that is no fault
 	}
-	read, err := numbered(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
+	read, ok := said.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s: the JSON can't be read", what)
 	}
-	for name, value := range read {
-		if read[name], err = plain(value); err != nil {
-			return nil, fmt.Errorf("%s: %w", what, err)
-		}
+	if _, err := plain(read); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	return read, nil
 }
@@ -216,15 +213,8 @@ func Values(data []byte) (map[string]any, error) {
 	if err := decode(data, &strict); err != nil {
 		return nil, err
 	}
-	return numbered(data)
-}
-
-// numbered reads an object with its numbers as they are written. It is strict about nothing: see Values.
-func numbered(data []byte) (map[string]any, error) {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	var read map[string]any
-	if err := decoder.Decode(&read); err != nil {
+	read, ok := scan(data).(map[string]any)
+	if !ok {
 		return nil, errors.New("the JSON can't be read")
 	}
 	return read, nil

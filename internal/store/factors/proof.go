@@ -94,11 +94,16 @@ func NeedText(need *iam.Need) (string, error) {
 	if need == nil {
 		return "", nil
 	}
-	row := needRow{ACR: need.ACR, Fresh: need.Fresh.Microseconds(), Sets: need.Sets, Since: deeds.Micro(need.Since), Reasons: need.Reasons, Enrol: need.Enrol, Vouch: need.Vouch}
+	row := needRow{ACR: need.ACR, Fresh: atLeast(need.Fresh), Sets: need.Sets, Since: deeds.Micro(need.Since), Reasons: need.Reasons, Enrol: need.Enrol, Vouch: need.Vouch}
 	if !need.Cause.Zero() {
 		row.Cause = need.Cause.String()
 	}
 	return deeds.AsJSON(row)
+}
+
+// atLeast counts microseconds, and of less than one still one: nothing would mean any age.
+func atLeast(fresh time.Duration) int64 {
+	return int64((max(fresh, 0) + time.Microsecond - 1) / time.Microsecond)
 }
 
 // NeedOf reads what NeedText spelt.

@@ -8,7 +8,8 @@
 // Inside the handler, gate.Token tells who calls. A request without a good token never reaches it: it is answered as
 // RFC 6750, RFC 9470 and RFC 9728 say, with a problem (RFC 9457) that tells what is wrong and what to do.
 //
-// Tokens are signed access tokens (RFC 9068), in the Authorization header and nowhere else. Opaque tokens are refused.
+// Tokens are signed access tokens (RFC 9068), in the Authorization header and nowhere else; with Config.Decrypt they must come
+// encrypted to this API. Opaque tokens are refused.
 //
 // # Tokens that are bound to a key
 //
@@ -41,6 +42,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/binding"
 	"github.com/gardeauth/garde/internal/fetch"
+	"github.com/gardeauth/garde/internal/jose"
 	"github.com/gardeauth/garde/internal/level"
 	"github.com/gardeauth/garde/internal/verify"
 )
@@ -63,6 +65,11 @@ type Config struct {
 	Secret string
 	// MaxAge bounds the age of tokens while revocations are not followed; 0: DefaultMaxAge.
 	MaxAge time.Duration
+
+	// Decrypt are the API's private keys, where the recipe has its tokens encrypted (jwks and access_token_encryption_alg of the
+	// API): a JWK Set, each key with the alg that it is for and, if there are several, a kid. With it only encrypted tokens are
+	// accepted, and without it none. To rotate, start with the new key beside the old one, then apply the recipe with the new one.
+	Decrypt []byte
 
 	// AllowHosts are "host:port" of an issuer whose address is not a public one. An issuer on loopback needs none.
 	AllowHosts []string
@@ -146,8 +153,15 @@ func (g *Gate) prepare(issuer *url.URL, fetcher *fetch.Fetcher) error {
 	if err != nil {
 		return err
 	}
+	var openers jose.Openers
+	if g.config.Decrypt != nil {
+		if openers, err = jose.ParseOpeners(g.config.Decrypt); err != nil {
+			return fmt.Errorf("gate: the keys to decrypt with: %w", err)
+		}
+	}
 	config := verify.Config{
 		Issuer:    g.config.Issuer,
+		Openers:   openers,
 		Keys:      &verify.RemoteKeys{URL: about.place, Fetcher: about, Now: g.config.Now},
 		Audiences: []string{g.config.Audience}, Cache: cache, Now: g.config.Now,
 	}

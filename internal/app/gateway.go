@@ -81,9 +81,14 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger, lab Lab)
 		Client: &http.Client{Transport: transport}, Silence: node.Gate.Silence, Log: g.Log,
 		Now: lab.Now,
 	}
+	openers := signals.Openers{Where: node.Gate.Decrypt, Resolve: func(reference string) ([]byte, error) {
+		keys, err := seal.Resolve(reference, node.Dir)
+		return []byte(keys.Reveal()), err
+	}}
 	settings := proxy.Config{
 		Issuer: node.Issuer, Keys: keySet, Revocations: revoked, Fresh: g.feed.Fresh, Peers: peers, Log: g.Log,
 		Upstream: transport.TLSClientConfig, Introspect: server, Nonces: nonces, Certificates: shownCertificates(node, peers),
+		Openers:           openers.Of,
 		Proofs:            &ask.Proofs{URL: node.Issuer + proofsPath, Authorize: server.Authorize, Transport: transport},
 		CertificatesAsked: node.Gate.Certificates || node.Shown.Header != "", Now: lab.Now, Steps: lab.Gate, TokenSteps: lab.Verify,
 	}
@@ -95,7 +100,12 @@ func NewGateway(_ context.Context, node *config.Node, log *slog.Logger, lab Lab)
 	g.recipes = &signals.Recipes{
 		Issuer: node.Issuer, Node: uuid.NewString(), Name: name, Client: node.Gate.Client, Authorize: server.Authorize,
 		Keys: keySet, HTTP: &http.Client{Timeout: 40 * time.Second, Transport: transport},
-		Adopt: func(_ int64, bundle *recipe.Bundle) error { return g.Gate.Adopt(bundle.Recipe) },
+		Adopt: func(_ int64, bundle *recipe.Bundle) error {
+			if err := openers.Fit(bundle); err != nil {
+				return err
+			}
+			return g.Gate.Adopt(bundle.Recipe)
+		},
 		Ready: g.Gate.Ready, Log: g.Log, Now: lab.Now,
 	}
 	return g, nil

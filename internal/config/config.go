@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,6 +98,8 @@ type Gate struct {
 	Client  string        `yaml:"client"`            // client of type service, by which the Gate asks the Server
 	Secret  string        `yaml:"secret"`            // reference to its secret
 	Silence time.Duration `yaml:"silence,omitempty"` // how long the revocation feed may be silent (default 10s)
+
+	Decrypt map[string]string `yaml:"decrypt,omitempty"` // for each API whose tokens are encrypted, a reference to its private keys: a JWK Set, in which each key has kid and alg
 
 	Certificates bool `yaml:"client_certificates,omitempty"` // ask clients for a certificate, to which tokens may be bound
 }
@@ -239,7 +244,7 @@ const (
 )
 
 func (f *faults) gate(g Gate) {
-	if g == (Gate{}) {
+	if reflect.ValueOf(g).IsZero() {
 		return
 	}
 	if g.Listen == "" {
@@ -256,6 +261,11 @@ func (f *faults) gate(g Gate) {
 	}
 	if g.Secret != "" && !reference(g.Secret) {
 		f.add("gate.secret: write a reference, file:PATH or env:NAME; the secret itself never stands here")
+	}
+	for _, api := range slices.Sorted(maps.Keys(g.Decrypt)) {
+		if !reference(g.Decrypt[api]) {
+			f.add("gate.decrypt.%s: write a reference, file:PATH or env:NAME; the keys themselves never stand here", api)
+		}
 	}
 	switch {
 	case g.Silence == 0:

@@ -78,6 +78,7 @@ func TestEachFaultHasItsSentence(t *testing.T) {
 		swap("silence: 5s", "silence: 2m"):                                                                         "gate.silence: at most 1m; a longer one would let revoked tokens live",
 		swap("silence: 5s", "silence: 1s"):                                                                         "gate.silence: at least 3s; heartbeats come each second, and a shorter one would refuse honest calls",
 		swap("silence: 5s", "silence: -1s"):                                                                        "gate.silence: at least 3s; heartbeats come each second, and a shorter one would refuse honest calls",
+		swap("client: gate, ", "client: gate, decrypt: {accounts: keys.json}, "):                                   "gate.decrypt.accounts: write a reference, file:PATH or env:NAME; the keys themselves never stand here",
 		swap("client: gate, ", ""):                                                                                 "gate: client and secret are needed, so that the Gate can follow what the Server revokes",
 		swap(`listen: ":8081", `, ""):                                                                              "gate.listen: missing; write the address of the Gate, such as 127.0.0.1:8081",
 		swap("file:gate.secret", "hunter2"):                                                                        "gate.secret: write a reference, file:PATH or env:NAME; the secret itself never stands here",

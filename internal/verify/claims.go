@@ -35,6 +35,8 @@ type Claims struct {
 
 	Confirmation Confirmation
 	KeyID        string // of the key that signed the token
+
+	sealed bool // it came encrypted
 }
 
 // Confirmation is the cnf claim: which key the presenter must prove (RFC 7800, RFC 9449 section 6, RFC 8705 section 3.1).

@@ -25,6 +25,8 @@ type Steps []Step
 var Standard = Steps{
 	{"type", true, rightType},
 	{"signature", true, rightSignature},
+	// Not a fact: an API may ask for encryption while verdicts of signed tokens are remembered.
+	{"encryption", false, sealedWhereAsked},
 	{"issuer", false, rightIssuer},
 	{"audience", false, rightAudience},
 	{"required", false, requiredClaims},
@@ -65,6 +67,14 @@ func rightSignature(ctx context.Context, c *Config, p *presented) error {
 	}
 	if _, err := key.Verify(*p.token); err != nil {
 		return oauth.InvalidToken("the token was not signed by a key of its issuer").Because(err)
+	}
+	return nil
+}
+
+// sealedWhereAsked holds an API to what it says: a token that its client could read is none of an API whose tokens it can't.
+func sealedWhereAsked(_ context.Context, c *Config, p *presented) error {
+	if p.sealed != (c.Openers.Len() > 0) {
+		return oauth.InvalidToken("the tokens of this API are encrypted, and this one was not")
 	}
 	return nil
 }

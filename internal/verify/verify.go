@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gardeauth/garde/internal/jose"
@@ -34,6 +35,10 @@ type Config struct {
 	// without, and then every API they name can use the token at the others.
 	Several bool
 
+	// Openers decrypt the tokens of an API that has keys for that (RFC 9068 section 4). With them, only what came encrypted is
+	// accepted; without, nothing encrypted is.
+	Openers Openers
+
 	Leeway time.Duration // how far iat and nbf may be ahead of our clock; 0: DefaultLeeway. exp has none.
 
 	// Revocations kills tokens before they expire; nil: they live until then. Fresh tells whether the revocations are
@@ -45,6 +50,9 @@ type Config struct {
 	Steps Steps            // nil: Standard
 	Now   func() time.Time // nil: time.Now
 }
+
+// Openers are the private keys of an API.
+type Openers = jose.Openers
 
 // Verifier verifies the tokens of one issuer. It is safe for concurrent use. Its zero value refuses everything.
 type Verifier struct {
@@ -115,14 +123,15 @@ func (v *Verifier) VerifyProven(ctx context.Context, token string, proof Proof) 
 			return *known, nil
 		}
 	}
-	parsed, err := jose.Parse(token)
+	parsed, sealed, err := v.open(token)
 	if err != nil {
-		return Claims{}, oauth.InvalidToken("the token is malformed").Because(err)
+		return Claims{}, err
 	}
 	claims, err := readClaims(parsed)
 	if err != nil {
 		return Claims{}, oauth.InvalidToken("the token has malformed claims").Because(err)
 	}
+	claims.sealed = sealed
 	p := presented{Claims: &claims, token: &parsed, proof: proof, now: v.config.Now()}
 	if err := v.run(ctx, v.facts, &p); err != nil {
 		return Claims{}, err
@@ -134,6 +143,20 @@ func (v *Verifier) VerifyProven(ctx context.Context, token string, proof Proof) 
 		v.config.Cache.admit(id, &claims)
 	}
 	return claims, nil
+}
+
+// open gives the signed token, and tells whether it came encrypted. Whatever can't be opened reads the same (J27): not for us,
+// changed on its way, or by a key that is gone.
+func (v *Verifier) open(token string) (signed jose.Unverified, sealed bool, err error) {
+	if sealed = v.config.Openers.Len() > 0 && strings.Count(token, ".") == 4; sealed {
+		if token, err = v.config.Openers.Nested(token); err != nil {
+			return signed, sealed, oauth.InvalidToken("the token is not encrypted to this API").Because(err)
+		}
+	}
+	if signed, err = jose.Parse(token); err != nil {
+		return signed, sealed, oauth.InvalidToken("the token is malformed").Because(err)
+	}
+	return signed, sealed, nil
 }
 
 // Read gives the claims of a good token to who must know what it says without being shown it by its holder: for an

@@ -249,6 +249,10 @@ func TestEachStepIsNeeded(t *testing.T) {
 	for _, step := range verify.Standard {
 		c := bank.config(t)
 		c.Revocations = dead
+		if step.Name == "encryption" {
+			c.Openers, _ = lock(t, jose.ECDHES, "k")
+			table["not encrypted"] = struct{ step, token string }{"encryption", bank.token(t, nil)}
+		}
 		if step.Name == "fresh" {
 			c.Fresh = func() bool { return false }
 			table["the feed is silent"] = struct{ step, token string }{"fresh", bank.token(t, nil)}

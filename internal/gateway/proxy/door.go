@@ -70,10 +70,33 @@ func (g *Gate) tokens(api *route.API) (Tokens, error) {
 		}
 		return &opaque{config: &g.config, verdicts: g.verdicts, audience: api.Audience}, nil
 	}
+	openers, err := g.openers(api)
+	if err != nil {
+		return nil, err
+	}
 	return verify.New(verify.Config{
-		Issuer: g.config.Issuer, Keys: g.config.Keys, Audiences: []string{api.Audience},
+		Issuer: g.config.Issuer, Keys: g.config.Keys, Audiences: []string{api.Audience}, Openers: openers,
 		Revocations: g.config.Revocations, Fresh: g.config.Fresh, Cache: g.cache, Steps: g.config.TokenSteps, Now: g.config.Now,
 	})
+}
+
+// openers are the keys of an API whose tokens are encrypted. A Gate that has none that fits would refuse every token: it says so
+// before anything is swapped.
+func (g *Gate) openers(api *route.API) (verify.Openers, error) {
+	if !api.Sealed {
+		return verify.Openers{}, nil
+	}
+	if g.config.Openers == nil {
+		return verify.Openers{}, errors.New("its tokens are encrypted, and this Gate has no keys")
+	}
+	openers, err := g.config.Openers(api.Name)
+	if err == nil && openers.Len() == 0 {
+		err = errors.New("there are no private keys")
+	}
+	if err != nil {
+		return verify.Openers{}, fmt.Errorf("its tokens are encrypted: %w", err)
+	}
+	return openers, nil
 }
 
 // transport gives the connections to upstreams, shared by all APIs that wait equally long. The default transport keeps two

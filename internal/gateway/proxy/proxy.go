@@ -51,6 +51,10 @@ type Config struct {
 	Revocations *verify.Revocations
 	Fresh       func() bool
 
+	// Openers gives the private keys of an API by its name in the recipe. Without them, a recipe in which the API's tokens are
+	// encrypted is not adopted. They are asked for at each adoption.
+	Openers func(api string) (verify.Openers, error)
+
 	// Introspect serves the APIs with opaque tokens. Without it a recipe that has one is not adopted.
 	Introspect Introspector
 

@@ -54,7 +54,7 @@ func (c *compiler) add(name string, from recipe.API) {
 	}
 	api := &API{
 		Name: name, Audience: from.At, Secure: at.Scheme == "https", Upstream: upstream, Opaque: from.Token == recipe.TokenOpaque,
-		Client: from.Client, Timeout: from.Timeout.Std(), Body: from.Body,
+		Sealed: from.Encryption != "", Client: from.Client, Timeout: from.Timeout.Std(), Body: from.Body,
 		Metadata: at.Scheme + "://" + at.Host + WellKnown + at.EscapedPath(),
 		Bound:    from.Bound, Details: slices.Sorted(maps.Keys(from.Details)),
 	}

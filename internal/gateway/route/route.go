@@ -32,6 +32,7 @@ type API struct {
 	Secure   bool     // Audience is https
 	Upstream *url.URL // where it is forwarded to; Path has no slash at its end
 	Opaque   bool     // its tokens must be introspected
+	Sealed   bool     // its tokens are encrypted
 	Client   string
 	Timeout  time.Duration // until the upstream begins its answer
 	Body     int64         // largest request body

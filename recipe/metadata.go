@@ -4,7 +4,7 @@ package recipe
 // successors), under the registered names: the same members whether a recipe declares a client or it registers itself.
 type Metadata struct {
 	Home          string   `yaml:"client_uri,omitempty" json:"client_uri,omitempty" doc:"page about the application"`
-	LogoURI       string   `yaml:"logo_uri,omitempty" json:"logo_uri,omitempty" doc:"address of its logo; shown, never fetched by the server"`
+	LogoURI       string   `yaml:"logo_uri,omitempty" json:"logo_uri,omitempty" doc:"address of its logo, a PNG, JPEG or GIF of at most 256 KiB: the server fetches it and shows people a picture of its own"`
 	PolicyURI     string   `yaml:"policy_uri,omitempty" json:"policy_uri,omitempty" doc:"what it does with personal data"`
 	TermsURI      string   `yaml:"tos_uri,omitempty" json:"tos_uri,omitempty" doc:"its terms of use"`
 	Contacts      []string `yaml:"contacts,omitempty" json:"contacts,omitempty" doc:"mail addresses of the people who care for it"`

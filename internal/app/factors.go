@@ -26,7 +26,7 @@ func (s *Server) login(kept crowd) *login.Endpoint {
 		Further:  limit.New(limit.Rate{Burst: 10, Every: 5 * time.Minute}, 100_000, s.Lab.Now),
 		Mails:    limit.New(limit.Rate{Burst: 10, Every: time.Minute}, 50_000, s.Lab.Now),
 		Failures: s.failures, Post: s.post, Network: s.network, Help: s.help,
-		Offers: s.offers.value, Confined: s.confined.Load, Pages: s.pages.get, Face: s.pageFace(), Now: s.Lab.Now,
+		Offers: s.offers.value, Confined: s.confined.Load, Pages: s.pages.get, Logos: s.logos, Face: s.pageFace(), Now: s.Lab.Now,
 	}
 	s.post.Works[login.KindForgot] = pages.WorkForgot
 	s.post.Works[login.KindSignUp] = pages.WorkSignUp

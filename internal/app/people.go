@@ -51,7 +51,7 @@ func (s *Server) people(doors *http.ServeMux) {
 	asking := &consent.Endpoint{
 		Sessions: s.sessions, Flows: kept, Users: s.House, Clients: s.known, Consents: s.House,
 		Say: s.say, Pages: s.pages.get, Now: s.Lab.Now,
-		Details: s.shown,
+		Details: s.shown, Logos: s.logos,
 	}
 	handle("/consent", asking.Consent)
 	s.own(handle, signing, kept)

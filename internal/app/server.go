@@ -84,6 +84,7 @@ type Server struct {
 	moments    moments // what signals of risk read
 	decisions  *decide.Desk
 	fetcher    *fetch.Fetcher
+	logos      *page.Logos
 	tokens     *inspect.Inspector
 	proofs     *proof.Desk
 	mint       *issue.Desk // the one place that makes tokens
@@ -231,6 +232,7 @@ func (s *Server) openDoors(context.Context) error {
 	if s.fetcher, err = fetch.New(settings); err != nil {
 		return err
 	}
+	s.logos = &page.Logos{Fetch: s.fetcher.Fetch, Now: s.Lab.Now}
 	if s.proxies, err = web.ParseProxies(s.Node.Proxies); err != nil {
 		return err
 	}

@@ -63,16 +63,16 @@ var (
 	vectorURL = regexp.MustCompile(`^data:image/svg\+xml;base64,[A-Za-z0-9+/]+={0,2}$`)
 )
 
-// image lets only pictures through that need no foreign host: a plain path of
+// picture lets only pictures through that need no foreign host: a plain path of
 // ours or inline bytes. An SVG is taken from the company alone.
-func image(address string, vector bool) template.URL {
+func picture(address string, vector bool) template.URL {
 	if ownPath.MatchString(address) || rasterURL.MatchString(address) || vector && vectorURL.MatchString(address) {
 		return template.URL(address) //nolint:gosec // one of three closed shapes
 	}
 	return ""
 }
 
-func clientImage(address string) template.URL { return image(address, false) }
+func clientImage(address string) template.URL { return picture(address, false) }
 
 // link lets only https links of clients through, without credentials in them.
 func link(address string) string {

@@ -50,7 +50,7 @@ func New(theme Theme) (*Pages, error) {
 	p := &Pages{
 		theme:    theme,
 		css:      template.CSS(stylesheet(light, dark, string(sheet))), //nolint:gosec // our own file and checked colours
-		logo:     image(theme.Logo, true),
+		logo:     picture(theme.Logo, true),
 		palette:  light,
 		tongues:  tongues,
 		compiled: map[string]*template.Template{},

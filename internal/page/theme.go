@@ -62,7 +62,7 @@ func (t *Theme) palettes() (light, dark palette, err error) {
 		t.Name = "Garde"
 	}
 	var faults []error
-	if t.Logo != "" && image(t.Logo, true) == "" {
+	if t.Logo != "" && picture(t.Logo, true) == "" {
 		faults = append(faults, errors.New("logo: must be a path on this host, or a data: image in base64"))
 	}
 	light, err = t.Light.complete(false)

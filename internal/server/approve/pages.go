@@ -88,7 +88,7 @@ func (p *Pages) Requests(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	for _, one := range waiting {
-		shown, err := p.Elsewhere.View(one, session.Languages(r, view.Locales))
+		shown, err := p.Elsewhere.View(r.Context(), one, session.Languages(r, view.Locales))
 		if err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func (p *Pages) showRequest(w http.ResponseWriter, r *http.Request, here presenc
 		return p.Elsewhere.Turn(w, r, p.place(w, r, here, waiting), err)
 	}
 	common := commonOf(r, here)
-	view, err := p.Elsewhere.View(waiting, session.Languages(r, common.Locales))
+	view, err := p.Elsewhere.View(r.Context(), waiting, session.Languages(r, common.Locales))
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (p *Pages) place(w http.ResponseWriter, r *http.Request, here presence, wai
 	common := commonOf(r, here)
 	common.CSRF = p.Sessions.Browser(w, r).FormToken(here.request(waiting.Asked.ID))
 	return consent.Place{Sessions: p.Sessions, Flows: p.Flows, By: p.by(r, here), Refused: page.Refused{
-		Common: common, Client: consent.Who(waiting.Client, session.Languages(r, common.Locales)),
+		Common: common, Client: consent.Who(r.Context(), waiting.Client, session.Languages(r, common.Locales), nil),
 		Action: requests, ID: waiting.Asked.ID, Back: requests,
 	}}
 }

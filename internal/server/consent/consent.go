@@ -3,6 +3,7 @@
 package consent
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -18,7 +19,7 @@ import (
 	"github.com/gardeauth/garde/internal/web"
 )
 
-// Endpoint is /consent. All fields but Details and Now are required.
+// Endpoint is /consent. All fields but Details, Logos and Now are required.
 type Endpoint struct {
 	Sessions *session.Keeper
 	Flows    iam.Flows
@@ -28,6 +29,7 @@ type Endpoint struct {
 	Say      func(scope string) map[string]string // the recipe's words for a scope, by language
 	Details  func(details string) []page.Detail   // authorization_details in words; nil: no recipe has any
 	Pages    func() *page.Pages
+	Logos    *page.Logos      // of clients; nil: none are shown
 	Now      func() time.Time // nil: time.Now
 }
 
@@ -86,8 +88,8 @@ func (e *Endpoint) ask(w http.ResponseWriter, r *http.Request) error {
 			FormTarget: at.wishes.RedirectURI,
 		},
 		Action: "/consent", Flow: at.key, Username: user.Username, Account: "/account",
-		Client: Who(at.client, languages), Remembered: session.Remembers(at.client, at.wishes.RedirectURI),
-		Switch:     "/signin?other=1&flow=" + url.QueryEscape(at.key),
+		Client: Who(r.Context(), at.client, languages, e.Logos), Remembered: session.Remembers(at.client, at.wishes.RedirectURI),
+		Switch: "/signin?other=1&flow=" + url.QueryEscape(at.key),
 	}
 	view.Client.Host = host(at.wishes.RedirectURI)
 	for _, name := range at.wishes.Scope {
@@ -102,13 +104,16 @@ func (e *Endpoint) ask(w http.ResponseWriter, r *http.Request) error {
 	return e.Pages().Render(w, r, http.StatusOK, view)
 }
 
-// Who is what a person is told of a client: by its id, where it has no name.
-func Who(client iam.Client, languages []string) page.Client {
+// Who is what a person is told of a client: by its id, where it has no name, and without a logo, where nobody vouches for it.
+func Who(ctx context.Context, client iam.Client, languages []string, logos *page.Logos) page.Client {
 	who := page.Client{
 		Name: client.Name.In(languages...), Policy: client.PolicyURI, Terms: client.TermsURI, Unverified: client.Unverified,
 	}
 	if who.Name == "" {
 		who.Name = client.ID
+	}
+	if !client.Unverified { // a borrowed logo would vouch for what nobody has checked
+		who.Logo = logos.Of(ctx, client.LogoURI)
 	}
 	return who
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // Elsewhere lets a person decide what a client waits for that asked on another device (RFC 8628, OpenID CIBA Core), for
-// every door at which they can. All fields but Details, Help, Teller and Now are required.
+// every door at which they can. All fields but Details, Help, Logos, Teller and Now are required.
 type Elsewhere struct {
 	Asking  iam.Asking
 	Clients iam.Clients
@@ -30,6 +30,7 @@ type Elsewhere struct {
 	Desk    *decide.Desk                       // decides whether the person is sure enough to be who they say
 	Help    func() string                      // address of human help, for who is refused; nil: there is none
 	Pages   func() *page.Pages
+	Logos   *page.Logos      // of clients; nil: none are shown
 	Teller  Teller           // tells clients that do not poll; nil: all of them do
 	Now     func() time.Time // nil: time.Now
 }
@@ -284,9 +285,9 @@ func Demand(err error) error {
 }
 
 // View is what a person is told before they decide. Code, form and network are for the door to fill in.
-func (e *Elsewhere) View(waiting Waiting, languages []string) (page.Asked, error) {
+func (e *Elsewhere) View(ctx context.Context, waiting Waiting, languages []string) (page.Asked, error) {
 	view := page.Asked{
-		Client: Who(waiting.Client, languages), ID: waiting.Asked.ID, Message: waiting.Asked.Message, Agent: waiting.Asked.Agent, When: waiting.Asked.Created,
+		Client: Who(ctx, waiting.Client, languages, e.Logos), ID: waiting.Asked.ID, Message: waiting.Asked.Message, Agent: waiting.Asked.Agent, When: waiting.Asked.Created,
 	}
 	for _, name := range waiting.Request.Scope {
 		view.Scopes = append(view.Scopes, page.Scope{Name: name, Say: e.Say(name)})

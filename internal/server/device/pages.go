@@ -182,7 +182,7 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	view, err := p.Elsewhere.View(at.waiting, session.Languages(r, nil))
+	view, err := p.Elsewhere.View(r.Context(), at.waiting, session.Languages(r, nil))
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (p *Pages) presence(r *http.Request, at position) consent.Presence {
 func (p *Pages) place(w http.ResponseWriter, r *http.Request, at position, by consent.Presence) consent.Place {
 	return consent.Place{Sessions: p.Sessions, Flows: p.Flows, By: by, Refused: page.Refused{
 		Common: page.Common{CSRF: p.Sessions.Browser(w, r).FormToken(at.purpose())},
-		Client: consent.Who(at.waiting.Client, session.Languages(r, nil)),
+		Client: consent.Who(r.Context(), at.waiting.Client, session.Languages(r, nil), nil),
 		Action: Place + "/confirm", Flow: at.key, Back: Place,
 	}}
 }

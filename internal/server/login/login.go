@@ -42,7 +42,7 @@ type Hasher interface {
 	Hash(ctx context.Context, secret string) (string, error)
 }
 
-// Endpoint is every page of the login. All fields but Help, Confined and Now are required.
+// Endpoint is every page of the login. All fields but Help, Confined, Logos and Now are required.
 type Endpoint struct {
 	Issuer   string // links in mails begin with it, never with a request's Host
 	People   People
@@ -64,6 +64,7 @@ type Endpoint struct {
 	Help     func() string              // address of human help; nil: there is none
 	Offers   func() Offers
 	Confined func() bool // after a restore: only administrators; nil: never
+	Logos    *page.Logos      // of clients; nil: none are shown
 	Pages    func() *page.Pages
 	Face     web.Face         // notes what is refused by a page of its own
 	Now      func() time.Time // nil: time.Now
@@ -101,6 +102,9 @@ func (e *Endpoint) stepOf(r *http.Request, key string) (step, error) {
 	at.client = page.Client{
 		Name: client.Name.In(session.Languages(r, at.wishes.Locales)...), Policy: client.PolicyURI, Terms: client.TermsURI,
 		Unverified: client.Unverified,
+	if !client.Unverified { // a borrowed logo would vouch for what nobody has checked
+		at.client.Logo = e.Logos.Of(r.Context(), client.LogoURI)
+	}
 	}
 	if at.client.Name == "" {
 		at.client.Name = client.ID

@@ -58,7 +58,8 @@ func (r *reading) lean() {
 		return
 	}
 	r.RedirectURI, r.State, r.returns = r.form.Value("redirect_uri"), r.form.Value("state"), true
-	r.Mode = usual(r.form.Value("response_type"))
+	// A mode that can't be has left the usual one behind; the fault of the object is what is told.
+	_ = knownMode(context.Background(), nil, r)
 }
 
 func (p *Parser) open(ctx context.Context, r *reading) error {

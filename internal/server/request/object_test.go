@@ -176,6 +176,20 @@ func TestP10P11P13P15RequestObjectsAreRefused(t *testing.T) {
 			t.Errorf("an error about an object beside %s: %v", uri, err)
 		}
 	}
+	// And by the way that stands beside the object, so that what a form should bring never comes in a query.
+	for mode, way := range map[string]oauth.ResponseMode{
+		"": oauth.ModeQuery, "form_post": oauth.ModeFormPost, "fragment": oauth.ModeFragment, "jwt": oauth.ModeQueryJWT, "web_message": oauth.ModeQuery,
+	} {
+		with := []string{"redirect_uri", "https://jar.example/cb", "response_type", "code"}
+		if mode != "" {
+			with = append(with, "response_mode", mode)
+		}
+		_, err := h.parse(t, jar("jar", "x", with...))
+		var refusal *request.Refusal
+		if !errors.As(err, &refusal) || refusal.Request.Mode != way || oauth.CodeOf(err) != "invalid_request_object" {
+			t.Errorf("response_mode %q: %v", mode, err)
+		}
+	}
 }
 
 func TestP12WhatStandsBesideTheObjectDoesNotCount(t *testing.T) {

@@ -43,6 +43,7 @@ type Options struct {
 	Engine  string // SQLite or Postgres; SQLite has one node only
 	Nodes   int
 	Gate    bool
+	Decrypt map[string]string    // of the Gate, by API: references to files of Files
 	Silence time.Duration        // of the revocation feed; 0: the Gate's default
 	Proxies []string             // networks whose forwarding headers the Gate believes
 	TLS     bool                 // https everywhere, under an authority of the house's own
@@ -323,7 +324,7 @@ type Storage interface {
 func (h *House) startGate(address string) {
 	node := h.settings("", "")
 	node.Gate = config.Gate{Listen: address, Client: "gate", Secret: "file:gate.secret", Silence: h.options.Silence, TLS: h.certificates(),
-		Certificates: h.options.MTLS}
+		Certificates: h.options.MTLS, Decrypt: h.options.Decrypt}
 	node.MTLS = config.MTLS{}
 	node.Proxies = h.options.Proxies
 	gateway, err := app.NewGateway(context.Background(), node, h.Log.Logger(), h.lab)

@@ -28,7 +28,7 @@ import (
 func (s *Server) corners(own *account.Endpoint, handle func(string, func(http.ResponseWriter, *http.Request) error)) {
 	own.Factors = &account.Factors{
 		Kept: s.House, Makes: registrar{s}, Offered: s.addable, Notes: session.Notes{Sealer: s.Seal, Tenant: iam.DefaultTenant},
-		Demand: s.guarded, Due: s.due, Tell: s.tellFactor,
+		Demand: s.guarded, WayIn: func(left iam.Left) bool { return s.Policy().WayIn(left) }, Due: s.due, Tell: s.tellFactor,
 	}
 	own.Known, own.Approvals = s.House, s.House
 	own.Habits = &account.Habits{Kept: s.House, Learning: s.moments.desk}

@@ -22,8 +22,10 @@ func (s *Server) login(kept crowd) *login.Endpoint {
 		Issuer: s.Node.Issuer, People: kept, Clients: s.known, Sessions: s.sessions,
 		Devices: &session.Devices{Keeper: s.sessions, Sealer: s.Seal, Tenant: iam.DefaultTenant, Kept: s.House},
 		Factors: factor.All(needs), Holds: needs, Sets: s.sets, Missing: assurance.Missing, Hasher: s.hasher,
-		Throttle: limit.NewThrottle(limit.Budgets{}, s.Lab.Now),
-		Further:  limit.New(limit.Rate{Burst: 10, Every: 5 * time.Minute}, 100_000, s.Lab.Now),
+		Tries: &limit.Tries{
+			Throttle: limit.NewThrottle(limit.Budgets{}, s.Lab.Now), Shared: s.House, Now: s.Lab.Now,
+			Further: limit.New(limit.Rate{Burst: 10, Every: 5 * time.Minute}, 100_000, s.Lab.Now),
+		},
 		Mails:    limit.New(limit.Rate{Burst: 10, Every: time.Minute}, 50_000, s.Lab.Now),
 		Failures: s.failures, Post: s.post, Network: s.network, Help: s.help,
 		Offers: s.offers.value, Confined: s.confined.Load, Pages: s.pages.get, Logos: s.logos, Face: s.pageFace(), Now: s.Lab.Now,

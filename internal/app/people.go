@@ -62,7 +62,7 @@ func (s *Server) people(doors *http.ServeMux) {
 func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request) error), signing *login.Endpoint, kept crowd) {
 	own := &account.Endpoint{
 		Keeping: kept, Access: s.House, Clients: s.known, Sessions: s.sessions, Devices: signing.Devices,
-		Hasher: s.hasher, Throttle: signing.Throttle, Network: s.network, Judge: signing.Judge,
+		Hasher: s.hasher, Tries: signing.Tries, Network: s.network, Judge: signing.Judge,
 		Changed: signing.TellChanged, Failed: signing.Fail, Locked: signing.Locked, Waits: s.elsewhere.open.Any, Say: s.say, Pages: s.pages.get, Face: signing.Face, Now: s.Lab.Now,
 	}
 	handle("/account", own.Account)
@@ -72,7 +72,7 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 	handle("/account/everywhere", own.Everywhere)
 	handle("/account/signout", own.SignOut)
 	s.corners(own, handle)
-	own.Factors.Last, own.Factors.Due, own.Approves, own.Wary = s.last, s.owed, s.approves, s.wary
+	own.Factors.Due, own.Approves, own.Wary = s.owed, s.approves, s.wary
 	out := &logout.Endpoint{
 		Hints: s.parser(), Flows: kept, Sessions: s.sessions, Living: s.House, Users: s.House, Clients: s.known,
 		Reads: s.House, Issuer: s.Node.Issuer, Subject: s.subject, Accounts: own.Accounts,

@@ -101,35 +101,3 @@ func (s *Server) owes(ctx context.Context, id string) (authorize.Duty, error) {
 	}
 	return authorize.OwedLater, nil
 }
-
-// last tells whether a person could not sign in any more without an authenticator, by what the recipe in force offers.
-// Recovery codes run out, and another device may not be there: neither is a way to sign in.
-func (s *Server) last(ctx context.Context, user iam.User, id string) (bool, error) {
-	said := s.Policy().Recipe
-	held, err := s.factors(ctx, user)
-	if err != nil || said == nil {
-		return true, err
-	}
-	kept, err := s.House.Authenticators(ctx, user.ID)
-	if err != nil {
-		return true, err
-	}
-	kinds := map[string]int{}
-	for _, one := range kept {
-		if one.ID != id {
-			kinds[string(one.Kind)]++
-		}
-	}
-	held = slices.DeleteFunc(held, func(factor string) bool {
-		switch kind := iam.FactorKind(factor); kind {
-		case iam.FactorPasskey, iam.FactorSecurityKey, iam.FactorTOTP:
-			return kinds[factor] == 0
-		}
-		return factor == factorApproval || factor == "recovery_code"
-	})
-	// A forgotten password comes back by mail.
-	if s.offers.value().Reset && user.EmailVerified && user.Email != "" {
-		held = append(held, "password")
-	}
-	return !slices.ContainsFunc(s.sets(), func(set string) bool { return within(set, held) }), nil
-}

@@ -3,6 +3,8 @@ package assurance
 import (
 	"slices"
 	"time"
+
+	"github.com/gardeauth/garde/internal/iam"
 )
 
 // Due is a duty to add factors.
@@ -39,4 +41,25 @@ func (p *Policy) EnrolDue(groups, factors []string, now time.Time) (Due, bool) {
 		}
 	}
 	return due, found
+}
+
+// WayIn tells whether somebody who has no more left than that could still sign in, by what the recipe offers today: it is the one
+// rule about the last factor, for people and for administrators. A forgotten password comes back by mail, where it may.
+func (p *Policy) WayIn(left iam.Left) bool {
+	if p == nil || p.Recipe == nil {
+		return false
+	}
+	said := p.Recipe.SignIn
+	held := map[string]bool{"email": left.Mail, "password": left.Password || left.Mail && (said.Reset == nil || *said.Reset)}
+	for _, kind := range left.Kinds {
+		held[string(kind)] = true
+	}
+	for _, rung := range p.sets {
+		for _, one := range rung {
+			if !slices.ContainsFunc(one.factors, func(factor string) bool { return !held[factor] || !slices.Contains(p.offered, factor) }) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -49,6 +49,14 @@ type Authenticator struct {
 	Used    time.Time // zero: never
 }
 
+// Left is what a person would still have to sign in with, but for what is used up or may not be there (recovery codes, other
+// devices).
+type Left struct {
+	Password bool
+	Mail     bool // a proved address
+	Kinds    []FactorKind
+}
+
 // MaxAuthenticators is how many a person may have, MaxRecovery how many recovery codes.
 const (
 	MaxAuthenticators = 20
@@ -74,10 +82,11 @@ type Authenticators interface {
 	// RenameAuthenticator names it anew. ErrNotFound unless it is that person's.
 	RenameAuthenticator(ctx context.Context, user, id, name string, events ...journal.Event) error
 	// RemoveAuthenticator forgets it and ends every session that rests on it, but keep. ErrNotFound unless it is that
-	// person's; ErrLast if the person would have no password, passkey or proved address to sign in with. The person's sign-ins
+	// person's; ErrLast if the person could not sign in any more with what is left, as wayIn has it, which is asked within the
+	// deed: of two that remove the last two at once, one stays. The person's sign-ins
 	// under way end, too, those within keep only if they rest on it. Once it has returned no session begins that rests on it
 	// (see StartSession).
-	RemoveAuthenticator(ctx context.Context, user, id, keep string, events ...journal.Event) error
+	RemoveAuthenticator(ctx context.Context, user, id, keep string, wayIn func(Left) bool, events ...journal.Event) error
 }
 
 // Recoveries keeps recovery codes.
@@ -106,12 +115,14 @@ type Device struct {
 	Created time.Time
 	Seen    time.Time
 	Expires time.Time // it is unknown again from here on
+	Turn    int64     // how often its cookie was changed; the cookie holds the same number
 }
 
 // Devices keeps known devices.
 type Devices interface {
 	// KeepDevice adds a device or brings what is known of it up to date; Created and Name of a known one stay. ErrRevoked if
-	// the person does not stand, or has forgotten it: what was forgotten is known again only under another id.
+	// the person does not stand, or has forgotten it: what was forgotten is known again only under another id. ErrSpent if its
+	// cookie was changed more often than Turn says: of many callers at once with the same Turn all keep it.
 	KeepDevice(ctx context.Context, device Device) error
 	// Device finds a living one of that person. ErrNotFound when unknown, expired or forgotten.
 	Device(ctx context.Context, user, id string, now time.Time) (Device, error)

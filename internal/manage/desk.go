@@ -67,12 +67,20 @@ func New(needs Needs) *Desk {
 		Users:    users,
 		Groups:   &Groups{Groups: house, People: users, Now: now},
 		Sessions: &Sessions{Sessions: house, People: users, Now: now},
-		Factors:  &Factors{Kept: house, Devices: house, People: users, Now: now},
+		Factors:  &Factors{Kept: house, Devices: house, People: users, WayIn: wayIn(needs.Enactor), Now: now},
 		Clients:  &Clients{Clients: house, InForce: inForce(needs.Enactor), Now: now, Seal: needs.Seal},
 		Keys:     &Keys{Store: house, Sealed: needs.Sealed, Journal: house, Ring: needs.Ring, Now: now},
 		Recipes:  &Recipes{Revisions: house, Enactor: needs.Enactor, Now: now},
 
 		Registrations: &Registrations{Made: house, Initials: house, InForce: inForce(needs.Enactor), Now: now},
+	}
+}
+
+// wayIn is the recipe's rule about the last factor; before the first recipe, nobody can be let in.
+func wayIn(enactor *enact.Enactor) func(iam.Left) bool {
+	return func(left iam.Left) bool {
+		force := enactor.InForce()
+		return force != nil && force.Policy.WayIn(left)
 	}
 }
 

@@ -14,7 +14,8 @@ type Factors struct {
 	Kept    iam.Authenticators
 	Devices iam.Devices
 	People  *Users
-	Now     func() time.Time // nil: time.Now
+	WayIn   func(iam.Left) bool // whether somebody who has no more left could still sign in
+	Now     func() time.Time    // nil: time.Now
 }
 
 // Held is what a person can prove, beside a password.
@@ -54,7 +55,7 @@ func (f *Factors) Remove(ctx context.Context, by, ref, id string) error {
 		}
 	}
 	removed.User = user.ID
-	switch err := f.Kept.RemoveAuthenticator(ctx, user.ID, id, "", removed); {
+	switch err := f.Kept.RemoveAuthenticator(ctx, user.ID, id, "", f.WayIn, removed); {
 	case errors.Is(err, iam.ErrNotFound):
 		return refuse(Missing, "", "garde user factors USER shows those that exist", "the person has no factor %s", show(id))
 	case errors.Is(err, iam.ErrLast):

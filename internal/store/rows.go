@@ -26,7 +26,7 @@ func tables() []string {
 	return []string{"house", "counters", "clients", "client_secrets", "users", "passwords", "links", "user_groups", "members", "sessions",
 		"flows", "consents", "codes", "pushed", "asked", "registrations", "initials", "past_sessions", "grants", "refreshes", "accesses", "ended_tokens", "signing_keys", "revisions", "nodes", "leases",
 		"outbox", "journal", "journal_personal", "tree_tiles", "once", "deliveries", "authenticators", "recovery_codes", "devices", "approvals",
-		"habits", "uses", "device_secrets"}
+		"habits", "uses", "device_secrets", "tries"}
 }
 
 // truths are the columns that hold true or false; an engine may spell these as numbers.

@@ -45,7 +45,7 @@ type Endpoint struct {
 	Sessions *session.Keeper
 	Devices  *session.Devices
 	Hasher   *password.Hasher
-	Throttle *limit.Throttle // the one of the sign-in page: guesses are counted together
+	Tries    *limit.Tries // those of the sign-in page: guesses are counted together
 	Network  func(*http.Request) string
 	Judge    func(password string, names ...string) (page.Fault, error) // what is wrong with a new password, or ""
 	Changed  func(r *http.Request, user iam.User) error                 // tells the person by mail

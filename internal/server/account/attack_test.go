@@ -1,7 +1,7 @@
 package account_test
 
 import (
-	"context"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -54,8 +54,9 @@ func TestS30WhatWasRemovedProvesNothingMore(t *testing.T) {
 		return b.post("/account/security/factor", "csrf", b.csrf(), "id", one.ID, "do", "remove")
 	}
 	t.Run("it stays if it is the last", func(t *testing.T) {
-		h.own.Factors.Last = func(context.Context, iam.User, string) (bool, error) { return true, nil }
-		defer func() { h.own.Factors.Last = nil }()
+		before := h.own.Factors.WayIn
+		h.own.Factors.WayIn = func(iam.Left) bool { return false }
+		defer func() { h.own.Factors.WayIn = before }()
 		b.enter("alice", "password,passkey", "credential="+one.ID)
 		remove(b).is(422, "last way you have to sign in")
 		if current := h.session(b); len(current.Proofs) != 2 {
@@ -139,8 +140,8 @@ func TestS30ARemovalSavesNoSessionThatEnded(t *testing.T) {
 	one := h.factor("Key")
 	b.enter("alice", "password,passkey", "credential="+one.ID)
 	csrf := b.csrf()
-	h.own.Factors.Last = func(ctx context.Context, _ iam.User, _ string) (bool, error) {
-		return false, h.tenant.EndUserSessions(ctx, "alice", "")
+	h.own.Factors.Demand = func(r *http.Request, _ iam.User, _ iam.Session) (*iam.Need, error) {
+		return nil, h.tenant.EndUserSessions(r.Context(), "alice", "")
 	}
 	b.post("/account/security/factor", "csrf", csrf, "id", one.ID, "do", "remove").is(403, "login_required")
 	if living, err := h.tenant.UserSessions(t.Context(), "alice"); err != nil || len(living) != 0 {

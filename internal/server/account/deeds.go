@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
@@ -151,11 +152,11 @@ func (e *Endpoint) Password(w http.ResponseWriter, r *http.Request) error {
 	if sent, err := e.wary(w, r, here, ""); sent || err != nil {
 		return err
 	}
-	attempt := limit.Attempt{
+	price := &limit.Price{Attempt: limit.Attempt{
 		Account: "user " + here.user.ID, Network: e.Network(r), Device: e.Devices.Known(r, here.user.ID),
-	}
-	if ok, wait := e.Throttle.Allow(attempt); !ok {
-		return e.Locked(w, r, nil, wait, "")
+	}}
+	if ok, wait, err := e.Tries.Pay(r.Context(), price); err != nil || !ok {
+		return e.waits(w, r, wait, err)
 	}
 	kept, err := e.Keeping.Password(r.Context(), here.user.ID)
 	if err != nil && !errors.Is(err, iam.ErrNotFound) {
@@ -165,13 +166,22 @@ func (e *Endpoint) Password(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	counted := e.Tries.Stands
+	if !result.OK {
+		counted = e.Tries.Wrong
+	}
+	if ok, wait, err := counted(r.Context(), price); err != nil || !ok {
+		return e.waits(w, r, wait, err)
+	}
 	if !result.OK {
 		// Who sits at another person's browser may guess here too: the person must be able to see it.
 		e.Failed(r, here.user, "", "password", "wrong")
 		e.Face.Note(r, oauth.AccessDenied("the current password is not right"))
 		return e.show(w, r, here, "", []page.Problem{{Field: page.FieldCurrentPassword, Fault: page.FaultCurrent}})
 	}
-	e.Throttle.Clear(attempt)
+	if err := e.Tries.Right(r.Context(), price, true); err != nil {
+		return err
+	}
 	phc, err := e.Hasher.Hash(r.Context(), fresh)
 	if err != nil {
 		return err
@@ -185,6 +195,14 @@ func (e *Endpoint) Password(w http.ResponseWriter, r *http.Request) error {
 		e.Face.Note(r, err) // the password is changed, whether a mail can tell it or not
 	}
 	return e.done(w, r, here, home, page.NotePasswordChanged)
+}
+
+// waits tells who must wait how long, and nothing of what they tried.
+func (e *Endpoint) waits(w http.ResponseWriter, r *http.Request, wait time.Duration, err error) error {
+	if err != nil {
+		return err
+	}
+	return e.Locked(w, r, nil, wait, "")
 }
 
 // faults are what is wrong with the form before the current password is tried.

@@ -31,9 +31,8 @@ type Factors struct {
 	// have what they need.
 	Due  func(ctx context.Context, user iam.User) (sets []string, until time.Time, err error)
 	Tell func(r *http.Request, user iam.User, kind page.MailKind) error // by mail: was this you?
-	// Last tells whether a person could not sign in any more without that authenticator, by what the recipe offers today. Nil:
-	// only the storage is asked, which knows no recipe.
-	Last func(ctx context.Context, user iam.User, id string) (bool, error)
+	// WayIn tells whether somebody who has no more left could still sign in, by what the recipe offers today.
+	WayIn func(left iam.Left) bool
 }
 
 // Registrar makes factors. A fault is the person's to mend; its error says why, for the log.
@@ -202,13 +201,6 @@ func (e *Endpoint) removeFactor(w http.ResponseWriter, r *http.Request, here pre
 	if need, err := e.Factors.Demand(r, here.user, here.session); err != nil || need != nil {
 		return e.prove(w, r, need, "security", err)
 	}
-	if e.Factors.Last != nil {
-		if last, err := e.Factors.Last(r.Context(), here.user, one.ID); err != nil {
-			return err
-		} else if last {
-			return e.showFactor(w, r, here, one.ID, page.Problem{Fault: page.FaultLast})
-		}
-	}
 	left, err := e.remove(w, r, here, one)
 	switch {
 	case errors.Is(err, iam.ErrLast):
@@ -232,7 +224,7 @@ func (e *Endpoint) remove(w http.ResponseWriter, r *http.Request, here presence,
 	event := e.event(r, here, journal.FactorChanged{What: "removed", Factor: string(one.Kind), ID: one.ID})
 	rest := slices.DeleteFunc(slices.Clone(here.session.Proofs), func(proof iam.Proved) bool { return proof.Credential == one.ID })
 	gone := func(keep string) error {
-		return e.Factors.Kept.RemoveAuthenticator(r.Context(), here.user.ID, one.ID, keep, event)
+		return e.Factors.Kept.RemoveAuthenticator(r.Context(), here.user.ID, one.ID, keep, e.Factors.WayIn, event)
 	}
 	switch {
 	case len(rest) == len(here.session.Proofs):

@@ -113,12 +113,12 @@ func (h *house) doors(mux *http.ServeMux) {
 	h.own = &account.Endpoint{
 		Keeping: h.tenant, Access: h.tenant, Clients: h.tenant, Sessions: h.sessions,
 		Devices: &session.Devices{Keeper: h.sessions, Sealer: h.sealer, Tenant: iam.DefaultTenant, Kept: h.tenant},
-		Hasher:  password.NewHasher(0, 0), Throttle: limit.NewThrottle(limit.Budgets{}, h.now),
+		Hasher:  password.NewHasher(0, 0), Tries: tries(h),
 		Network: func(*http.Request) string { return "192.0.2.1/32" },
 		Say:     func(string) map[string]string { return nil }, Pages: func() *page.Pages { return h.pages }, Face: face,
 		Factors: &account.Factors{
 			Kept: h.tenant, Makes: makes{h}, Offered: func() []string { return h.offered },
-			Notes: session.Notes{Sealer: h.sealer, Tenant: iam.DefaultTenant}, Demand: h.demand,
+			Notes: session.Notes{Sealer: h.sealer, Tenant: iam.DefaultTenant}, Demand: h.demand, WayIn: wayIn,
 			Due: func(context.Context, iam.User) ([]string, time.Time, error) { return h.due, h.until, nil },
 			Tell: func(_ *http.Request, _ iam.User, kind page.MailKind) error {
 				h.mails = append(h.mails, kind)
@@ -161,6 +161,11 @@ func (h *house) in(w http.ResponseWriter, r *http.Request) error {
 	h.sessions.Browser(w, r)
 	session.SeeOther(w, "/account")
 	return nil
+}
+
+// wayIn is what this house lets in.
+func wayIn(left iam.Left) bool {
+	return left.Password || left.Mail || slices.Contains(left.Kinds, iam.FactorPasskey)
 }
 
 // ladder is that of the plan: a password is basic, a passkey, or a password and a one-time password, is strong.
@@ -424,4 +429,12 @@ func (s seen) match(pattern string) string {
 		s.t.Fatalf("the page has no %s:\n%s", pattern, s.body)
 	}
 	return html.UnescapeString(found[1])
+}
+
+// tries are counted as app does.
+func tries(h *house) *limit.Tries {
+	return &limit.Tries{
+		Throttle: limit.NewThrottle(limit.Budgets{}, h.now), Further: limit.New(limit.Rate{Burst: 10, Every: 5 * time.Minute}, 1000, h.now),
+		Shared: h.tenant, Now: h.now,
+	}
 }

@@ -351,9 +351,10 @@ func (h *house) doors() {
 		Issuer: h.server.URL, People: h.tenant, Clients: h.tenant, Sessions: h.sessions,
 		Devices: &session.Devices{Keeper: h.sessions, Sealer: h.sealer, Tenant: iam.DefaultTenant, Kept: h.tenant},
 		Factors: factor.All(holds), Holds: holds, Missing: assurance.Missing, Hasher: h.hasher,
-		Throttle: limit.NewThrottle(limit.Budgets{}, now), Failures: login.NewFailures(h.tenant, now), Network: network,
-		Mails:   limit.New(limit.Rate{Burst: 20, Every: time.Minute}, 1000, now),
-		Further: limit.New(limit.Rate{Burst: 10, Every: time.Minute}, 1000, now), Post: h.queue,
+		Tries:    &limit.Tries{Throttle: limit.NewThrottle(limit.Budgets{}, now), Further: limit.New(limit.Rate{Burst: 10, Every: time.Minute}, 1000, now)},
+		Failures: login.NewFailures(h.tenant, now), Network: network,
+		Mails:  limit.New(limit.Rate{Burst: 20, Every: time.Minute}, 1000, now),
+		Post:   h.queue,
 		Sets:   func() []string { return []string{"password"} },
 		Offers: func() login.Offers { return login.Offers{Factors: []string{"password"}} }, Pages: pages, Face: people, Now: now,
 	}
@@ -364,7 +365,7 @@ func (h *house) doors() {
 	deciding := &approve.Pages{Sessions: h.sessions, Flows: h.tenant, Users: h.tenant, Elsewhere: elsewhere, Address: address, Pages: pages}
 	mine := &account.Endpoint{
 		Keeping: h.tenant, Access: h.tenant, Clients: h.tenant, Sessions: h.sessions, Devices: signing.Devices, Hasher: h.hasher,
-		Throttle: signing.Throttle, Network: network, Say: say, Waits: elsewhere.Any, Pages: pages, Face: people, Now: now,
+		Tries: signing.Tries, Network: network, Say: say, Waits: elsewhere.Any, Pages: pages, Face: people, Now: now,
 	}
 	consents := &consent.Endpoint{Sessions: h.sessions, Flows: h.tenant, Users: h.tenant, Clients: h.tenant, Consents: h.tenant, Say: say, Pages: pages, Now: now}
 	for path, handler := range map[string]http.Handler{

@@ -254,9 +254,12 @@ func (h *house) doors() {
 		Issuer: h.server.URL, People: h.tenant, Clients: h.tenant, Sessions: h.sessions,
 		Devices: &session.Devices{Keeper: h.sessions, Sealer: h.sealer, Tenant: iam.DefaultTenant, Kept: h.tenant},
 		Factors: factor.All(h.holds()), Holds: h.holds(), Missing: assurance.Missing, Sets: func() []string { return h.sets },
-		Further:  limit.New(limit.Rate{Burst: 10, Every: 5 * time.Minute}, 1000, h.clock.now),
-		Hasher:   h.hasher,
-		Throttle: limit.NewThrottle(limit.Budgets{}, h.clock.now), Failures: failures, Network: network,
+		Hasher: h.hasher,
+		Tries: &limit.Tries{
+			Throttle: limit.NewThrottle(limit.Budgets{}, h.clock.now), Further: limit.New(limit.Rate{Burst: 10, Every: 5 * time.Minute}, 1000, h.clock.now),
+			Shared: h.tenant, Now: h.clock.now,
+		},
+		Failures: failures, Network: network,
 		Mails:  limit.New(limit.Rate{Burst: 20, Every: time.Minute}, 1000, h.clock.now),
 		Offers: func() login.Offers { return h.offers }, Pages: h.pages, Face: h.face, Now: h.clock.now,
 	}

@@ -55,8 +55,7 @@ type Endpoint struct {
 	// Missing tells for each set of a need which factors are still to be proved (assurance.Missing).
 	Missing  func(need iam.Need, proofs []iam.Proved, now time.Time) [][]string
 	Hasher   Hasher
-	Throttle *limit.Throttle
-	Further  *limit.Limiter // tries at a second factor, by user
+	Tries    *limit.Tries
 	Mails    *limit.Limiter // how often one network may make us write mails or accounts
 	Failures *Failures
 	Post     Post
@@ -64,8 +63,8 @@ type Endpoint struct {
 	Help     func() string              // address of human help; nil: there is none
 	Offers   func() Offers
 	Confined func() bool // after a restore: only administrators; nil: never
-	Logos    *page.Logos      // of clients; nil: none are shown
 	Pages    func() *page.Pages
+	Logos    *page.Logos      // of clients; nil: none are shown
 	Face     web.Face         // notes what is refused by a page of its own
 	Now      func() time.Time // nil: time.Now
 }
@@ -102,9 +101,9 @@ func (e *Endpoint) stepOf(r *http.Request, key string) (step, error) {
 	at.client = page.Client{
 		Name: client.Name.In(session.Languages(r, at.wishes.Locales)...), Policy: client.PolicyURI, Terms: client.TermsURI,
 		Unverified: client.Unverified,
+	}
 	if !client.Unverified { // a borrowed logo would vouch for what nobody has checked
 		at.client.Logo = e.Logos.Of(r.Context(), client.LogoURI)
-	}
 	}
 	if at.client.Name == "" {
 		at.client.Name = client.ID

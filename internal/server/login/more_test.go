@@ -58,7 +58,7 @@ func (h *house) more() {
 	h.login.Post = h.queue
 	mine := &account.Endpoint{
 		Keeping: h.tenant, Access: h.tenant, Clients: h.tenant, Sessions: h.sessions, Devices: h.login.Devices, Hasher: h.hasher,
-		Throttle: h.login.Throttle, Network: network, Judge: h.login.Judge, Changed: h.login.TellChanged, Say: say,
+		Tries: h.login.Tries, Network: network, Judge: h.login.Judge, Changed: h.login.TellChanged, Say: say,
 		Failed: h.login.Fail, Locked: h.login.Locked, Known: h.tenant, Approvals: h.tenant,
 		Accounts: &session.Accounts{Keeper: h.sessions, Sealer: h.sealer, Tenant: iam.DefaultTenant},
 		Pages:    h.pages, Face: h.face, Now: h.clock.now,

@@ -239,7 +239,7 @@ func (e *Endpoint) begins(w http.ResponseWriter, r *http.Request, t turn) error 
 		}
 		return e.send(w, r, t.step, to)
 	case "approval":
-		if ok, wait := e.Further.Allow(countOf(t.who.user, ""), 1); !ok {
+		if ok, wait := e.Tries.Further.Allow(countOf(t.who.user, ""), 1); !ok {
 			return e.Locked(w, r, t.wishes.Locales, wait, "")
 		}
 		_, err := t.factor.Ask(r.Context(), e.asking(r, t))

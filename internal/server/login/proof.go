@@ -59,10 +59,15 @@ func (e *Endpoint) swap(r *http.Request, flow *iam.Flow, name, state string) err
 
 // prove judges a try: paid for, spent, proved, in this order. Whoever fails reads one sentence, whatever was wrong.
 func (e *Endpoint) prove(w http.ResponseWriter, r *http.Request, t try) error {
-	attempt := limit.Attempt{Account: t.count, Network: e.Network(r), Device: e.Devices.Known(r, t.user.ID)}
+	price := &limit.Price{
+		Attempt: limit.Attempt{Account: t.count, Network: e.Network(r), Device: e.Devices.Known(r, t.user.ID)}, Further: t.known,
+	}
+	if t.known {
+		price.Account = countOf(t.user, t.count)
+	}
 	if t.factor.Is().Guessable {
-		if wait, ok := e.pay(t, attempt); !ok {
-			return e.Locked(w, r, t.wishes.Locales, wait, e.forgot(t.step))
+		if ok, wait, err := e.Tries.Pay(r.Context(), price); err != nil || !ok {
+			return e.waits(w, r, t, wait, err)
 		}
 	}
 	before := stateOf(t.flow, t.factor.Is().Name)
@@ -86,11 +91,24 @@ func (e *Endpoint) prove(w http.ResponseWriter, r *http.Request, t try) error {
 	case errors.Is(err, factor.ErrPending):
 		return t.again("")
 	case errors.Is(err, factor.ErrWrong), errors.Is(err, factor.ErrDenied):
-		return e.refuse(w, r, t, attempt, proof, err)
+		return e.refuse(w, r, t, price, proof, err)
 	case err != nil:
 		return err
 	}
-	return e.advance(w, r, t, attempt, proof)
+	if t.factor.Is().Guessable {
+		if ok, wait, err := e.Tries.Stands(r.Context(), price); err != nil || !ok {
+			return e.waits(w, r, t, wait, err)
+		}
+	}
+	return e.advance(w, r, t, price, proof)
+}
+
+// waits tells who must wait how long, and nothing of what they tried.
+func (e *Endpoint) waits(w http.ResponseWriter, r *http.Request, t try, wait time.Duration, err error) error {
+	if err != nil {
+		return err
+	}
+	return e.Locked(w, r, t.wishes.Locales, wait, e.forgot(t.step))
 }
 
 // forgot is the way to a new password, where there is one.
@@ -102,7 +120,7 @@ func (e *Endpoint) forgot(at step) string {
 }
 
 // refuse says the one sentence that every wrong proof gets.
-func (e *Endpoint) refuse(w http.ResponseWriter, r *http.Request, t try, attempt limit.Attempt, proof factor.Proof, cause error) error {
+func (e *Endpoint) refuse(w http.ResponseWriter, r *http.Request, t try, price *limit.Price, proof factor.Proof, cause error) error {
 	user, reason := t.user, "wrong"
 	if proof.User != "" && user.ID == "" {
 		var err error
@@ -121,11 +139,15 @@ func (e *Endpoint) refuse(w http.ResponseWriter, r *http.Request, t try, attempt
 	if user.ID != "" {
 		e.Fail(r, user, t.flow.Client, t.factor.Is().Name, reason)
 	}
-	if !t.factor.Is().Guessable { // what can't be guessed is paid for afterwards, so that nobody is kept out by others' tries
-		attempt.Account = countOf(user, attempt.Account)
-		if ok, wait := e.Throttle.Allow(attempt); !ok {
-			return e.Locked(w, r, t.wishes.Locales, wait, e.forgot(t.step))
-		}
+	ok, wait, err := true, time.Duration(0), error(nil)
+	if t.factor.Is().Guessable {
+		ok, wait, err = e.Tries.Wrong(r.Context(), price)
+	} else { // what can't be guessed is paid for afterwards, so that nobody is kept out by others' tries
+		price.Account = countOf(user, price.Account)
+		ok, wait = e.Tries.Throttle.Allow(price.Attempt)
+	}
+	if err != nil || !ok {
+		return e.waits(w, r, t, wait, err)
 	}
 	e.Face.Note(r, oauth.AccessDenied("the sign-in was refused").Because(errors.New(t.factor.Is().Name+" "+reason)))
 	if errors.Is(cause, factor.ErrDenied) {
@@ -139,10 +161,10 @@ func (e *Endpoint) refuse(w http.ResponseWriter, r *http.Request, t try, attempt
 
 // advance takes what was proved into the transaction. A session begins when it is enough; until then the transaction alone
 // knows of it, which nothing but these pages and the dispatcher accepts.
-func (e *Endpoint) advance(w http.ResponseWriter, r *http.Request, t try, attempt limit.Attempt, proof factor.Proof) error {
+func (e *Endpoint) advance(w http.ResponseWriter, r *http.Request, t try, price *limit.Price, proof factor.Proof) error {
 	user, err := e.People.User(r.Context(), proof.User)
 	if errors.Is(err, iam.ErrNotFound) || err == nil && user.Disabled { // removed since it was looked up
-		return e.refuse(w, r, t, attempt, proof, factor.ErrWrong)
+		return e.refuse(w, r, t, price, proof, factor.ErrWrong)
 	}
 	if err != nil {
 		return err
@@ -168,8 +190,9 @@ func (e *Endpoint) advance(w http.ResponseWriter, r *http.Request, t try, attemp
 		session.SeeOther(w, "/signin/next?flow="+url.QueryEscape(at.key))
 		return nil
 	}
-	attempt.Account = countOf(user, attempt.Account)
-	e.forgive(t, attempt, at.flow.Proofs)
+	if err := e.forgive(r, t, price, at.flow.Proofs); err != nil {
+		return err
+	}
 	return e.enter(w, r, at, who, t)
 }
 
@@ -250,28 +273,10 @@ func (e *Endpoint) setFlow(r *http.Request, flow iam.Flow) error {
 // forgive gives back what a try cost that was right. What was paid for wrong tries before is forgotten only for who has shown
 // the password: they could be guessing at nothing else that Further does not count, and that is never forgotten. Else who
 // can prove one factor would do so between guesses at another (S08).
-func (e *Endpoint) forgive(t try, attempt limit.Attempt, proofs []iam.Proved) {
+func (e *Endpoint) forgive(r *http.Request, t try, price *limit.Price, proofs []iam.Proved) error {
 	if !t.factor.Is().Guessable {
-		return
+		return nil
 	}
-	if t.known {
-		e.Further.Return(attempt.Account, 1)
-	}
-	if slices.ContainsFunc(proofs, func(one iam.Proved) bool { return one.Factor == "password" }) {
-		e.Throttle.Clear(attempt)
-		return
-	}
-	e.Throttle.Return(attempt)
-}
-
-// pay takes the price of a try before it is judged. Who has proved something else already has fewer: a stolen password
-// must not open the way to guess the rest.
-func (e *Endpoint) pay(t try, attempt limit.Attempt) (time.Duration, bool) {
-	if t.known {
-		if ok, wait := e.Further.Allow(countOf(t.user, t.count), 1); !ok {
-			return wait, false
-		}
-	}
-	ok, wait := e.Throttle.Allow(attempt)
-	return wait, ok
+	shown := slices.ContainsFunc(proofs, func(one iam.Proved) bool { return one.Factor == "password" })
+	return e.Tries.Right(r.Context(), price, shown)
 }

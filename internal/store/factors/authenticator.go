@@ -119,7 +119,7 @@ func (f *Factors) RenameAuthenticator(ctx context.Context, user, id, name string
 }
 
 // RemoveAuthenticator forgets a person's authenticator and ends what rests on it.
-func (f *Factors) RemoveAuthenticator(ctx context.Context, user, id, keep string, events ...journal.Event) error {
+func (f *Factors) RemoveAuthenticator(ctx context.Context, user, id, keep string, wayIn func(iam.Left) bool, events ...journal.Event) error {
 	return f.deed(ctx, events, func(d *deeds.Deed) error {
 		// Of two that remove the last two at once the second finds itself removing the last one; and a session that is just
 		// about to begin with it begins before, and ends here, or finds it gone.
@@ -129,14 +129,31 @@ func (f *Factors) RemoveAuthenticator(ctx context.Context, user, id, keep string
 		if err := d.Must(iam.ErrNotFound, `DELETE FROM authenticators WHERE tenant = $1 AND id = $2 AND user_id = $3`, d.Tenant, deeds.Clean(id), user); err != nil {
 			return err
 		}
-		if err := deeds.Only(d, iam.ErrLast, `SELECT 1 FROM users u WHERE u.tenant = $1 AND u.id = $2 AND (u.email_verified
-			OR EXISTS (SELECT 1 FROM passwords p WHERE p.tenant = $1 AND p.user_id = $2)
-			OR EXISTS (SELECT 1 FROM authenticators k WHERE k.tenant = $1 AND k.user_id = $2 AND k.kind = $3))`,
-			[]any{d.Tenant, user, string(iam.FactorPasskey)}, new(int64)); err != nil {
+		left, err := leftOf(d, user)
+		if err != nil {
 			return err
+		}
+		if !wayIn(left) {
+			return iam.ErrLast
 		}
 		return f.endResting(d, user, id, keep)
 	})
+}
+
+// leftOf finds what a person has to sign in with.
+func leftOf(d *deeds.Deed, user string) (iam.Left, error) {
+	var left iam.Left
+	if _, err := deeds.One(d, `SELECT u.email_verified AND u.email <> '', EXISTS (SELECT 1 FROM passwords p WHERE p.tenant = $1 AND p.user_id = $2 AND p.phc <> '')
+		FROM users u WHERE u.tenant = $1 AND u.id = $2`, []any{d.Tenant, user}, &left.Mail, &left.Password); err != nil {
+		return left, err
+	}
+	err := d.Query(`SELECT DISTINCT kind FROM authenticators WHERE tenant = $1 AND user_id = $2 ORDER BY kind`, []any{d.Tenant, user}, func(row deeds.Row) error {
+		var kind string
+		err := row.Scan(&kind)
+		left.Kinds = append(left.Kinds, iam.FactorKind(kind))
+		return err
+	})
+	return left, err
 }
 
 // endResting ends the sessions of a person that rest on a credential, but keep, and the person's sign-ins under way: those

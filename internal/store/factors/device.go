@@ -9,7 +9,7 @@ import (
 	"github.com/gardeauth/garde/internal/store/deeds"
 )
 
-const deviceColumns = `SELECT id, user_id, name, agent, address, created, seen, expires FROM devices
+const deviceColumns = `SELECT id, user_id, name, agent, address, created, seen, expires, turn FROM devices
 	WHERE tenant = $1 AND user_id = $2 AND forgotten = 0`
 
 func (f *Factors) devices(ctx context.Context, query string, args ...any) ([]iam.Device, error) {
@@ -19,7 +19,7 @@ func (f *Factors) devices(ctx context.Context, query string, args ...any) ([]iam
 		return tx.Query(deviceColumns+query, args, func(row deeds.Row) error {
 			var device iam.Device
 			var created, seen, expires int64
-			err := row.Scan(&device.ID, &device.User, &device.Name, &device.Agent, &device.Address, &created, &seen, &expires)
+			err := row.Scan(&device.ID, &device.User, &device.Name, &device.Agent, &device.Address, &created, &seen, &expires, &device.Turn)
 			device.Created, device.Seen, device.Expires = deeds.At(created), deeds.At(seen), deeds.At(expires)
 			all = append(all, device)
 			return err
@@ -35,13 +35,22 @@ func (f *Factors) KeepDevice(ctx context.Context, device iam.Device) error {
 		if err := d.Hold(iam.ErrRevoked, device.User, standing); err != nil {
 			return err
 		}
-		if err := d.Must(iam.ErrRevoked, `INSERT INTO devices (tenant, user_id, id, name, agent, address, created, seen, expires)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		var turn int64
+		if _, err := deeds.One(d, `SELECT turn FROM devices WHERE tenant = $1 AND user_id = $2 AND id = $3 AND forgotten = 0`,
+			[]any{d.Tenant, device.User, deeds.Clean(device.ID)}, &turn); err != nil {
+			return err
+		}
+		if turn > device.Turn {
+			return iam.ErrSpent
+		}
+		if err := d.Must(iam.ErrRevoked, `INSERT INTO devices (tenant, user_id, id, name, agent, address, created, seen, expires, turn)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 			ON CONFLICT (tenant, user_id, id) DO UPDATE SET agent = excluded.agent, address = excluded.address, seen = excluded.seen, expires = excluded.expires,
+				turn = excluded.turn,
 				name = CASE WHEN devices.expires > excluded.seen THEN devices.name ELSE excluded.name END,
 				created = CASE WHEN devices.expires > excluded.seen THEN devices.created ELSE excluded.created END
 			WHERE devices.forgotten = 0`, d.Tenant, device.User, deeds.Clean(device.ID), deeds.Clean(device.Name), deeds.Clean(device.Agent), deeds.Clean(device.Address),
-			deeds.Micro(device.Created), deeds.Micro(device.Seen), deeds.Micro(device.Expires)); err != nil {
+			deeds.Micro(device.Created), deeds.Micro(device.Seen), deeds.Micro(device.Expires), device.Turn); err != nil {
 			return err
 		}
 		return d.Later(`DELETE FROM devices WHERE tenant = $1 AND user_id = $2 AND id IN (SELECT v.id FROM devices v WHERE v.tenant = $1 AND v.user_id = $2

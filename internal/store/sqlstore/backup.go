@@ -40,7 +40,7 @@ func (s *Store) TakeOver(ctx context.Context, backupAt time.Time, fill func(deed
 
 func (d *deed) takeOver(restored Restored) error {
 	for _, table := range []string{"sessions", "flows", "links", "codes", "pushed", "asked", "initials", "past_sessions", "grants", "refreshes", "accesses", "deliveries", "nodes", "leases", "outbox",
-		"recovery_codes", "devices", "approvals", "uses", "device_secrets"} {
+		"recovery_codes", "devices", "approvals", "uses", "device_secrets", "tries"} {
 		if err := d.Later("DELETE FROM " + table); err != nil { // the names are ours
 			return err
 		}

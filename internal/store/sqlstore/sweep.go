@@ -50,6 +50,7 @@ func sweeping(tenant string, now time.Time) []deeds.Statement {
 			tenant, n, batch),
 		deeds.May(`DELETE FROM devices WHERE tenant = $1 AND expires < $2 AND (user_id, id) IN (SELECT user_id, id FROM devices WHERE tenant = $1
 			AND expires < $2 LIMIT $3)`, tenant, n, batch),
+		deeds.May(`DELETE FROM tries WHERE tenant = $1 AND name IN (SELECT name FROM tries WHERE tenant = $1 AND paid < $2 LIMIT $3)`, tenant, n, batch),
 		deeds.May(`DELETE FROM nodes WHERE tenant = $1 AND seen < $2`, tenant, deeds.Micro(now.Add(-nodeMemory))),
 	}
 }

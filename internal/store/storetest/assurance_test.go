@@ -330,7 +330,7 @@ func removedPeople(t *testing.T, open Opener) {
 		h.want(err, iam.ErrRevoked)
 	}
 	for name, err := range map[string]error{
-		"switch": h.SwitchHabits(h.ctx, "u-ada", false), "remove": h.RemoveAuthenticator(h.ctx, "u-ada", key.ID, ""),
+		"switch": h.SwitchHabits(h.ctx, "u-ada", false), "remove": h.RemoveAuthenticator(h.ctx, "u-ada", key.ID, "", anyWayIn),
 		"forget": h.ForgetDevice(h.ctx, "u-ada", "d"), "spend": h.UseRecovery(h.ctx, "u-ada", code), "use": h.UseAuthenticator(h.ctx, key.ID, 7, 8, "", d.Seen),
 	} {
 		t.Log(name)
@@ -382,7 +382,7 @@ func foreignFactors(t *testing.T, open Opener) {
 		h.want(second(h.LivingSession(h.ctx, foreign, h.clock.Now(), time.Hour)), iam.ErrNotFound)
 		h.want(second(h.Habits(h.ctx, foreign)), iam.ErrNotFound)
 		h.want(h.RenameAuthenticator(h.ctx, foreign, foreign, foreign), iam.ErrNotFound)
-		h.want(h.RemoveAuthenticator(h.ctx, "u-ada", foreign, foreign), iam.ErrNotFound)
+		h.want(h.RemoveAuthenticator(h.ctx, "u-ada", foreign, foreign, anyWayIn), iam.ErrNotFound)
 		h.want(h.RenameDevice(h.ctx, "u-ada", foreign, foreign), iam.ErrNotFound)
 		h.want(h.ForgetDevice(h.ctx, "u-ada", foreign), iam.ErrNotFound)
 		h.want(h.DecideApproval(h.ctx, foreign, "u-ada", foreign, true, h.clock.Now()), iam.ErrRevoked)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -84,7 +85,7 @@ func authenticators(t *testing.T, open Opener) {
 			h.want(second(h.AuthenticatorOf(h.ctx, handle)), iam.ErrNotFound)
 		}
 		h.want(h.RenameAuthenticator(h.ctx, "u-bob", key.ID, "mine"), iam.ErrNotFound)
-		h.want(h.RemoveAuthenticator(h.ctx, "u-bob", key.ID, ""), iam.ErrNotFound)
+		h.want(h.RemoveAuthenticator(h.ctx, "u-bob", key.ID, "", anyWayIn), iam.ErrNotFound)
 		h.must(h.RenameAuthenticator(h.ctx, "u-ada", key.ID, "Blue\x00key"))
 		got, err = h.AuthenticatorOf(h.ctx, key.Handle)
 		h.must(err)
@@ -171,7 +172,7 @@ func removals(t *testing.T, open Opener) {
 		resting.Hash, resting.Proofs = iam.HashFlow(iam.NewSecret(iam.PrefixFlow)), []iam.Proved{h.proved(key)}
 		h.must(h.AddFlow(h.ctx, resting))
 		foreign := h.flow("")
-		h.must(h.RemoveAuthenticator(h.ctx, "u-ada", key.ID, keep.ID, h.event()))
+		h.must(h.RemoveAuthenticator(h.ctx, "u-ada", key.ID, keep.ID, anyWayIn, h.event()))
 		h.must(h.lives(keep))
 		h.must(h.lives(other))
 		h.want(h.lives(gone), iam.ErrNotFound)
@@ -183,7 +184,7 @@ func removals(t *testing.T, open Opener) {
 		h.want(h.waits(resting), iam.ErrNotFound)
 		h.must(h.waits(mine))
 		h.must(h.waits(foreign))
-		h.want(h.RemoveAuthenticator(h.ctx, "u-ada", key.ID, keep.ID), iam.ErrNotFound)
+		h.want(h.RemoveAuthenticator(h.ctx, "u-ada", key.ID, keep.ID, anyWayIn), iam.ErrNotFound)
 		h.want(second(h.AuthenticatorOf(h.ctx, key.Handle)), iam.ErrNotFound)
 	})
 	t.Run("no session begins on what was removed, but one that went on may go on", func(t *testing.T) {
@@ -193,7 +194,7 @@ func removals(t *testing.T, open Opener) {
 		keep := h.sessionOf("", h.proved(key))
 		late := h.newSession()
 		late.Proofs = []iam.Proved{h.proved(key)}
-		h.must(h.RemoveAuthenticator(h.ctx, "u-ada", key.ID, keep.ID))
+		h.must(h.RemoveAuthenticator(h.ctx, "u-ada", key.ID, keep.ID, anyWayIn))
 		h.want(h.StartSession(h.ctx, late, iam.SessionHash{}), iam.ErrRevoked)
 		late.Proofs = []iam.Proved{keep.Proofs[0], h.proved(totp)}
 		h.must(h.StartSession(h.ctx, late, keep.Hash))
@@ -210,7 +211,7 @@ func removals(t *testing.T, open Opener) {
 			s := h.newSession()
 			s.Proofs = []iam.Proved{h.proved(key)}
 			h.both(func() error { return h.StartSession(h.ctx, s, iam.SessionHash{}) },
-				func() error { return h.RemoveAuthenticator(h.ctx, "u-ada", key.ID, "") })
+				func() error { return h.RemoveAuthenticator(h.ctx, "u-ada", key.ID, "", anyWayIn) })
 			h.want(h.lives(s), iam.ErrNotFound)
 		}
 	})
@@ -246,7 +247,7 @@ func lastOnes(t *testing.T, open Opener) {
 			user.EmailVerified = row.verified
 			h.must(h.SetUser(h.ctx, user))
 			s := h.sessionOf("", h.proved(a))
-			h.want(h.RemoveAuthenticator(h.ctx, "u-ada", a.ID, ""), row.want)
+			h.want(h.RemoveAuthenticator(h.ctx, "u-ada", a.ID, "", anyWayIn), row.want)
 			if row.want != nil {
 				h.must(h.lives(s)) // all or nothing
 			}
@@ -258,12 +259,12 @@ func lastOnes(t *testing.T, open Opener) {
 			ids := make(chan string, 2)
 			ids <- h.authenticator(iam.FactorPasskey).ID
 			ids <- h.authenticator(iam.FactorPasskey).ID
-			h.same(h.race(2, func() error { return h.RemoveAuthenticator(h.ctx, "u-ada", <-ids, "") }, iam.ErrLast), 1)
+			h.same(h.race(2, func() error { return h.RemoveAuthenticator(h.ctx, "u-ada", <-ids, "", anyWayIn) }, iam.ErrLast), 1)
 			all, err := h.Authenticators(h.ctx, "u-ada")
 			h.must(err)
 			h.same(len(all), 1)
 			h.must(h.SetPassword(h.ctx, iam.Password{User: "u-ada", PHC: "x"}, ""))
-			h.must(h.RemoveAuthenticator(h.ctx, "u-ada", all[0].ID, ""))
+			h.must(h.RemoveAuthenticator(h.ctx, "u-ada", all[0].ID, "", anyWayIn))
 			h.must(h.RemoveUser(h.ctx, "u-ada"))
 			h = newHouse(t, open)
 		}
@@ -308,4 +309,9 @@ func (h *house) left(want int) {
 	left, err := h.RecoveryLeft(h.ctx, "u-ada")
 	h.must(err)
 	h.same(left, want)
+}
+
+// anyWayIn is what storage was told by a recipe that takes a password, a proved address or a passkey.
+func anyWayIn(left iam.Left) bool {
+	return left.Password || left.Mail || slices.Contains(left.Kinds, iam.FactorPasskey)
 }

@@ -104,7 +104,7 @@ func TestTenantsShareNothingOfWhoPeopleAre(t *testing.T) {
 			}
 			for what, err := range map[string]error{
 				"use": two.UseAuthenticator(ctx, "key", 3, 4, "", time.Now()), "rename": two.RenameAuthenticator(ctx, "u-ada", "key", "x"),
-				"remove": two.RemoveAuthenticator(ctx, "u-ada", "key", ""), "recover": two.UseRecovery(ctx, "u-ada", k.code),
+				"remove": two.RemoveAuthenticator(ctx, "u-ada", "key", "", func(iam.Left) bool { return true }), "recover": two.UseRecovery(ctx, "u-ada", k.code),
 				"name": two.RenameDevice(ctx, "u-ada", "d", "x"), "forget": two.ForgetDevice(ctx, "u-ada", "d"),
 				"swap": two.SwapState(ctx, k.flow.Hash, "challenge", ""),
 			} {
@@ -261,7 +261,7 @@ func TestNothingOfAPersonIsFoundByReadingEverybodys(t *testing.T) {
 		tenant.UseAuthenticator(ctx, "key", 3, 4, "", now), tenant.RenameAuthenticator(ctx, "u-ada", "key", "x"), tenant.UseRecovery(ctx, "u-ada", k.code),
 		tenant.ReleaseUse(ctx, k.use.Key), tenant.LearnHabits(ctx, iam.Habits{User: "u-ada"}, 1), tenant.EraseHabits(ctx, "u-ada"), tenant.SwitchHabits(ctx, "u-ada", false),
 		tenant.RenameDevice(ctx, "u-ada", "d", "x"), tenant.ForgetDevice(ctx, "u-ada", "d"), tenant.SetPassword(ctx, iam.Password{User: "u-ada", PHC: "x"}, ""),
-		tenant.RemoveAuthenticator(ctx, "u-ada", "key", ""), tenant.RevokeConsent(ctx, "u-ada", "c-app"), tenant.RemoveUser(ctx, "u-ada"),
+		tenant.RemoveAuthenticator(ctx, "u-ada", "key", "", func(iam.Left) bool { return true }), tenant.RevokeConsent(ctx, "u-ada", "c-app"), tenant.RemoveUser(ctx, "u-ada"),
 	} {
 		if err != nil && i != 17 { // there is no consent
 			t.Fatal(i, err)

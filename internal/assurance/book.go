@@ -22,6 +22,7 @@ type operation struct {
 	rules          []*rule
 	details        string
 	match, send    map[string]string
+	counts         bool
 }
 
 // key finds an operation by its API, as the recipe names it or by its address, and its own name.
@@ -89,7 +90,7 @@ func (p *Policy) operation(api, name string) *operation {
 		api: api, audience: home.At, name: name, open: from.Open, scope: from.Scope,
 		users: slices.Contains(from.For, recipe.ForUser), clients: slices.Contains(from.For, recipe.ForClient),
 		bound: home.Binding() == recipe.BoundRequired, rung: p.rungNamed(from.Level), fresh: from.Fresh.Std(),
-		details: from.Details, match: from.Match, send: from.Send,
+		details: from.Details, match: from.Match, send: from.Send, counts: counts(from),
 	}
 }
 

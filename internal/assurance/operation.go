@@ -87,6 +87,30 @@ func (p *Policy) NeedsOnline(api, operation string) bool {
 	return known && one.open == "" && (slices.ContainsFunc(one.rules, online) || slices.ContainsFunc(p.rules, online))
 }
 
+// Counts tells whether each call of an operation counts: it pays something, or serves once. A permit for one says nothing of the
+// next, which may be one too many.
+func (p *Policy) Counts(api, operation string) bool {
+	if p == nil {
+		return false
+	}
+	one, known := p.operations[key{api, operation}]
+	return known && one.counts
+}
+
+// counts tells it of an operation of the recipe.
+func counts(from recipe.Operation) bool {
+	_, priced := from.Send[SentAmount]
+	_, paid := from.Send[SentPayee]
+	return from.Details != "" || priced || paid
+}
+
+// What mapped values of a request are called that say what it pays.
+const (
+	SentAmount   = "amount"
+	SentCurrency = "currency"
+	SentPayee    = "payee"
+)
+
 // ReadsRisk tells whether any rule reads signs of risk.
 func (p *Policy) ReadsRisk() bool {
 	if p == nil {

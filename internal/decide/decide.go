@@ -81,13 +81,14 @@ type Desk struct {
 
 	queue   chan journal.Event
 	dropped *atomic.Int64
+	tally   *tally
 }
 
 // New makes a desk of its fields, whose Run keeps what was permitted.
 func New(desk Desk) *Desk {
 	return &Desk{
 		Policy: desk.Policy, Users: desk.Users, Clients: desk.Clients, Sessions: desk.Sessions, Journal: desk.Journal,
-		Factors: desk.Factors, Facts: desk.Facts, Log: desk.Log, Now: desk.Now, queue: make(chan journal.Event, maxQueue), dropped: &atomic.Int64{},
+		Factors: desk.Factors, Facts: desk.Facts, Log: desk.Log, Now: desk.Now, queue: make(chan journal.Event, maxQueue), dropped: &atomic.Int64{}, tally: &tally{},
 	}
 }
 

@@ -36,6 +36,7 @@ apis:
   bank:
     at: https://api.example/bank
     operations:
+      GET /look: {for: [user, client], scope: pay, level: basic}
       POST /pay: {for: [user, client], scope: pay, level: basic, send: {amount: body.amount, payee: body.to}, raise: [{when: "amount > 1000", level: strong}]}
 clients:
   app: {type: browser, redirect_uris: ["https://app.example/cb"], scopes: [openid, pay]}
@@ -116,7 +117,7 @@ func (h *house) call(change func(*decide.Call)) assurance.Decision {
 	change(&call)
 	decision, err := h.desk.Operation(h.t.Context(), call)
 	h.must(err)
-	return decision
+	return decision.Decision
 }
 
 func TestAnOperationIsDecidedByWhatTheTokenSays(t *testing.T) {

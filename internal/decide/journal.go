@@ -3,10 +3,12 @@ package decide
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/assurance/signal"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/web"
 )
@@ -32,11 +34,37 @@ const (
 
 // record journals a decision: a denial and a challenge now, and not to be able to is a fault; a permit when Run comes to it.
 func (d *Desk) record(ctx context.Context, made record) error {
-	event, err := made.event(web.Trace(ctx))
+	event, _, err := made.event(web.Trace(ctx))
 	if err != nil {
 		return err
 	}
-	if made.decision.Verdict != assurance.Permit {
+	return d.write(ctx, made.decision.Verdict, event)
+}
+
+// recordCall journals a decision about a call, or counts it with those like it (decision 0018). It gives the trace under which
+// it is found.
+func (d *Desk) recordCall(ctx context.Context, made record) (string, error) {
+	event, decided, err := made.event(web.Trace(ctx))
+	if err != nil {
+		return "", err
+	}
+	permitted := made.decision.Verdict == assurance.Permit
+	if permitted && (made.question.Transaction != (signal.Transaction{}) || d.Policy().Counts(decided.API, decided.Operation)) {
+		return event.Trace, d.write(ctx, made.decision.Verdict, event) // each of them may be a payment
+	}
+	trace, fresh, undo := d.tally.take(event, decided, made.question.Now)
+	if fresh == nil {
+		return trace, nil
+	}
+	if err := d.write(ctx, made.decision.Verdict, *fresh); err != nil {
+		undo()
+		return "", err
+	}
+	return trace, nil
+}
+
+func (d *Desk) write(ctx context.Context, verdict assurance.Verdict, event journal.Event) error {
+	if verdict != assurance.Permit {
 		return d.Journal.Record(ctx, event)
 	}
 	select {
@@ -47,7 +75,7 @@ func (d *Desk) record(ctx context.Context, made record) error {
 	return nil
 }
 
-func (made record) event(trace string) (journal.Event, error) {
+func (made record) event(trace string) (journal.Event, journal.Decided, error) {
 	question, decision := made.question, made.decision
 	detail := journal.Decided{
 		Door: question.Door, API: question.API, Operation: question.Operation, Verdict: decision.Verdict.String(), Level: decision.ACR,
@@ -61,7 +89,7 @@ func (made record) event(trace string) (journal.Event, error) {
 	}
 	facts, err := Marshal(question)
 	if err != nil {
-		return journal.Event{}, err
+		return journal.Event{}, detail, err
 	}
 	event := journal.New(question.Now, detail)
 	event.Client, event.User, event.Session, event.Grant, event.Trace = question.Client.ID, question.User.ID, made.session, made.grant, trace
@@ -83,7 +111,7 @@ func (made record) event(trace string) (journal.Event, error) {
 	if enough := enough(decision); enough != "" {
 		event.Personal[PersonalEnough] = enough
 	}
-	return event, nil
+	return event, detail, nil
 }
 
 // enough says what a person could have proved.
@@ -101,6 +129,8 @@ func enough(decision assurance.Decision) string {
 // Run keeps what was permitted, many at a time, until ctx ends, and then what still waits. What finds no room is counted
 // and told.
 func (d *Desk) Run(ctx context.Context) error {
+	counted := time.NewTicker(time.Second)
+	defer counted.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -109,7 +139,10 @@ func (d *Desk) Run(ctx context.Context) error {
 			for len(d.queue) > 0 {
 				d.keep(last, d.waiting(ctx, <-d.queue))
 			}
+			d.tell(last, true)
 			return nil
+		case <-counted.C:
+			d.tell(ctx, false)
 		case event := <-d.queue:
 			d.keep(ctx, d.waiting(ctx, event))
 		}
@@ -136,13 +169,20 @@ func (d *Desk) waiting(ctx context.Context, first journal.Event) []journal.Event
 	return batch
 }
 
+// tell writes what was only counted: what is due, or all of it.
+func (d *Desk) tell(ctx context.Context, all bool) {
+	for events := range slices.Chunk(d.tally.due(d.now(), all), maxBatch) {
+		d.keep(ctx, events)
+	}
+}
+
 func (d *Desk) keep(ctx context.Context, batch []journal.Event) {
 	err := d.Journal.Record(context.WithoutCancel(ctx), batch...)
 	if d.Log == nil {
 		return
 	}
 	if err != nil {
-		d.Log.ErrorContext(ctx, "permits were not journaled", "count", len(batch), "error", err)
+		d.Log.ErrorContext(ctx, "decisions were not journaled", "count", len(batch), "error", err)
 	}
 	if lost := d.dropped.Swap(0); lost > 0 {
 		d.Log.ErrorContext(ctx, "permits were not journaled: too many at once", "count", lost)

@@ -33,10 +33,16 @@ type Call struct {
 	Address netip.Addr     // of who calls the API; the zero address is unknown
 }
 
+// Answer is a decision about a call.
+type Answer struct {
+	assurance.Decision
+	Trace string // under which the journal tells of it, alone or with those like it
+}
+
 // Operation decides whether a call may be made. Of a person it is what the token says that must be enough: what they prove
 // elsewhere raises no token that somebody else may hold. Their session must live and they must stand. What was decided
 // is in the journal, as for Authorization; an error is a fault of ours, and means no.
-func (d *Desk) Operation(ctx context.Context, call Call) (assurance.Decision, error) {
+func (d *Desk) Operation(ctx context.Context, call Call) (Answer, error) {
 	policy, now := d.Policy(), d.now()
 	values := settled(call.Values)
 	question := &assurance.Question{
@@ -47,9 +53,9 @@ func (d *Desk) Operation(ctx context.Context, call Call) (assurance.Decision, er
 	client, err := d.Clients.Client(ctx, call.Client)
 	switch {
 	case errors.Is(err, iam.ErrNotFound), err == nil && client.Disabled:
-		return d.ended(ctx, facts, "the application no longer stands")
+		return d.refuse(ctx, facts, ReasonEnded, "the application no longer stands")
 	case err != nil:
-		return assurance.Decision{}, err
+		return Answer{}, err
 	}
 	question.Client = clientOf(client, call.Bound)
 	question.Client.Bound = call.Bound // here it is the token that is, or is not
@@ -60,16 +66,33 @@ func (d *Desk) Operation(ctx context.Context, call Call) (assurance.Decision, er
 		}
 		why, err := d.person(ctx, call, question, &scene)
 		if err != nil || why != "" {
-			return d.endedOr(ctx, facts, why, err)
+			if err != nil {
+				return Answer{}, err
+			}
+			return d.refuse(ctx, facts, ReasonEnded, why)
 		}
 	}
 	if facts.decision, err = d.answer(ctx, question, scene.User); err != nil {
-		return assurance.Decision{}, err
+		return Answer{}, err
 	}
 	if facts.decision.Verdict == assurance.Permit {
 		d.learnPaid(ctx, call, scene)
 	}
-	return facts.decision, d.record(ctx, facts)
+	trace, err := d.recordCall(ctx, facts)
+	return Answer{facts.decision, trace}, err
+}
+
+// Settle journals what was decided about a call without the policy: that the recipe leaves the operation open, or that there
+// is nothing to decide about.
+func (d *Desk) Settle(ctx context.Context, call Call, verdict assurance.Verdict, reason assurance.Reason) (Answer, error) {
+	question := &assurance.Question{
+		Door: DoorOperation, API: call.API, Operation: call.Operation, Scope: call.Scope, Client: assurance.Client{ID: call.Client},
+		User: assurance.User{ID: call.User}, Wish: assurance.Wish{MaxAge: -1}, Now: d.now(),
+	}
+	made := record{question: question, session: call.Session, grant: call.Grant, address: call.Address, asker: call.Asker}
+	made.decision = assurance.Decision{Verdict: verdict, Reasons: []assurance.Reason{reason}}
+	trace, err := d.recordCall(ctx, made)
+	return Answer{made.decision, trace}, err
 }
 
 // learnPaid takes for usual what a call of a person paid, if it paid anything and is of a sign-in or a grant. Where it came
@@ -123,17 +146,11 @@ func seenFrom(session iam.Session, kind recipe.ClientType, scene *Scene) {
 	}
 }
 
-func (d *Desk) endedOr(ctx context.Context, facts record, why string, err error) (assurance.Decision, error) {
-	if err != nil {
-		return assurance.Decision{}, err
-	}
-	return d.ended(ctx, facts, why)
-}
+// ReasonEnded is the code of a denial that no policy spoke.
+const ReasonEnded = "ended"
 
-// reasonEnded is the code of a denial that no policy spoke.
-const reasonEnded = "ended"
-
-func (d *Desk) ended(ctx context.Context, facts record, why string) (assurance.Decision, error) {
-	facts.decision = assurance.Decision{Verdict: assurance.Deny, Reasons: []assurance.Reason{{Code: reasonEnded, Say: why}}}
-	return facts.decision, d.record(ctx, facts)
+func (d *Desk) refuse(ctx context.Context, facts record, code, why string) (Answer, error) {
+	facts.decision = assurance.Decision{Verdict: assurance.Deny, Reasons: []assurance.Reason{{Code: code, Say: why}}}
+	trace, err := d.recordCall(ctx, facts)
+	return Answer{facts.decision, trace}, err
 }

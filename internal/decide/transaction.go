@@ -155,17 +155,10 @@ func whole(value any) (int64, bool) {
 	return 0, false
 }
 
-// amount, currency and payee are what mapped values of a request are called that say what it pays for.
-const (
-	valueAmount   = "amount"
-	valueCurrency = "currency"
-	valuePayee    = "payee"
-)
-
 // operationTransaction is what an operation pays for: by the names of the values that the recipe sends along, else by the
 // type of detail that the operation must match.
 func operationTransaction(policy *assurance.Policy, audience, operation string, values map[string]any) signal.Transaction {
-	paid := transaction(recipe.Detail{Amount: valueAmount, Currency: valueCurrency, Payee: valuePayee}, func(path string) any { return values[path] })
+	paid := transaction(recipe.Detail{Amount: assurance.SentAmount, Currency: assurance.SentCurrency, Payee: assurance.SentPayee}, func(path string) any { return values[path] })
 	if policy == nil || policy.Recipe == nil {
 		return paid
 	}
@@ -201,12 +194,4 @@ func called(policy *assurance.Policy, kind string) bool {
 		}
 	}
 	return false
-}
-
-// Counts tells whether each call of an operation counts: it pays something, or serves once. A permit for one says nothing of
-// the next, which may be one too many.
-func Counts(operation recipe.Operation) bool {
-	_, priced := operation.Send[valueAmount]
-	_, paid := operation.Send[valuePayee]
-	return operation.Details != "" || priced || paid
 }

@@ -32,7 +32,9 @@ type Clients interface {
 
 // Desk decides about a call.
 type Desk interface {
-	Operation(ctx context.Context, call decide.Call) (assurance.Decision, error)
+	Operation(ctx context.Context, call decide.Call) (decide.Answer, error)
+	// Settle journals what needs no policy.
+	Settle(ctx context.Context, call decide.Call, verdict assurance.Verdict, reason assurance.Reason) (decide.Answer, error)
 }
 
 // Grants finds grants.

@@ -13,7 +13,6 @@ import (
 	"github.com/gardeauth/garde/internal/decide"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
-	"github.com/gardeauth/garde/internal/web"
 	"github.com/gardeauth/garde/recipe"
 )
 
@@ -26,7 +25,7 @@ const (
 
 // lifetime is for how many seconds a permit may serve again for the very same question. Whatever changes who may do what
 // takes effect within one second everywhere, so it is no longer.
-const lifetime = 1
+const lifetime = int64(decide.PermitLife / time.Second)
 
 // decide answers one question. An oauth.Error says what is wrong with it; what the policy does not know is denied.
 func (e *Endpoint) decide(ctx context.Context, who asker, question authzen.Evaluation) (authzen.Decision, error) {
@@ -42,25 +41,37 @@ func (e *Endpoint) decide(ctx context.Context, who asker, question authzen.Evalu
 	if err != nil {
 		return authzen.Decision{}, err
 	}
+	call.Asker = who.client
 	operation, found := operationOf(policy, question)
+	settle := func(verdict assurance.Verdict, code, say string) (authzen.Decision, error) {
+		answer, err := e.Desk.Settle(ctx, call, verdict, assurance.Reason{Code: code, Say: say})
+		if err != nil {
+			return authzen.Decision{}, err
+		}
+		return tell(who, answer, operation, policy.Counts(call.API, call.Operation)), nil
+	}
 	switch {
 	case question.Subject.Type != typeUser && question.Subject.Type != typeClient:
-		return denied(ctx, "unknown", "a subject is a user or a client"), nil
+		return settle(assurance.Deny, "unknown", "a subject is a user or a client")
 	case !found:
-		return denied(ctx, "unknown", "the recipe lists no such operation of no such API"), nil
+		call.API, call.Operation = "", "" // names that anybody may make up
+		return settle(assurance.Deny, "unknown", "the recipe lists no such operation of no such API")
 	case operation.Open != "":
-		return authzen.Decision{Decision: true, Context: &authzen.Context{Trace: web.Trace(ctx), Reasons: []authzen.Reason{{Code: "open", Say: operation.Open}}}}, nil
+		return settle(assurance.Permit, "open", operation.Open)
 	}
 	if question.Subject.Type == typeUser {
-		if call.User, err = e.person(ctx, call, question.Subject.ID); err != nil || call.User == "" {
-			return denied(ctx, "ended", "what the subject was granted has ended"), err
+		switch call.User, err = e.person(ctx, call, question.Subject.ID); {
+		case err != nil:
+			return authzen.Decision{}, err
+		case call.User == "":
+			return settle(assurance.Deny, decide.ReasonEnded, "what the subject was granted has ended")
 		}
 	}
-	decision, err := e.Desk.Operation(ctx, call)
+	answer, err := e.Desk.Operation(ctx, call)
 	if err != nil {
 		return authzen.Decision{}, err
 	}
-	return tell(ctx, who, decision, operation), nil
+	return tell(who, answer, operation, policy.Counts(call.API, call.Operation)), nil
 }
 
 func operationOf(policy *assurance.Policy, question authzen.Evaluation) (recipe.Operation, bool) {
@@ -102,14 +113,10 @@ func (e *Endpoint) person(ctx context.Context, call decide.Call, subject string)
 	return grant.User, nil
 }
 
-func denied(ctx context.Context, code, say string) authzen.Decision {
-	return authzen.Decision{Context: &authzen.Context{Trace: web.Trace(ctx), Reasons: []authzen.Reason{{Code: code, Say: say}}}}
-}
-
 // tell puts a decision into the words of the API. What a sign of risk says of a person's habits is for Gates: an API's own
 // client, which could ask about anybody from any place, finds it by the trace if its people may read the journal.
-func tell(ctx context.Context, who asker, decision assurance.Decision, operation recipe.Operation) authzen.Decision {
-	said := authzen.Decision{Decision: decision.Verdict == assurance.Permit, Context: &authzen.Context{Trace: web.Trace(ctx)}}
+func tell(who asker, decision decide.Answer, operation recipe.Operation, counts bool) authzen.Decision {
+	said := authzen.Decision{Decision: decision.Verdict == assurance.Permit, Context: &authzen.Context{Trace: decision.Trace}}
 	for _, reason := range decision.Reasons {
 		if reason.Code == assurance.ReasonSignal && !who.gate {
 			continue
@@ -119,7 +126,7 @@ func tell(ctx context.Context, who asker, decision assurance.Decision, operation
 	switch decision.Verdict {
 	case assurance.Permit:
 		said.Context.Lifetime, said.Context.Details = lifetime, operation.Details
-		if decide.Counts(operation) {
+		if counts {
 			said.Context.Lifetime = 0
 		}
 	case assurance.StepUp:

@@ -4,19 +4,20 @@ import (
 	"testing"
 
 	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/decide"
 	"github.com/gardeauth/garde/recipe"
 )
 
 // An API may be told that more is asked for, and not what its people usually do: it could ask about anybody, from any place.
 func TestAnAPIIsNotToldOfHabits(t *testing.T) {
-	made := assurance.Decision{Verdict: assurance.StepUp, ACR: "urn:strong", Reasons: []assurance.Reason{
+	made := decide.Answer{Decision: assurance.Decision{Verdict: assurance.StepUp, ACR: "urn:strong", Reasons: []assurance.Reason{
 		{Code: assurance.ReasonRule, Say: "a rule"}, {Code: assurance.ReasonSignal, Say: "from FR, where the person was never seen"},
-	}}
+	}}}
 	for name, c := range map[string]struct {
 		who  asker
 		told int
 	}{"a Gate": {asker{"gate", true}, 2}, "an API's own client": {asker{"vault", false}, 1}} {
-		said := tell(t.Context(), c.who, made, recipe.Operation{})
+		said := tell(c.who, made, recipe.Operation{}, false)
 		if len(said.Context.Reasons) != c.told || said.Context.Reasons[0].Code != assurance.ReasonRule || said.Context.ACR != "urn:strong" {
 			t.Errorf("%s is told %+v", name, said.Context)
 		}

@@ -61,7 +61,7 @@ func TestN09ALogoIsDrawnAnew(t *testing.T) {
 			if err != nil || picture.Bounds().Dx() != 104 || picture.Bounds().Dy() != 104 {
 				t.Fatalf("it is no square of ours: %v", err)
 			}
-			if _, _, _, alpha := picture.At(52, 52).RGBA(); alpha == 0 {
+			if _, _, _, alpha := picture.At(51, 51).RGBA(); alpha == 0 {
 				t.Error("the middle is empty")
 			}
 			_, _, body := show(t, pages(t), page.Consent{Common: sampleCommon(), Flow: "f", Client: page.Client{Name: "Budget", Logo: got}}, "en")

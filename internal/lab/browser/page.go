@@ -25,6 +25,7 @@ const patience = 20 * time.Second
 type Settings struct {
 	Dark     bool   // prefers-color-scheme: dark
 	Phone    bool   // a narrow screen with touch
+	Narrow   bool   // a Phone of the smallest width that people still have
 	NoScript bool   // the page's scripts don't run
 	Locale   string // BCP 47, sent as Accept-Language; empty is en
 	// AnyCertificate accepts the self-signed certificates of test servers.
@@ -73,9 +74,12 @@ func New(t testing.TB, s Settings) *Page {
 
 func (p *Page) set(s Settings) {
 	p.t.Helper()
-	if s.Phone {
+	switch {
+	case s.Phone && s.Narrow:
+		p.do("emulate a small phone", chromedp.EmulateViewport(320, 640, chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch))
+	case s.Phone:
 		p.do("emulate a phone", chromedp.EmulateViewport(390, 844, chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch))
-	} else {
+	default:
 		p.do("emulate a desk", chromedp.EmulateViewport(1280, 900))
 	}
 	scheme := "light"

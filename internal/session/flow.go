@@ -64,6 +64,8 @@ func Return(flow iam.Flow, key string) string {
 		return "/authorize?flow=" + url.QueryEscape(key)
 	case flow.Query == markRequests:
 		return "/account/requests"
+	case flow.Query == markTyping:
+		return "/device"
 	}
 	return "/account" + cornerOf(flow)
 }
@@ -74,10 +76,14 @@ const (
 	markDevice   = "garde.device"
 	markRequests = "garde.requests"
 	markAccount  = "garde.account"
+	markTyping   = "garde.typing"
 )
 
 // ForRequests begins a transaction that leads to the requests that wait for the person.
 func ForRequests() *iam.Flow { return &iam.Flow{Query: markRequests} }
+
+// ForTyping begins a transaction that leads to where people type the code of a device.
+func ForTyping() *iam.Flow { return &iam.Flow{Query: markTyping} }
 
 // corners are the pages below /account that a transaction may lead to.
 var corners = []string{"security", "devices", "habits", "approvals"}

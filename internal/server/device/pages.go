@@ -72,8 +72,14 @@ func (p *Pages) take(w http.ResponseWriter, r *http.Request) error {
 	if typed == "" {
 		return p.wrong(w, r, typed, page.FaultMissing)
 	}
-	browser, network := p.Sessions.Known(r).Digest().String(), p.Network(r)
-	if ok, wait := p.Tries.allow(browser, network); !ok {
+	by, err := p.typist(r)
+	if err != nil {
+		return err
+	}
+	if ok, shared, wait := p.Tries.allow(by); !ok {
+		if shared {
+			return p.signInFirst(w, r)
+		}
 		return p.Locked(w, r, nil, wait, "")
 	}
 	waiting, err := p.Elsewhere.ByCode(r.Context(), iam.HashUserCode(p.Key, typed))
@@ -84,13 +90,34 @@ func (p *Pages) take(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p.Tries.right(browser, network)
+	p.Tries.right(by)
 	key, err := p.Sessions.Begin(w, r, p.Flows, session.ForDevice(waiting.Asked))
 	if err != nil {
 		return err
 	}
 	p.Sessions.Set(w, cookieCode, strings.ReplaceAll(iam.UserCode(typed), "-", ""), Life)
 	session.SeeOther(w, confirm(key))
+	return nil
+}
+
+// typist says whose tries are charged.
+func (p *Pages) typist(r *http.Request) (typist, error) {
+	by := typist{browser: p.Sessions.Known(r).Digest().String(), network: p.Network(r)}
+	at, err := p.Sessions.Current(r)
+	if errors.Is(err, iam.ErrNotFound) {
+		return by, nil
+	}
+	by.person = at.User
+	return by, err
+}
+
+// signInFirst is for who shares a network with a guesser: a person who is signed in is charged for their own tries alone.
+func (p *Pages) signInFirst(w http.ResponseWriter, r *http.Request) error {
+	key, err := p.Sessions.Begin(w, r, p.Flows, session.ForTyping())
+	if err != nil {
+		return err
+	}
+	session.SeeOther(w, "/signin?flow="+url.QueryEscape(key))
 	return nil
 }
 

@@ -8,14 +8,21 @@ import (
 
 // Budgets are what wrong codes may cost before the next try must wait. A zero rate takes the default.
 type Budgets struct {
-	Browser limit.Rate // one browser: 5, then one every 2 minutes
-	Network limit.Rate // one network: 20, then one every 30 s
-	All     limit.Rate // all there are: 500, then one a second
+	Browser limit.Rate // one browser that nobody is signed in to: 5, then one every 2 minutes
+	Network limit.Rate // all such browsers of one network: 100, then one every 5 s
+	Person  limit.Rate // one person who is signed in: 5, then one every 2 minutes
+	All     limit.Rate // all strangers, and again all people: 250, then one every 2 s
 }
 
-// Tries counts wrong user codes (RFC 8628 section 5.1). A code has 34 bits: of a thousand that wait, all guessers together
-// find one in a year at the rate that All allows. What a right code costs is given back, so that only guessers pay.
-type Tries struct{ browser, network, all *limit.Limiter }
+// Tries counts wrong user codes (RFC 8628 section 5.1). What a right code costs is given back, so that only guessers pay, and
+// guessers must not lock out who shares their network: a network that has used up its tries is asked to sign in first, and
+// whoever is signed in has tries of their own, which no neighbour can spend.
+//
+// A code is one of 20^8, 34 bits. What a guesser finds, of a thousand codes that wait: in one network and in the ten minutes of a
+// code's life 100 + 120 tries, a chance of one in 100,000; with one code in mind, one in 10^8. With networks or accounts without
+// number, the budgets of all let through one guess a second, strangers and people together: once in ten months somebody's
+// device would wait for the guesser's own yes, and the page says which. For one code in mind, once in 800 years.
+type Tries struct{ browser, network, person, strangers, people *limit.Limiter }
 
 // NewTries makes the counters. A nil now means time.Now.
 func NewTries(b Budgets, now func() time.Time) *Tries {
@@ -25,23 +32,43 @@ func NewTries(b Budgets, now func() time.Time) *Tries {
 		}
 		return limit.New(rate, 100_000, now)
 	}
-	return &Tries{or(b.Browser, 5, 2*time.Minute), or(b.Network, 20, 30*time.Second), or(b.All, 500, time.Second)}
+	return &Tries{
+		or(b.Browser, 5, 2*time.Minute), or(b.Network, 100, 5*time.Second), or(b.Person, 5, 2*time.Minute),
+		or(b.All, 250, 2*time.Second), or(b.All, 250, 2*time.Second),
+	}
 }
 
-// allow takes the price of a try before it is judged. Who is over the narrow budget must not use up the wide ones.
-func (t *Tries) allow(browser, network string) (ok bool, wait time.Duration) {
-	if ok, wait = t.browser.Allow(browser, 1); !ok {
-		return false, wait
+// typist is who types a code; person is empty while nobody is signed in.
+type typist struct{ browser, network, person string }
+
+// purse is one budget, and whose part of it is charged.
+type purse struct {
+	limit *limit.Limiter
+	key   string
+}
+
+// purses are the budgets that a try is charged to, the narrowest first.
+func (t *Tries) purses(by typist) []purse {
+	if by.person != "" {
+		return []purse{{t.person, by.person}, {t.people, ""}}
 	}
-	if ok, wait = t.network.Allow(network, 1); !ok {
-		return false, wait
+	return []purse{{t.browser, by.browser}, {t.network, by.network}, {t.strangers, ""}}
+}
+
+// allow takes the price of a try before it is judged. Who is over the narrow budget must not use up the wide ones. shared says
+// that others used the budget up: who signs in need not wait.
+func (t *Tries) allow(by typist) (ok, shared bool, wait time.Duration) {
+	for i, each := range t.purses(by) {
+		if ok, wait = each.limit.Allow(each.key, 1); !ok {
+			return false, i > 0 && by.person == "", wait
+		}
 	}
-	return t.all.Allow("", 1)
+	return true, false, 0
 }
 
 // right gives the price of a try back.
-func (t *Tries) right(browser, network string) {
-	t.browser.Return(browser, 1)
-	t.network.Return(network, 1)
-	t.all.Return("", 1)
+func (t *Tries) right(by typist) {
+	for _, each := range t.purses(by) {
+		each.limit.Return(each.key, 1)
+	}
 }

@@ -133,7 +133,7 @@ func AccessDenied(format string, args ...any) *Error {
 	return refuse("access_denied", http.StatusBadRequest, format, args)
 }
 
-// LoginRequired, ConsentRequired, InteractionRequired and AccountSelectionRequired answer prompt=none
+// LoginRequired, ConsentRequired and InteractionRequired answer prompt=none
 // (OpenID Connect Core section 3.1.2.6).
 func LoginRequired(format string, args ...any) *Error {
 	return refuse("login_required", http.StatusBadRequest, format, args)

@@ -3,12 +3,14 @@ package session
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gardeauth/garde/internal/iam"
+	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/seal"
 )
 
@@ -32,6 +34,7 @@ const (
 type known struct {
 	User   string `json:"u"`
 	Device string `json:"d"`
+	Turn   int64  `json:"n,omitempty"` // see iam.Device
 }
 
 func (d *Devices) place() seal.AD {
@@ -57,24 +60,43 @@ func (d *Devices) all(r *http.Request) []known {
 // Known gives the id of this browser if that person has signed in from it before and has not forgotten it since, else "".
 // What can't be told is not known.
 func (d *Devices) Known(r *http.Request, user string) string {
-	id := d.said(r, user)
+	id := d.said(r, user).Device
 	if id == "" || d.Kept == nil {
 		return id
 	}
-	if _, err := d.Kept.Device(r.Context(), user, id, d.Keeper.now()); err != nil {
+	if _, err := d.fits(r, user); err != nil {
 		return ""
 	}
 	return id
 }
 
-// said is what the cookie says.
-func (d *Devices) said(r *http.Request, user string) string {
+// said is what the cookie says; the zero value: nothing of that person.
+func (d *Devices) said(r *http.Request, user string) known {
 	for _, entry := range d.all(r) {
 		if user != "" && entry.User == user {
-			return entry.Device
+			return entry
 		}
 	}
-	return ""
+	return known{}
+}
+
+// pace is how long the cookie before the last one still counts: that of a tab whose request was under way.
+const pace = 10 * time.Second
+
+// fits gives the device of the cookie. The cookie changes at each sign-in: ErrSpent for one that is older than the last, which
+// somebody has copied, or put back. ErrNotFound when there is none, or it is forgotten.
+func (d *Devices) fits(r *http.Request, user string) (iam.Device, error) {
+	entry := d.said(r, user)
+	if entry.Device == "" {
+		return iam.Device{}, iam.ErrNotFound
+	}
+	now := d.Keeper.now()
+	kept, err := d.Kept.Device(r.Context(), user, entry.Device, now)
+	behind := kept.Turn - entry.Turn
+	if err == nil && (behind > 1 || behind == 1 && now.Sub(kept.Seen) > pace) {
+		err = iam.ErrSpent
+	}
+	return kept, err
 }
 
 // Seen is a device as it was found at a sign-in.
@@ -82,20 +104,25 @@ type Seen struct {
 	ID    string
 	New   bool // this person has not signed in from it before, or has forgotten it
 	First bool // and from no other either
+	turn  int64
 }
 
 // Remember marks this browser as one that the person signs in from, at that network. It comes before the session, which
 // is told the ID: a device that is forgotten meanwhile begins none.
+//
+// Each sign-in changes the cookie. One that comes again although it was changed has been copied, and nobody can tell who holds
+// the copy: the device is forgotten, which ends every session on it and all that was given there, the thief's too, and this
+// browser is a new one.
 func (d *Devices) Remember(w http.ResponseWriter, r *http.Request, user, address string) (Seen, error) {
-	seen := Seen{ID: d.Known(r, user)}
-	if seen.New = seen.ID == ""; seen.New {
-		seen.ID = rand.Text()
+	seen, err := d.find(r, user, address)
+	if err != nil {
+		return Seen{}, err
 	}
 	if err := d.keep(r, user, address, &seen); err != nil {
 		return Seen{}, err
 	}
 	rest := slices.DeleteFunc(d.all(r), func(other known) bool { return other.User == user })
-	list := append([]known{{user, seen.ID}}, rest...)
+	list := append([]known{{user, seen.ID, seen.turn}}, rest...)
 	body, err := json.Marshal(list[:min(len(list), maxAccounts)])
 	if err != nil {
 		return Seen{}, err
@@ -106,6 +133,32 @@ func (d *Devices) Remember(w http.ResponseWriter, r *http.Request, user, address
 	}
 	d.Keeper.Set(w, cookieDevice, sealed, deviceLife)
 	return seen, nil
+}
+
+// find tells which device it is, and what number its next cookie holds.
+func (d *Devices) find(r *http.Request, user, address string) (Seen, error) {
+	entry := d.said(r, user)
+	if d.Kept == nil {
+		if entry.Device != "" {
+			return Seen{ID: entry.Device}, nil
+		}
+		return Seen{ID: rand.Text(), New: true}, nil
+	}
+	kept, err := d.fits(r, user)
+	switch {
+	case err == nil:
+		return Seen{ID: kept.ID, turn: max(entry.Turn+1, kept.Turn)}, nil
+	case errors.Is(err, iam.ErrSpent):
+		event := journal.New(d.Keeper.now(), journal.DeviceForgotten{Device: kept.ID})
+		event.Actor, event.User = "system", user
+		event.Personal = map[string]string{"address": address, "agent": Agent(r)}
+		if err := d.Kept.ForgetDevice(r.Context(), user, kept.ID, event); err != nil && !errors.Is(err, iam.ErrNotFound) {
+			return Seen{}, err
+		}
+	case !errors.Is(err, iam.ErrNotFound):
+		return Seen{}, err
+	}
+	return Seen{ID: rand.Text(), New: true}, nil
 }
 
 func (d *Devices) keep(r *http.Request, user, address string, seen *Seen) error {
@@ -121,7 +174,7 @@ func (d *Devices) keep(r *http.Request, user, address string, seen *Seen) error 
 		seen.First = len(others) == 0
 	}
 	return d.Kept.KeepDevice(r.Context(), iam.Device{
-		ID: seen.ID, User: user, Agent: Agent(r), Address: address, Created: now, Seen: now, Expires: now.Add(deviceLife),
+		ID: seen.ID, User: user, Agent: Agent(r), Address: address, Created: now, Seen: now, Expires: now.Add(deviceLife), Turn: seen.turn,
 	})
 }
 

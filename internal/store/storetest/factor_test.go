@@ -15,7 +15,7 @@ import (
 func RunFactors(t *testing.T, open Opener) {
 	proofs{
 		"authenticators": authenticators, "marks": marks, "removals": removals, "last ones": lastOnes, "recovery": recoveries, "devices": devices, "lost devices": lostDevices,
-		"approvals": approvals, "habits": habits, "uses": uses, "device secrets": deviceSecrets, "proofs of sessions": sessionProofs, "states of flows": flowStates,
+		"approvals": approvals, "habits": habits, "uses": uses, "owed tries": owed, "device secrets": deviceSecrets, "proofs of sessions": sessionProofs, "states of flows": flowStates,
 		"ends of factors": factorEnds, "removed people": removedPeople, "sweep of factors": factorSweeps, "foreign text": foreignFactors,
 	}.run(t, open)
 }

@@ -75,6 +75,7 @@ type factorKeeping interface {
 	iam.Approvals
 	iam.HabitKeeping
 	iam.Uses
+	iam.Tries
 	iam.DeviceSecrets
 }
 

@@ -90,6 +90,7 @@ func checkResponses(r *reading) {
 		at := path("clients").key(name)
 		r.responseTypes(at.key("response_types"), name, client)
 		r.ciba(at, client)
+		r.complete(at, client)
 	}
 }
 
@@ -120,6 +121,13 @@ func (r *reading) responseTypes(at path, name string, client Client) {
 	}
 	if !front && slices.Contains(client.Grants, grantImplicit) && slices.Contains(grantsOf[client.Type], grantImplicit) && !r.unread(at) {
 		r.fault(at, "the grant implicit is for response types with id_token or token", "leave the grant out")
+	}
+}
+
+// complete: an address with the code in it belongs to the grant that has codes to type.
+func (r *reading) complete(at path, client Client) {
+	if client.Complete && !client.uses(grantDevice) && !r.unread(at.key("grants")) {
+		r.fault(at.key("verification_uri_complete"), "is for the grant "+grantDevice, "add the grant, or leave it out")
 	}
 }
 

@@ -105,6 +105,7 @@ func TestVerdicts(t *testing.T) {
 		"another secret beside the old":        {"[env:SVC]", "[env:SVC, env:SVC2]", "weaker clients.svc.secrets[env:SVC2]"},
 		"another grant":                        {"    rotate: true\n", "    rotate: true\n    grants: [authorization_code, refresh_token, client_credentials]\n", "weaker clients.site.grants[client_credentials]"},
 		"a grant less":                         {"    rotate: true\n", "    rotate: true\n    grants: [authorization_code]\n", "stronger clients.site.grants[refresh_token]"},
+		"the code of a device in an address":   {"    scopes: [openid, read, write]\n", "    scopes: [openid, read, write]\n    grants: [authorization_code, refresh_token, \"urn:ietf:params:oauth:grant-type:device_code\"]\n    verification_uri_complete: true\n", "weaker clients.app.grants[urn:ietf:params:oauth:grant-type:device_code]; weaker clients.app.verification_uri_complete"},
 		"rotation ends":                        {"    rotate: true\n", "", "weaker clients.site.rotate"},
 		"consent is implied":                   {"    rotate: true\n", "    rotate: true\n    consent: implied\n", "weaker clients.site.consent"},
 		"an older signature":                   {"    rotate: true\n", "    rotate: true\n    id_token_signed_response_alg: RS256\n", "weaker clients.site.id_token_signed_response_alg"},

@@ -231,6 +231,7 @@ type Client struct {
 	IDTokenAlg   string     `yaml:"id_token_signed_response_alg,omitempty" json:"id_token_signed_response_alg,omitempty" doc:"ES256 by default"`
 	Profile      Profile    `yaml:"profile,omitempty" json:"profile,omitempty" doc:"oauth21, fapi2-security, fapi2-message-signing or ipsie-sl1: a set of rules to meet as a whole"`
 	Apps         string     `yaml:"apps,omitempty" json:"apps,omitempty" doc:"name of the family of native apps that share one sign-in on a device (OpenID Native SSO): those with the scope device_sso get a device secret, and all may exchange it"`
+	Complete     bool       `yaml:"verification_uri_complete,omitempty" json:"verification_uri_complete,omitempty" doc:"its devices are given an address with the user code in it, for a QR code (RFC 8628 section 3.3.1); whoever sends such an address to somebody spares them the typing that makes them think (default false)"`
 	Metadata     `yaml:",inline"`
 }
 

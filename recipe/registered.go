@@ -73,7 +73,7 @@ func (r *Recipe) judging(c Client, jwks []byte, now time.Time) *reading {
 	}
 	at := path("clients").key(candidate)
 	judging.plain(at, reflect.ValueOf(c))
-	for key, there := range map[string]bool{"was": c.Was != "", "secrets": len(c.Secrets) > 0, "jwks": c.JWKS != "", "apps": c.Apps != ""} {
+	for key, there := range map[string]bool{"was": c.Was != "", "secrets": len(c.Secrets) > 0, "jwks": c.JWKS != "", "apps": c.Apps != "", "verification_uri_complete": c.Complete} {
 		if there {
 			judging.fault(at.key(key), "only a recipe can say that", "leave it out")
 		}

@@ -43,6 +43,7 @@ var metadataVerdicts = []rule{
 	{"clients.*.backchannel_logout_session_required", always(Neutral, "the session is named anyway")},
 	{"clients.*.frontchannel_logout_session_required", always(Neutral, "the session is named anyway")},
 
+	{"clients.*.verification_uri_complete", ladder([]string{"true", ""}, "a link is enough to lead somebody to the code of a device", "people type the code that they see")},
 	{"clients.*.backchannel_token_delivery_mode", ladder([]string{"push", "ping", "poll", ""}, "more is sent to the client unasked", "less is sent to the client unasked")},
 	{"clients.*.backchannel_client_notification_endpoint", admits("notices go to another place", "notices go to this place no more")},
 	{"clients.*.backchannel_authentication_request_signing_alg", demanded("backchannel requests have to be signed", "backchannel requests may be unsigned")},

@@ -71,6 +71,7 @@ func (s *Server) asking(doors *http.ServeMux, scripts web.CORS) {
 	devices := &device.Endpoint{
 		Issuer: s.Node.Issuer, Clients: s.prover, Parser: s.parser(), Asking: s.House, Key: s.elsewhere.key, Network: s.network,
 		Proofs: s.proofs, Throttle: limit.New(limit.Rate{Burst: 60, Every: time.Second}, 50_000, s.Lab.Now), Now: s.Lab.Now,
+		Complete: s.completes,
 	}
 	calls := &ciba.Endpoint{
 		Issuer: s.Node.Issuer, Clients: s.prover, Parser: s.parser(), Asking: s.House, Users: s.House, Notices: s.elsewhere.notices,
@@ -83,6 +84,12 @@ func (s *Server) asking(doors *http.ServeMux, scripts web.CORS) {
 	doors.Handle(at.Backchannel, plain.Handle(calls.Authorize))
 	doors.Handle("/requests", scripts.Wrap(s.proofs.Fresh(bearer.Handle(api.List))))
 	doors.Handle("/requests/{id}", scripts.Wrap(s.proofs.Fresh(bearer.Handle(api.Decide))))
+}
+
+// completes tells whether the recipe gives a client's devices an address that has the code in it.
+func (s *Server) completes(client iam.Client) bool {
+	bundle := s.bundle()
+	return bundle != nil && bundle.Recipe.Clients[client.ID].Complete
 }
 
 // deciding are the pages on which a person decides what was asked elsewhere.

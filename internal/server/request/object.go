@@ -165,7 +165,8 @@ func signable(alg jose.Alg, r *reading) error {
 	switch {
 	case registered != "" && string(alg) != registered:
 		return oauth.InvalidRequestObject("the client registered to sign its requests by %s", registered)
-	case alg == jose.RS256 && registered != string(jose.RS256):
+	case alg == jose.RS256 && registered != string(jose.RS256) && (r.Client.Policy == "" || r.door == Backchannel):
+		// Who registered itself with a key that is marked for RS256 asks for it by that.
 		return oauth.InvalidRequestObject("RS256 is for clients that registered it")
 	case len(algs) > 0 && !slices.Contains(algs, string(alg)):
 		return oauth.InvalidRequestObject("the client's profile does not allow this signature")

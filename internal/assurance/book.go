@@ -90,7 +90,7 @@ func (p *Policy) operation(api, name string) *operation {
 		api: api, audience: home.At, name: name, open: from.Open, scope: from.Scope,
 		users: slices.Contains(from.For, recipe.ForUser), clients: slices.Contains(from.For, recipe.ForClient),
 		bound: home.Binding() == recipe.BoundRequired, rung: p.rungNamed(from.Level), fresh: from.Fresh.Std(),
-		details: from.Details, match: from.Match, send: from.Send, counts: counts(from),
+		details: from.Details, match: from.Match, send: from.Send, counts: Counting(from),
 	}
 }
 

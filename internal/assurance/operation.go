@@ -97,8 +97,8 @@ func (p *Policy) Counts(api, operation string) bool {
 	return known && one.counts
 }
 
-// counts tells it of an operation of the recipe.
-func counts(from recipe.Operation) bool {
+// Counting tells it of an operation of the recipe.
+func Counting(from recipe.Operation) bool {
 	_, priced := from.Send[SentAmount]
 	_, paid := from.Send[SentPayee]
 	return from.Details != "" || priced || paid

@@ -21,8 +21,8 @@ type asking struct {
 	of     *weigh.Operation
 	server bool // the token can't tell: the Server must be asked
 	values weigh.Values
-	body   []byte // as it was read, and as it is forwarded; nil: it was not read
-	use    weigh.Use
+	body   []byte       // as it was read, and as it is forwarded; nil: it was not read
+	uses   []weigh.Use  // the names of its one use; those that are reserved, as soon as sent is set
 	sent   *atomic.Bool // a connection to the API was taken for it; nil: no use is reserved
 }
 
@@ -137,7 +137,7 @@ func exactRequest(c *Call) (err error) {
 	if asks == nil || asks.Detail == "" {
 		return nil
 	}
-	c.asks.use, err = asks.Exact(c.Claims, c.asks.values)
+	c.asks.uses, err = asks.Exact(c.Claims, c.asks.values)
 	return err
 }
 
@@ -160,14 +160,19 @@ func neverTwice(c *Call) error {
 	if asks == nil || asks.Detail == "" {
 		return nil
 	}
-	first, err := c.gate.config.Uses.ReserveUse(c.In.Context(), c.asks.use)
-	switch {
-	case err != nil:
-		return oauth.Unavailable("it can't be known at the moment whether this was done already").Because(err)
-	case !first:
-		return asks.Spent()
+	wanted := c.asks.uses
+	c.asks.uses, c.asks.sent = nil, &atomic.Bool{}
+	for _, use := range wanted {
+		first, err := c.gate.config.Uses.ReserveUse(c.In.Context(), use)
+		switch {
+		case err != nil:
+			c.release()
+			return oauth.Unavailable("it can't be known at the moment whether this was done already").Because(err)
+		case !first:
+			return asks.Spent()
+		}
+		c.asks.uses = append(c.asks.uses, use)
 	}
-	c.asks.sent = &atomic.Bool{}
 	return nil
 }
 
@@ -201,8 +206,10 @@ func (c *Call) release() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.In.Context()), releaseTime)
 	defer cancel()
-	if err := c.gate.config.Uses.ReleaseUse(ctx, c.asks.use.Key); err != nil && c.gate.config.Log != nil {
-		// The person must be asked again: that is a nuisance, and no danger.
-		c.gate.config.Log.Warn("a use that did not happen stays reserved", "trace", web.Trace(c.In.Context()), "error", err)
+	for _, use := range c.asks.uses {
+		if err := c.gate.config.Uses.ReleaseUse(ctx, use.Key); err != nil && c.gate.config.Log != nil {
+			// The person must be asked again: that is a nuisance, and no danger.
+			c.gate.config.Log.Warn("a use that did not happen stays reserved", "trace", web.Trace(c.In.Context()), "error", err)
+		}
 	}
 }

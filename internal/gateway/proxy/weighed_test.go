@@ -62,6 +62,7 @@ func (p *point) ReleaseUse(_ context.Context, key iam.Digest) error {
 func weighed(t *testing.T, change ...func(*recipe.Recipe)) (*set, *point) {
 	t.Helper()
 	p := &point{used: map[iam.Digest]bool{}}
+	p.says.Store(&authzen.Decision{Decision: true})
 	s := build(t, func(c *proxy.Config) { c.Decider, c.Uses = p, p })
 	adopt(t, s, s.upstream.URL, change...)
 	return s, p
@@ -197,7 +198,7 @@ func TestAUseIsReleasedOnlyWhenNothingWasSent(t *testing.T) {
 	_ = closed.Close()
 	token := s.detailed(t)
 	adopt(t, s, "http://"+closed.Addr().String())
-	if a := s.pay(t, token, `{"amount":7}`); a.status != 502 || p.releases.Load() != 1 {
+	if a := s.pay(t, token, `{"amount":7}`); a.status != 502 || p.releases.Load() != 2 { // both names of its use
 		t.Fatalf("nobody listens: %d, %d releases", a.status, p.releases.Load())
 	}
 	adopt(t, s, s.upstream.URL)
@@ -209,7 +210,7 @@ func TestAUseIsReleasedOnlyWhenNothingWasSent(t *testing.T) {
 		t.Fatalf("broken off: %d", a.status)
 	}
 	s.answer.Store(nil)
-	if a := s.pay(t, token, `{"amount":7}`); a.status != 403 || p.releases.Load() != 1 {
+	if a := s.pay(t, token, `{"amount":7}`); a.status != 403 || p.releases.Load() != 2 {
 		t.Errorf("after bytes were sent: %d, %d releases", a.status, p.releases.Load())
 	}
 	t.Run("an API that refuses has been asked", func(t *testing.T) {
@@ -258,6 +259,21 @@ func TestRulesAtTheGate(t *testing.T) {
 			t.Errorf("%s: %d %q %s", name, a.status, a.header.Get("WWW-Authenticate"), a.body)
 		}
 	}
+	t.Run("S a payment that the Server can't be asked about is refused, however strong the token", func(t *testing.T) {
+		p.says.Store(nil)
+		before := s.reached.Load()
+		strong := map[string]any{"acr": "urn:strong", "authorization_details": []map[string]any{{"type": "transfer", "amount": 7}}}
+		if a := s.pay(t, s.token(t, strong), `{"amount":7}`); a.status != 503 || s.reached.Load() != before {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+		if a := s.get(t, "/accounts/risky", s.token(t, strong)); a.status != 503 {
+			t.Errorf("a rule that reads the risk: %d", a.status)
+		}
+		p.says.Store(&authzen.Decision{Decision: true})
+		if a := s.pay(t, s.token(t, strong), `{"amount":7}`); a.status != 200 {
+			t.Errorf("and then %d %s", a.status, a.body)
+		}
+	})
 	t.Run("what is sent on is what was read", func(t *testing.T) {
 		p.says.Store(&authzen.Decision{Decision: true})
 		header := bearer(s.token(t, nil))

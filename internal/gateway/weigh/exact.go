@@ -18,13 +18,14 @@ import (
 	"github.com/gardeauth/garde/internal/verify"
 )
 
-// Exact finds the detail of the token that was granted for exactly this request, and gives the name of its one use. It is
-// named by the grant and the members that operations compare, so that no other token of the grant, and no narrower spelling of
-// the detail, is a second use.
-func (o *Operation) Exact(claims verify.Claims, values Values) (iam.Use, error) {
+// Exact finds the detail of the token that was granted for exactly this request, and gives the names of its one use, all of
+// which must be free: by the grant and the members that operations compare, so that no other token of the grant, and no other
+// spelling of the detail, is a second use; and by the grant and the whole detail, so that a recipe which compares others does
+// not make it free again.
+func (o *Operation) Exact(claims verify.Claims, values Values) ([]iam.Use, error) {
 	details, err := detailsOf(claims)
 	if err != nil {
-		return iam.Use{}, err
+		return nil, err
 	}
 	carried := false
 	for _, detail := range details {
@@ -33,13 +34,13 @@ func (o *Operation) Exact(claims verify.Claims, values Values) (iam.Use, error) 
 		}
 		carried = true
 		if o.equals(detail, values) {
-			return o.use(claims, detail), nil
+			return o.uses(claims, detail), nil
 		}
 	}
 	if !carried {
-		return iam.Use{}, insufficient("this operation needs a token that was granted for exactly this request: ask for one with authorization_details of type " + o.Detail)
+		return nil, insufficient("this operation needs a token that was granted for exactly this request: ask for one with authorization_details of type " + o.Detail)
 	}
-	return iam.Use{}, insufficient("the token was granted for another request than this one: send what the person allowed, or ask them again with authorization_details of type " + o.Detail)
+	return nil, insufficient("the token was granted for another request than this one: send what the person allowed, or ask them again with authorization_details of type " + o.Detail)
 }
 
 // Spent refuses a second use.
@@ -102,15 +103,20 @@ func (v Value) is(granted any) bool {
 	return false
 }
 
-func (o *Operation) use(claims verify.Claims, detail map[string]any) iam.Use {
+func (o *Operation) uses(claims verify.Claims, detail map[string]any) []iam.Use {
 	parts := []string{"use of a detail", claims.Grant, o.Detail}
 	if claims.Grant == "" { // no grant: the token stands for itself
 		parts = []string{"use of a detail of a token", claims.ClientID + " " + claims.ID, o.Detail}
 	}
+	whole := named(claims, append(parts[:len(parts):len(parts)], "whole", string(compact(detail))))
 	for _, name := range o.named {
 		value, _ := member(detail, strings.Split(name, "."))
 		parts = append(parts, name, string(compact(value)))
 	}
+	return []iam.Use{whole, named(claims, parts)}
+}
+
+func named(claims verify.Claims, parts []string) iam.Use {
 	hash := sha256.New()
 	for _, part := range parts { // each with its length, so that no two read alike
 		_ = binary.Write(hash, binary.BigEndian, uint64(len(part)))

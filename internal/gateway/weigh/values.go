@@ -70,8 +70,11 @@ type Source struct {
 	Body   []byte
 }
 
-// NeedsBody tells whether a value stands in the body: for a detail alone, or for the Server too.
-func (o *Operation) NeedsBody(online bool) bool {
+// NeedsBody tells whether a value stands in the body: for a detail alone, or for the Server too. For a detail it is always
+// read, since none of its values may stand there besides.
+func (o *Operation) NeedsBody(online bool) bool { return o.Detail != "" || o.inBody(online) }
+
+func (o *Operation) inBody(online bool) bool {
 	for _, each := range o.places(online) {
 		if each.place.source == "body" {
 			return true
@@ -92,16 +95,19 @@ func (o *Operation) places(online bool) []pair {
 
 // Read takes the mapped values out of a request. Whatever the API behind might read in another way than the Gate is
 // refused: doubled names, names that differ in case alone, a body that is no JSON or is compressed, text that decodes to
-// two things. A value that is null is absent.
+// two things, a value that another part of the request names too. A value that is null is absent.
 func (o *Operation) Read(from Source, online bool) (Values, error) {
 	places := o.places(online)
 	found := make(Values, len(places))
 	var body map[string]any
-	if o.NeedsBody(online) && len(from.Body) > 0 {
+	if len(from.Body) > 0 && (o.inBody(online) || o.Detail != "" && merged(from)) {
 		var err error
 		if body, err = readBody(from); err != nil {
 			return nil, err
 		}
+	}
+	if err := once(from, body, places); err != nil {
+		return nil, err
 	}
 	for _, each := range places {
 		var value Value

@@ -54,7 +54,9 @@ type name struct{ api, operation string }
 // Operation is what one operation asks beyond a good token.
 type Operation struct {
 	Detail string // type of authorization_details that the token must carry for exactly this request; "": none
-	Rules  bool   // rules may ask for more than the operation itself
+	Rules  bool   // rules may ask for more than the operation itself, or the Server must hear of each call
+
+	always bool // what the token tells never permits: a rule reads what the Server knows, or each call counts
 
 	api, operation string // audience and name
 	policy         *assurance.Policy
@@ -79,7 +81,8 @@ func Compile(r *recipe.Recipe, issuer string) (*Book, error) {
 	for _, api := range slices.Sorted(maps.Keys(r.APIs)) {
 		for _, key := range slices.Sorted(maps.Keys(r.APIs[api].Operations)) {
 			from := r.APIs[api].Operations[key]
-			if from.Open != "" || len(r.Raise) == 0 && len(from.Raise) == 0 && from.Details == "" {
+			counts, rules := assurance.Counting(from), len(r.Raise) > 0 || len(from.Raise) > 0
+			if from.Open != "" || !rules && !counts {
 				continue
 			}
 			if policy == nil { // rules are compiled only where there are some
@@ -89,7 +92,8 @@ func Compile(r *recipe.Recipe, issuer string) (*Book, error) {
 			if err != nil {
 				return nil, fmt.Errorf("apis.%s.operations[%s]: %w", api, key, err)
 			}
-			asks.Rules = len(r.Raise) > 0 || len(from.Raise) > 0
+			asks.always = counts || policy.NeedsOnline(api, key)
+			asks.Rules = rules || counts
 			asks.api, asks.operation, asks.policy, asks.plain, asks.book = r.APIs[api].At, key, policy, plain, book
 			asks.named = compared(r.APIs[api], from.Details)
 			book.operations[name{api, key}] = asks
@@ -196,7 +200,9 @@ func (a Answer) StepUp() bool { return a.Verdict == assurance.StepUp }
 // Use is one use of a detail.
 type Use = iam.Use
 
-// Offline decides by what the token says. An answer that permits is one that the Server would give too.
+// Offline decides by what the token says. An answer that permits is one that the Server would give too. Of what the Server
+// must know, since it pays something, serves once, or a rule weighs it by what is usual, a permit is never told here, however
+// strong the token is: it would be in no journal, and nobody would learn from it.
 func (o *Operation) Offline(caller Caller) Answer {
 	kind, plain := o.plain[caller.Claims.ClientID]
 	if !plain { // its kind, or who the person is, is known to the Server alone, and rules may speak of it
@@ -212,7 +218,11 @@ func (o *Operation) Offline(caller Caller) Answer {
 		question.Held = &assurance.Held{ACR: caller.Claims.ACR, AuthTime: time.Unix(int64(caller.Claims.AuthTime), 0)}
 	}
 	decision := o.policy.Decide(&question)
-	return answerOf(decision)
+	answer := answerOf(decision)
+	if answer.Permits() && o.always {
+		return Answer{Ask: true, MaxAge: -1}
+	}
+	return answer
 }
 
 func answerOf(decision assurance.Decision) Answer {

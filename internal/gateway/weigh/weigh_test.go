@@ -100,7 +100,7 @@ func TestRulesThatTheTokenTells(t *testing.T) {
 		"a client that is not known":   {[]recipe.Raise{{When: `client.kind == "browser"`, Deny: "not from a page"}}, func(c *weigh.Caller) { c.Claims.ClientID = "c-run" }, "ask"},
 		"a person of another name":     {[]recipe.Raise{{When: `user.id == "alice-by-id"`, Deny: "x"}}, func(c *weigh.Caller) { c.Claims.ClientID = "pair" }, "ask"},
 		"risk":                         {[]recipe.Raise{{When: "risk.score > 50", Level: "strong"}}, nil, "ask"},
-		"risk, and already strong":     {[]recipe.Raise{{When: "risk.score > 50", Level: "strong"}}, func(c *weigh.Caller) { c.Claims.ACR = "urn:strong" }, "permit"},
+		"risk, and already strong":     {[]recipe.Raise{{When: "risk.score > 50", Level: "strong"}}, func(c *weigh.Caller) { c.Claims.ACR = "urn:strong" }, "ask"}, // nobody would learn of it
 		"risk that refuses":            {[]recipe.Raise{{When: "risk.score > 50", Deny: "x"}}, func(c *weigh.Caller) { c.Claims.ACR = "urn:strong" }, "ask"},
 		"a group":                      {[]recipe.Raise{{When: `"staff" in user.groups`, Deny: "x"}}, nil, "ask"},
 		"a value":                      {[]recipe.Raise{{When: "values.amount > 5", Deny: "x"}}, nil, "ask"},
@@ -190,6 +190,18 @@ func TestExactlyWhatWasAllowed(t *testing.T) {
 		"W J19 the amount in other letters too":     {granted, `{"amount":1050,"Amount":9999,"to":{"iban":"FR76 1"}}`, nil, "invalid_request", 400},
 		"W J19 the payee in other letters too":      {granted, `{"amount":1050,"to":{"iban":"FR76 1","ıban":"x","IBAN":"FR76 2"}}`, nil, "invalid_request", 400},
 		"W J19 a long s":                            {granted, `{"amount":1050,"to":{"iban":"FR76 1"},"res":1,"reſ":2}`, nil, "invalid_request", 400},
+		"J18 the amount in the query too":           {granted, honest, func(s *weigh.Source) { s.Query += "&amount=9999" }, "invalid_request", 400},
+		"J18 in a list of the query":                {granted, honest, func(s *weigh.Source) { s.Query += "&Amount%5B%5D=9999" }, "invalid_request", 400},
+		"J18 behind a semicolon of the query":       {granted, honest, func(s *weigh.Source) { s.Query = "urgent=true&x=1;amount=9999" }, "invalid_request", 400},
+		"J18 the payee in the query too":            {granted, honest, func(s *weigh.Source) { s.Query += "&to%5Biban%5D=FR76+2" }, "invalid_request", 400},
+		"J18 the payee by its path in the query":    {granted, honest, func(s *weigh.Source) { s.Query += "&to.iban=FR762" }, "invalid_request", 400},
+		"J18 a query that can't be read":            {granted, honest, func(s *weigh.Source) { s.Query += "&am%unt=9" }, "invalid_request", 400},
+		"J18 the account of the path in the query":  {granted, honest, func(s *weigh.Source) { s.Query += "&from=43" }, "invalid_request", 400},
+		"J18 and in the body":                       {granted, `{"amount":1050,"to":{"iban":"FR76 1"},"from":"43"}`, nil, "invalid_request", 400},
+		"J18 and in the body, in other letters":     {granted, `{"amount":1050,"to":{"iban":"FR76 1"},"From":"42"}`, nil, "invalid_request", 400},
+		"the same account in the body":              {granted, `{"amount":1050,"to":{"iban":"FR76 1"},"from":"42"}`, nil, "", 0},
+		"J18 the word of the query in the body":     {granted, `{"amount":1050,"to":{"iban":"FR76 1"},"urgent":true}`, nil, "invalid_request", 400},
+		"other words in the query":                  {granted, honest, func(s *weigh.Source) { s.Query += "&amounts=9&memo=x" }, "", 0},
 		"W J20 something behind the body":           {granted, honest + honest, nil, "invalid_request", 400},
 		"W J20 a byte order mark":                   {granted, "\ufeff" + honest, nil, "invalid_request", 400},
 		"W J20 invalid UTF-8":                       {granted, "{\"amount\":1050,\"x\":\"\xff\"}", nil, "invalid_request", 400},
@@ -243,11 +255,11 @@ func TestAUseIsNamedByTheGrantAndWhatIsCompared(t *testing.T) {
 		if change != nil {
 			change(&claims)
 		}
-		use, err := asks.Exact(claims, values)
-		if err != nil || use.Key.Zero() || use.Expires.Unix() != int64(claims.Expires) {
-			t.Fatalf("%+v %v", use, err)
+		uses, err := asks.Exact(claims, values)
+		if err != nil || len(uses) != 2 || uses[0].Key.Zero() || uses[1].Key.Zero() || uses[0].Key == uses[1].Key || uses[1].Expires.Unix() != int64(claims.Expires) {
+			t.Fatalf("%+v %v", uses, err)
 		}
-		return use.Key.String()
+		return uses[1].Key.String()
 	}
 	first := name(granted, nil)
 	for what, other := range map[string]string{
@@ -285,11 +297,11 @@ func TestTwoOperationsShareTheOneUseOfADetail(t *testing.T) {
 		}
 		claims := caller(nil).Claims
 		claims.Details = json.RawMessage(details)
-		use, err := asks.Exact(claims, values)
+		uses, err := asks.Exact(claims, values)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return use.Key.String()
+		return uses[1].Key.String()
 	}
 	if key("POST /transfers", granted) != key("POST /orders", granted) {
 		t.Error("what was allowed once serves twice")
@@ -471,5 +483,95 @@ func BenchmarkNothing(b *testing.B) {
 func TestTheZeroAnswerRefuses(t *testing.T) {
 	if (weigh.Answer{}).Permits() || (weigh.Answer{}).StepUp() || !reflect.DeepEqual(weigh.Answer{}.Verdict, assurance.Deny) {
 		t.Error("it lets through")
+	}
+}
+
+// A detail that was spent stays so when the recipe compares other members, or its operation is called otherwise.
+func TestARecipeMakesNoSpentDetailFreeAgain(t *testing.T) {
+	keys := func(operation string, match map[string]string) map[string]bool {
+		asks := book(t, nil, map[string]recipe.Operation{operation: guarded(func(o *recipe.Operation) { o.Details, o.Match = "transfer", match })}).Operation("accounts", operation)
+		values, err := asks.Read(source(honest), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims := caller(nil).Claims
+		claims.Details = json.RawMessage(granted)
+		uses, err := asks.Exact(claims, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := map[string]bool{}
+		for _, use := range uses {
+			named[use.Key.String()] = true
+		}
+		return named
+	}
+	before := keys("POST /transfers", map[string]string{"amount": "body.amount"})
+	for what, after := range map[string]map[string]bool{
+		"more members":      keys("POST /transfers", map[string]string{"amount": "body.amount", "to.iban": "body.to.iban"}),
+		"other members":     keys("POST /transfers", map[string]string{"to.iban": "body.to.iban"}),
+		"another operation": keys("PUT /orders", map[string]string{"to.iban": "body.to.iban"}),
+	} {
+		spent := false
+		for key := range after {
+			spent = spent || before[key]
+		}
+		if !spent {
+			t.Errorf("%s: it serves again", what)
+		}
+	}
+}
+
+// A detail whose members stand in path and query is compared with all of the request: a body must not name them besides.
+func TestJ18ABodyNamesNothingBesides(t *testing.T) {
+	asks := book(t, nil, map[string]recipe.Operation{"DELETE /a/{id}": guarded(func(o *recipe.Operation) {
+		o.Details, o.Match = "transfer", map[string]string{"id": "path.id", "why": "query.why"}
+	})}).Operation("accounts", "DELETE /a/{id}")
+	for name, c := range map[string]struct {
+		kind, body string
+		good       bool
+	}{
+		"no body":           {"", "", true},
+		"something else":    {"application/json", `{"x":1}`, true},
+		"a picture":         {"image/png", "\x89PNG", true},
+		"the word again":    {"application/json", `{"why":"other"}`, false},
+		"another id":        {"application/json", `{"id":8}`, false},
+		"the same id":       {"application/json", `{"id":7}`, true},
+		"a form":            {"application/x-www-form-urlencoded", "why=other", false},
+		"a form of parts":   {"multipart/form-data; boundary=x", "--x", false},
+		"nobody knows what": {"", "why=other", false},
+	} {
+		from := weigh.Source{Path: "/a/7", Query: "why=because", Header: http.Header{}, Body: []byte(c.body)}
+		if c.kind != "" {
+			from.Header.Set("Content-Type", c.kind)
+		}
+		if _, err := asks.Read(from, false); (err == nil) != c.good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Of a payment the Server hears, however strong the token, and with no rule at all.
+func TestOfWhatCountsTheServerHears(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*recipe.Operation)
+		want   string
+	}{
+		"an amount": {func(o *recipe.Operation) { o.Send = map[string]string{"amount": "body.a"} }, "ask"},
+		"a payee":   {func(o *recipe.Operation) { o.Send = map[string]string{"payee": "body.a"} }, "ask"},
+		"a detail":  {func(o *recipe.Operation) { o.Details, o.Match = "transfer", map[string]string{"a": "body.a"} }, "ask"},
+		"and the token is old": {func(o *recipe.Operation) {
+			o.Send, o.Raise = map[string]string{"amount": "body.a"}, []recipe.Raise{{When: "token.age > 30", Level: "strong", Fresh: recipe.Duration(30 * time.Second)}}
+		}, "step up [urn:strong] 30s"},
+		"anything else": {func(o *recipe.Operation) { o.Send = map[string]string{"x": "body.a"} }, "nothing"},
+	} {
+		asks := book(t, nil, map[string]recipe.Operation{"POST /a": guarded(c.change)}).Operation("accounts", "POST /a")
+		got := "nothing"
+		if asks != nil && asks.Rules {
+			got = said(asks.Offline(caller(func(w *weigh.Caller) { w.Claims.ACR = "urn:strong" })))
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, and not %s", name, got, c.want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"html"
 	"net/http"
 	"net/url"
 	"os"
@@ -118,7 +119,7 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 		"K15 iss twice":                 {answer(func(v url.Values) { v.Add("iss", v.Get("iss")) }), 0, 400},
 		"no code":                       {answer(func(v url.Values) { v.Del("code") }), 0, 400},
 		"an empty code":                 {answer(set("code", "")), 0, 400},
-		"the person said no":            {answer(set("error", "access_denied")), 0, 200},
+		"access was denied":             {answer(set("error", "access_denied")), 0, 200},
 		"an error with a code beside":   {answer(set("error", "server_error")), 0, 502},
 		"a code of another sign-in":     {answer(set("code", "stolen")), 1, 502},
 		"K06 another nonce":             {claim("nonce", "other"), 1, 400},
@@ -457,5 +458,22 @@ func TestThePublishedKeyIsTheOneThatSigns(t *testing.T) {
 	g.browser().get("/sign-in")
 	if !slices.ContainsFunc(g.exchanged, func(f url.Values) bool { return f.Get("client_assertion") != "" }) {
 		t.Error("nothing was proved")
+	}
+}
+
+// Access may be denied by the person, by a rule or by the Server: the site knows no more than what it is told, and says that.
+func TestARefusalIsToldInTheServersWords(t *testing.T) {
+	g := newGarde(t)
+	for _, words := range []string{"the company's policy refuses this", "the person did not allow it"} {
+		g.twistAnswer = func(v url.Values) {
+			v.Del("code")
+			v.Set("error", "access_denied")
+			v.Set("error_description", words)
+		}
+		page := g.browser().get("/sign-in")
+		body := html.UnescapeString(page.Body)
+		if page.Status != 200 || !strings.Contains(body, words) || strings.Contains(body, "You said no") {
+			t.Errorf("answered %d:\n%s", page.Status, body)
+		}
 	}
 }

@@ -48,12 +48,21 @@ func (d decision) Permitted() bool { return d.Detail.Verdict == "permit" }
 // Denied tells whether it was refused.
 func (d decision) Denied() bool { return d.Detail.Verdict == "deny" }
 
-// shownDecisions is how many the page shows.
-const shownDecisions = 25
+// How many decisions the page shows: a few while it renews itself, so that it is read at a glance on a phone too, and more
+// when it is held still.
+const (
+	liveDecisions = 4
+	heldDecisions = 25
+)
 
 // decisions shows, live, what the Server decided lately and why, and lets the person be somewhere else.
 func (b *Bank) decisions(w http.ResponseWriter, r *http.Request) error {
-	list, err := b.decided(r.Context())
+	live := r.URL.Query().Get("still") == ""
+	most := heldDecisions
+	if live {
+		most = liveDecisions
+	}
+	list, err := b.decided(r.Context(), most)
 	if err != nil {
 		b.log.WarnContext(r.Context(), "the decisions can't be read", "error", err)
 	}
@@ -62,7 +71,7 @@ func (b *Bank) decisions(w http.ResponseWriter, r *http.Request) error {
 		place, device := b.Where.Now()
 		page["Place"], page["Device"], page["Places"], page["Devices"] = place.Key, device.Key, doorman.Places(), doorman.Devices()
 	}
-	if r.URL.Query().Get("still") == "" {
+	if live {
 		w.Header().Set("Refresh", "3")
 		page["Live"] = true
 	}
@@ -83,7 +92,7 @@ func (b *Bank) move(w http.ResponseWriter, r *http.Request) error {
 }
 
 // decided asks the Server's administration, which answers on a socket of this machine.
-func (b *Bank) decided(ctx context.Context) ([]decision, error) {
+func (b *Bank) decided(ctx context.Context, most int) ([]decision, error) {
 	if b.Admin == "" {
 		return nil, errors.New("the bank does not know the Server's administration")
 	}
@@ -93,7 +102,7 @@ func (b *Bank) decided(ctx context.Context) ([]decision, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", b.Admin)
 		},
 	}}
-	back := client.Call(ctx, socket, "http://garde", http.MethodGet, fmt.Sprintf("/journal?kind=decision.made&order=newest&limit=%d", shownDecisions), nil, nil)
+	back := client.Call(ctx, socket, "http://garde", http.MethodGet, fmt.Sprintf("/journal?kind=decision.made&order=newest&limit=%d", most), nil, nil)
 	if !back.OK() {
 		return nil, errors.Join(fmt.Errorf("the administration answered %d", back.Status), back.Failed)
 	}

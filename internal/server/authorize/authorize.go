@@ -89,8 +89,8 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return e.refuse(w, r, err)
 	}
-	if form.Has("decline") && at.key != "" {
-		return e.denied(w, r, at)
+	if form.Has("decline") && at.key != "" { // the page of a refusal leads here: it was not the person who said no
+		return e.denied(w, r, at, "the company's policy refuses this")
 	}
 	return e.dispatch(w, r, at)
 }

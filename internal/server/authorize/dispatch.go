@@ -35,7 +35,7 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 		return e.leave(w, r, at, "/signin")
 	}
 	if session.Did(at.flow, at.session, session.StepDenied) {
-		return e.denied(w, r, at)
+		return e.denied(w, r, at, "the person did not allow it")
 	}
 	claim, err := e.Assurance.Sure(r.Context(), e.asks(r, at))
 	var unsure *decide.Unsure
@@ -77,8 +77,8 @@ func gone(cause error) error {
 	return oauth.AccessDenied("the account, the session or the application no longer stands").Because(cause)
 }
 
-// denied tells the client that the person said no. The flow ends with it: going back to its address asks nothing more.
-func (e *Endpoint) denied(w http.ResponseWriter, r *http.Request, at position) error {
+// denied tells the client that the person or the policy said no, in words that say which. The flow ends with it: going back to its address asks nothing more.
+func (e *Endpoint) denied(w http.ResponseWriter, r *http.Request, at position, why string) error {
 	if err := e.Flows.EndFlow(r.Context(), at.flow.Hash); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (e *Endpoint) denied(w http.ResponseWriter, r *http.Request, at position) e
 			return err
 		}
 	}
-	return e.answerError(w, r, at, oauth.AccessDenied("the person did not allow it"))
+	return e.answerError(w, r, at, oauth.AccessDenied("%s", why))
 }
 
 // needsSignIn tells whether the person must sign in, by whatever way. What was done within this flow is not asked again,

@@ -21,7 +21,7 @@ func (e *Endpoint) guess(w http.ResponseWriter, r *http.Request, at position) (d
 	if e.needsSignIn(at) || needsChoice(at) || session.Did(at.flow, at.session, session.StepDenied) {
 		return false, nil
 	}
-	claim, sure := e.Assurance.Guess(e.asks(r, at))
+	claim, sure := e.Assurance.Guess(r.Context(), e.asks(r, at))
 	if !sure {
 		return false, nil
 	}

@@ -84,9 +84,10 @@ type Notice struct {
 	Client string `json:"client"`
 	ID     string `json:"auth_req_id"`
 	Token  string `json:"token"`
-	JKT    string `json:"jkt,omitempty"`
 	Mode   string `json:"mode"`
 	Denied bool   `json:"denied,omitempty"`
+
+	iam.Binding // the keys that the client showed when it asked: what is pushed is bound to them
 }
 
 // Notices keeps what is needed to tell a client, from the moment when it asks. Both fields are required.
@@ -168,10 +169,10 @@ func (t *Teller) Work(ctx context.Context, body []byte) error {
 	case about.Denied:
 		return t.refuse(ctx, client, about, oauth.AccessDenied("the person said no"))
 	}
-	order, err := t.Orders.Redeem(ctx, client, about.ID, iam.Binding{JKT: about.JKT})
+	order, err := t.Orders.Redeem(ctx, client, about.ID, about.Binding)
 	var answer token.Answer
 	if err == nil {
-		order.Proven = iam.Binding{JKT: about.JKT}
+		order.Proven = about.Binding
 		answer, err = t.Issuer.Issue(ctx, order)
 	}
 	if oauth.CodeOf(err) != "" {
@@ -269,7 +270,7 @@ func (t *Teller) Lapse(ctx context.Context, body []byte) error {
 	if err != nil || client.ID == "" {
 		return err
 	}
-	_, err = t.Orders.Redeem(ctx, client, about.ID, iam.Binding{JKT: about.JKT})
+	_, err = t.Orders.Redeem(ctx, client, about.ID, about.Binding)
 	if oauth.CodeOf(err) == "expired_token" {
 		return t.refuse(ctx, client, about, err)
 	}

@@ -85,6 +85,9 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	if err := bindable(client, proven); err != nil {
+		return err
+	}
 	asked, err := e.Parser.ParseOf(r.Context(), request.Backchannel, client, form)
 	if err != nil {
 		return err
@@ -104,6 +107,18 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 	return web.JSON(w, http.StatusOK, true, given)
 }
 
+// bindable refuses what could not be pushed: the tokens are bound to what is shown now, and nobody is asked for nothing.
+func bindable(client iam.Client, proven iam.Binding) error {
+	switch {
+	case client.Delivery() != callback.Push:
+	case client.TLSBound && proven.X5T == "":
+		return oauth.InvalidRequest("the client's tokens are bound to its certificate: show it")
+	case client.DPoP && proven.JKT == "":
+		return oauth.InvalidProof("the token must be bound to a DPoP key: show a proof of it")
+	}
+	return nil
+}
+
 func (e *Endpoint) ask(r *http.Request, wanted *request.Request, wish wish, user iam.User, proven iam.Binding) (answer, error) {
 	ctx, now, client, value := r.Context(), moment(e.Now), wanted.Client, iam.NewSecret(iam.PrefixCIBA)
 	waiting, err := e.Asking.AskedOf(ctx, user.ID, now)
@@ -120,7 +135,7 @@ func (e *Endpoint) ask(r *http.Request, wanted *request.Request, wish wish, user
 		Message: wish.message, Address: e.Network(r), JKT: proven.JKT, Delivery: client.Delivery(), State: iam.AskedWaiting,
 		Interval: Interval, Created: now, Expires: now.Add(wish.life),
 	}
-	note := callback.Notice{Client: client.ID, ID: value, Token: wish.token, JKT: proven.JKT, Mode: asked.Delivery}
+	note := callback.Notice{Client: client.ID, ID: value, Token: wish.token, Mode: asked.Delivery, Binding: proven}
 	if asked.Delivery != callback.Poll {
 		if asked.Notify, err = e.Notices.Seal(asked.ID, note); err != nil {
 			return answer{}, err

@@ -2,6 +2,7 @@ package consent_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -124,6 +125,7 @@ type house struct {
 	limits   *ciba.Limits
 	details  *request.Details
 	signer   *jose.Signer // key of the client "signed"
+	rsa      *jose.Signer // of the client "rsa"
 	secret   string       // of every client that has one
 	country  string       // where the facts say that everybody is
 	has      []string     // factors that everybody has
@@ -156,6 +158,7 @@ func openOn(t testing.TB, dsn string) *house {
 	t.Helper()
 	h := &house{t: t, clock: &clock{}, mux: http.NewServeMux(), hasher: password.NewHasher(0, 0), secret: iam.NewSecret(iam.PrefixClient), country: "FR", has: []string{"password", "passkey"}}
 	h.server = httptest.NewUnstartedServer(web.Secured(true, web.Traced(h.mux)))
+	h.server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
 	h.server.StartTLS()
 	t.Cleanup(h.server.Close)
 	ctx := t.Context()
@@ -224,7 +227,11 @@ func (h *house) clients() {
 		"other":    func(*iam.Client) {},
 		"ping":     func(c *iam.Client) { c.CIBADelivery, c.CIBANotify = "ping", h.callback.server.URL },
 		"push":     func(c *iam.Client) { c.CIBADelivery, c.CIBANotify = "push", h.callback.server.URL },
-		"signed":   func(c *iam.Client) { c.JWKS, c.CIBAAlg = string(jwks), "ES256" },
+		"pushtls": func(c *iam.Client) {
+			c.CIBADelivery, c.CIBANotify, c.TLSBound = "push", h.callback.server.URL, true
+		},
+		"rsa":    func(c *iam.Client) { c.JWKS, c.CIBAAlg = h.rsaKeys(), "RS256" },
+		"signed": func(c *iam.Client) { c.JWKS, c.CIBAAlg = string(jwks), "ES256" },
 		"bank": func(c *iam.Client) {
 			c.Profile, c.Auth, c.JWKS = recipe.FAPI2Security, oauth.AuthPrivateKey, string(jwks)
 		},

@@ -28,7 +28,7 @@ import (
 func (s *Server) corners(own *account.Endpoint, handle func(string, func(http.ResponseWriter, *http.Request) error)) {
 	own.Factors = &account.Factors{
 		Kept: s.House, Makes: registrar{s}, Offered: s.addable, Notes: session.Notes{Sealer: s.Seal, Tenant: iam.DefaultTenant},
-		Demand: s.guarded, WayIn: func(left iam.Left) bool { return s.Policy().WayIn(left) }, Due: s.due, Tell: s.tellFactor,
+		Demand: s.guard(false), WayIn: func(left iam.Left) bool { return s.Policy().WayIn(left) }, Due: s.due, Tell: s.tellFactor,
 	}
 	own.Known, own.Approvals = s.House, s.House
 	own.Habits = &account.Habits{Kept: s.House, Learning: s.moments.desk}
@@ -104,6 +104,9 @@ func within(set string, held []string) bool {
 
 // due is what the recipe wants a person to add.
 func (s *Server) due(ctx context.Context, user iam.User) ([]string, time.Time, error) {
+	if said := s.Policy().Recipe; said == nil || len(said.SignIn.Enrol) == 0 { // nobody owes anything
+		return nil, time.Time{}, nil
+	}
 	held, err := s.factors(ctx, user)
 	if err != nil {
 		return nil, time.Time{}, err

@@ -56,7 +56,7 @@ func (s *Server) openElsewhere() error {
 	s.post.Works[callback.KindLapsed] = teller.Lapse
 	s.elsewhere.open = &consent.Elsewhere{
 		Asking: s.House, Clients: s.known, Parser: s.parser(), Life: func() time.Duration { return s.Policy().Lives.Refresh },
-		Say: s.say, Details: s.shown, Desk: s.decisions, Help: s.help, Pages: s.pages.get, Logos: s.logos, Teller: teller, Now: s.Lab.Now,
+		Say: s.say, Details: s.shown, Desk: s.decisions, Help: s.help, Owes: s.owesElsewhere, Pages: s.pages.get, Logos: s.logos, Teller: teller, Now: s.Lab.Now,
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func (s *Server) own(handle func(string, func(http.ResponseWriter, *http.Request
 	handle("/account/everywhere", own.Everywhere)
 	handle("/account/signout", own.SignOut)
 	s.corners(own, handle)
-	own.Factors.Due, own.Approves, own.Wary = s.owed, s.approves, s.wary
+	own.Factors.Due, own.Approves, own.Wary = s.owed, s.approves, s.guard(true)
 	out := &logout.Endpoint{
 		Hints: s.parser(), Flows: kept, Sessions: s.sessions, Living: s.House, Users: s.House, Clients: s.known,
 		Reads: s.House, Issuer: s.Node.Issuer, Subject: s.subject, Accounts: own.Accounts,

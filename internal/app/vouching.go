@@ -81,6 +81,12 @@ func (s *Server) owed(ctx context.Context, user iam.User) ([]string, time.Time, 
 	return sets, until, nil
 }
 
+// owesElsewhere is owes for doors at which people decide what was asked on another device.
+func (s *Server) owesElsewhere(ctx context.Context, id string) (now, later bool, err error) {
+	duty, err := s.owes(ctx, id)
+	return duty == authorize.OwedNow, duty == authorize.OwedLater, err
+}
+
 // owes is what the dispatcher asks of who has signed in.
 func (s *Server) owes(ctx context.Context, id string) (authorize.Duty, error) {
 	user, err := s.users.User(ctx, id)

@@ -113,8 +113,8 @@ func (e *Endpoint) noticed(r *http.Request, here presence, query web.Form) page.
 	return ""
 }
 
-// visit reads the address of a page, and who is there. Who is not signed in does so first, and comes back to that corner of
-// the account: then the answer is given, and here is nobody.
+// visit reads the address of a page, and who is there. Who is not signed in does so first, and who must add a factor adds it;
+// they come back to that corner of the account: then the answer is given, and here is nobody.
 func (e *Endpoint) visit(w http.ResponseWriter, r *http.Request, corner string) (query web.Form, here presence, err error) {
 	if query, err = web.Query(r); err != nil {
 		return web.Form{}, presence{}, err
@@ -123,7 +123,26 @@ func (e *Endpoint) visit(w http.ResponseWriter, r *http.Request, corner string) 
 	if errors.Is(err, iam.ErrNotFound) {
 		return query, presence{}, e.signIn(w, r, session.ForAccount(corner))
 	}
-	return query, here, err
+	if err != nil || e.Factors == nil {
+		return query, here, err
+	}
+	switch sets, until, err := e.Factors.Due(r.Context(), here.user); {
+	case err != nil:
+		return query, presence{}, err
+	case len(sets) > 0 && until.IsZero(): // it can't be put off any more
+		return query, presence{}, e.enrol(w, r, corner)
+	}
+	return query, here, nil
+}
+
+// enrol leaves to add the factor that everybody like the person must have, and comes back to that corner.
+func (e *Endpoint) enrol(w http.ResponseWriter, r *http.Request, corner string) error {
+	key, err := e.Sessions.Begin(w, r, e.Keeping, session.ForAccount(corner))
+	if err != nil {
+		return err
+	}
+	session.SeeOther(w, session.EnrolAt(key))
+	return nil
 }
 
 // signIn leaves to the sign-in page for a transaction that leads back here.

@@ -55,19 +55,12 @@ func (e *Endpoint) Add(kind string) web.Handler {
 }
 
 func (e *Endpoint) beginAdding(w http.ResponseWriter, r *http.Request, kind string) error {
-	query, here, err := e.visit(w, r, "security")
+	if r.URL.Query().Has("flow") {
+		return e.goOnAdding(w, r, kind)
+	}
+	_, here, err := e.visit(w, r, "security")
 	if err != nil || here.user.ID == "" {
 		return err
-	}
-	if query.Has("flow") {
-		at, err := e.resume(r, here, query.Value("flow"), kind)
-		if err != nil {
-			return err
-		}
-		if answered, err := e.unproved(w, r, at); answered || err != nil {
-			return err
-		}
-		return e.ask(w, r, at)
 	}
 	if need, err := e.Factors.Demand(r, here.user, here.session); err != nil || need != nil {
 		return e.prove(w, r, need, "security", err)
@@ -78,6 +71,29 @@ func (e *Endpoint) beginAdding(w http.ResponseWriter, r *http.Request, kind stri
 	}
 	session.SeeOther(w, security+"/"+kind+"?flow="+url.QueryEscape(key))
 	return nil
+}
+
+// goOnAdding shows the page within a transaction. Who is not signed in any more begins anew.
+func (e *Endpoint) goOnAdding(w http.ResponseWriter, r *http.Request, kind string) error {
+	query, err := web.Query(r)
+	if err != nil {
+		return err
+	}
+	here, err := e.who(r)
+	if errors.Is(err, iam.ErrNotFound) {
+		return e.signIn(w, r, session.ForAccount("security"))
+	}
+	if err != nil {
+		return err
+	}
+	at, err := e.resume(r, here, query.Value("flow"), kind)
+	if err != nil {
+		return err
+	}
+	if answered, err := e.unproved(w, r, at); answered || err != nil {
+		return err
+	}
+	return e.ask(w, r, at)
 }
 
 // resume finds the transaction, which must be this person's, if anybody's.
@@ -307,6 +323,10 @@ func (e *Endpoint) added(w http.ResponseWriter, r *http.Request, at adding, held
 	if at.flow.Client == "" {
 		if err := e.Keeping.EndFlow(r.Context(), at.flow.Hash); err != nil {
 			return err
+		}
+		if back := session.Return(at.flow, at.key); back != security {
+			session.SeeOther(w, back)
+			return nil
 		}
 		return e.done(w, r, at.presence, security, page.NoteFactorAdded)
 	}

@@ -28,11 +28,13 @@ type Elsewhere struct {
 	Say     func(scope string) map[string]string
 	Details func(details string) []page.Detail // nil: no recipe has any
 	Desk    *decide.Desk                       // decides whether the person is sure enough to be who they say
-	Help    func() string                      // address of human help, for who is refused; nil: there is none
-	Pages   func() *page.Pages
-	Logos   *page.Logos      // of clients; nil: none are shown
-	Teller  Teller           // tells clients that do not poll; nil: all of them do
-	Now     func() time.Time // nil: time.Now
+	// Owes tells whether a person must add a factor now, or by a day; nil: nobody must.
+	Owes   func(ctx context.Context, user string) (now, later bool, err error)
+	Help   func() string // address of human help, for who is refused; nil: there is none
+	Pages  func() *page.Pages
+	Logos  *page.Logos      // of clients; nil: none are shown
+	Teller Teller           // tells clients that do not poll; nil: all of them do
+	Now    func() time.Time // nil: time.Now
 }
 
 // Teller tells clients of decisions that do not ask for them.
@@ -142,6 +144,9 @@ type Presence struct {
 // or Demand, understands its errors.
 func (e *Elsewhere) Sure(ctx context.Context, waiting Waiting, by Presence) error {
 	_, err := e.Desk.Sure(ctx, about(waiting, by))
+	if err == nil {
+		err = e.owing(ctx, by)
+	}
 	return err
 }
 
@@ -182,6 +187,9 @@ func (e *Elsewhere) Decide(ctx context.Context, waiting Waiting, by Presence, al
 	event := journal.New(now, journal.TokenRefused{Door: string(asked.Kind), Code: "access_denied", Cause: "the person said no"})
 	if allow {
 		claim, err := e.Desk.Sure(ctx, about(waiting, by))
+		if err == nil {
+			err = e.owing(ctx, by)
+		}
 		if err != nil {
 			return err
 		}
@@ -231,6 +239,9 @@ type Place struct {
 // Turn sends a person who is not sure enough where they can prove more, in a transaction of this browser, which begins here
 // if there is none yet, or tells them that it is refused. Other errors are as Over has them.
 func (e *Elsewhere) Turn(w http.ResponseWriter, r *http.Request, at Place, err error) error {
+	if errors.Is(err, errOwing) {
+		return e.enrol(w, r, at)
+	}
 	var unsure *decide.Unsure
 	if !errors.As(err, &unsure) {
 		return Over(err)

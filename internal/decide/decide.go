@@ -100,6 +100,14 @@ func (d *Desk) now() time.Time {
 	return time.Now().UTC().Truncate(time.Microsecond)
 }
 
+// revision is that of the recipe in force.
+func (d *Desk) revision() int64 {
+	if policy := d.Policy(); policy != nil {
+		return policy.Revision
+	}
+	return 0
+}
+
 // Ask is an authorization that somebody asks for.
 type Ask struct {
 	Door    string
@@ -140,7 +148,7 @@ func (d *Desk) Authorization(ctx context.Context, ask Ask) (assurance.Decision, 
 	if decision.Verdict == assurance.StepUp && !ask.Told.Zero() && ask.Told == decision.Cause {
 		return decision, nil // a page that is loaded again
 	}
-	return decision, d.record(ctx, record{question: question, decision: decision, session: ask.Session.ID, address: ask.Address, reached: reached(ask)})
+	return decision, d.record(ctx, record{question: question, decision: decision, session: ask.Session.ID, address: ask.Address, reached: reached(ask), revision: d.revision()})
 }
 
 // Offline decides by what a caller holds in its hand, without a look at the facts and without a word in the journal. It is

@@ -42,6 +42,14 @@ clients:
   app: {type: browser, redirect_uris: ["https://app.example/cb"], scopes: [openid, pay]}
 `
 
+// plain is a recipe without a rule.
+const plain = `garde: 1
+levels: [{name: basic, acr: "urn:basic", any: [password]}]
+scopes: {pay: {say: {en: Pay}}}
+apis: {bank: {at: "https://api.example/bank", operations: {POST /pay: {for: [user], scope: pay, level: basic}}}}
+clients: {app: {type: browser, redirect_uris: ["https://app.example/cb"], scopes: [openid, pay]}}
+`
+
 // house is a desk on SQLite whose facts say what a test says.
 type house struct {
 	t      testing.TB
@@ -345,12 +353,7 @@ func FuzzUnmarshal(f *testing.F) {
 // BenchmarkOffline is what /authorize pays for a decision where the recipe has no rule.
 func BenchmarkOffline(b *testing.B) {
 	h := open(b)
-	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(rules[:len("\ngarde: 1")] + `
-levels: [{name: basic, acr: "urn:basic", any: [password]}]
-scopes: {pay: {say: {en: Pay}}}
-apis: {bank: {at: "https://api.example/bank", operations: {POST /pay: {for: [user], scope: pay, level: basic}}}}
-clients: {app: {type: browser, redirect_uris: ["https://app.example/cb"], scopes: [openid, pay]}}
-`)}}, nil, time.Now())
+	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(plain)}}, nil, time.Now())
 	h.must(err)
 	h.policy, err = assurance.Assemble(bundle, 1, "https://id.example")
 	h.must(err)
@@ -358,7 +361,7 @@ clients: {app: {type: browser, redirect_uris: ["https://app.example/cb"], scopes
 	ask.Wish.MaxAge = -1
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, sure := h.desk.Guess(ask); !sure {
+		if _, sure := h.desk.Guess(b.Context(), ask); !sure {
 			b.Fatal("not sure")
 		}
 	}

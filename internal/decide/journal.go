@@ -21,6 +21,7 @@ type record struct {
 	grant    string
 	address  netip.Addr
 	reached  string
+	revision int64
 	asker    string // the client that asks about a call; empty: the question's own
 }
 
@@ -52,7 +53,22 @@ func (d *Desk) recordCall(ctx context.Context, made record) (string, error) {
 	if permitted && (made.question.Transaction != (signal.Transaction{}) || d.Policy().Counts(decided.API, decided.Operation)) {
 		return event.Trace, d.write(ctx, made.decision.Verdict, event) // each of them may be a payment
 	}
-	trace, fresh, undo := d.tally.take(event, decided, made.question.Now)
+	return d.count(ctx, made, event, decided, !permitted)
+}
+
+// recordGuess journals a permit that what a node remembers was enough for, or counts it with those like it: the same person,
+// session, client and wish under the same recipe.
+func (d *Desk) recordGuess(ctx context.Context, made record) error {
+	event, decided, err := made.event(web.Trace(ctx))
+	if err != nil {
+		return err
+	}
+	_, err = d.count(ctx, made, event, decided, true)
+	return err
+}
+
+func (d *Desk) count(ctx context.Context, made record, event journal.Event, decided journal.Decided, grows bool) (string, error) {
+	trace, fresh, undo := d.tally.take(event, decided, made.question.Now, grows)
 	if fresh == nil {
 		return trace, nil
 	}
@@ -79,7 +95,7 @@ func (made record) event(trace string) (journal.Event, journal.Decided, error) {
 	question, decision := made.question, made.decision
 	detail := journal.Decided{
 		Door: question.Door, API: question.API, Operation: question.Operation, Verdict: decision.Verdict.String(), Level: decision.ACR,
-		Reached: made.reached, Fresh: int64(decision.Fresh / time.Second), Score: int64(question.Risk.Score), Rules: decision.Rules, Say: reasons(decision),
+		Reached: made.reached, Fresh: int64(decision.Fresh / time.Second), Score: int64(question.Risk.Score), Rules: decision.Rules, Say: reasons(decision), Revision: made.revision,
 	}
 	if decision.Verdict == assurance.Permit {
 		detail.Reached = decision.Claim.ACR

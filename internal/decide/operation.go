@@ -49,7 +49,7 @@ func (d *Desk) Operation(ctx context.Context, call Call) (Answer, error) {
 		Door: DoorOperation, API: call.API, Operation: call.Operation, Scope: call.Scope, Values: values, Online: true,
 		Transaction: operationTransaction(policy, call.API, call.Operation, values), Wish: assurance.Wish{MaxAge: -1}, Now: now,
 	}
-	facts := record{question: question, session: call.Session, grant: call.Grant, address: call.Address, reached: call.ACR, asker: call.Asker}
+	facts := record{question: question, session: call.Session, grant: call.Grant, address: call.Address, reached: call.ACR, asker: call.Asker, revision: d.revision()}
 	client, err := d.Clients.Client(ctx, call.Client)
 	switch {
 	case errors.Is(err, iam.ErrNotFound), err == nil && client.Disabled:
@@ -89,7 +89,7 @@ func (d *Desk) Settle(ctx context.Context, call Call, verdict assurance.Verdict,
 		Door: DoorOperation, API: call.API, Operation: call.Operation, Scope: call.Scope, Client: assurance.Client{ID: call.Client},
 		User: assurance.User{ID: call.User}, Wish: assurance.Wish{MaxAge: -1}, Now: d.now(),
 	}
-	made := record{question: question, session: call.Session, grant: call.Grant, address: call.Address, asker: call.Asker}
+	made := record{question: question, session: call.Session, grant: call.Grant, address: call.Address, asker: call.Asker, revision: d.revision()}
 	made.decision = assurance.Decision{Verdict: verdict, Reasons: []assurance.Reason{reason}}
 	trace, err := d.recordCall(ctx, made)
 	return Answer{made.decision, trace}, err

@@ -1,12 +1,15 @@
 package decide
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
+	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
 )
 
@@ -17,7 +20,7 @@ const (
 	// if they had kept it, and counted.
 	PermitLife = time.Second
 
-	firstWait = time.Second // after a denial, until the next like it is written; it doubles each time
+	firstWait = time.Second // after a denial, or a permit by memory, until the next like it is written; it doubles each time
 	longest   = time.Hour
 	maxKinds  = 8      // denials of one operation with other facts that are each written at once
 	maxTally  = 20_000 // beyond it nothing is shared: each has its own entry
@@ -26,7 +29,7 @@ const (
 // tally counts calls that were decided alike. Its zero value is ready.
 type tally struct {
 	mu      sync.Mutex
-	entries map[string]*tallied
+	entries map[iam.Digest]*tallied
 }
 
 // tallied is what is written once and counted from then on.
@@ -37,30 +40,31 @@ type tallied struct {
 	trace   string
 	until   time.Time // what comes before is counted
 	wait    time.Duration
-	denied  bool
-	kinds   int // with other facts
+	grows   bool // the wait doubles each time
+	kinds   int  // with other facts
 }
 
 // take counts a decision about a call, or gives what is to be written of it and of those that were only counted. trace is
-// that under which it is found, and undo says that it could not be written.
-func (t *tally) take(event journal.Event, decided journal.Decided, now time.Time) (trace string, write *journal.Event, undo func()) {
+// that under which it is found, and undo says that it could not be written. grows says that the wait doubles each time, until
+// the next like it is written.
+func (t *tally) take(event journal.Event, decided journal.Decided, now time.Time, grows bool) (trace string, write *journal.Event, undo func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.entries == nil {
-		t.entries = map[string]*tallied{}
+		t.entries = map[iam.Digest]*tallied{}
 	}
 	denied := decided.Verdict != assurance.Permit.String()
-	key := alike(event, decided)
-	full := strings.Join([]string{key, string(event.Detail), event.Personal[PersonalFacts], event.Personal[PersonalSigns], event.Personal[personalPlace]}, "\x00")
+	alike := alike(event, decided)
+	full := digest(alike, string(event.Detail), event.Personal[PersonalFacts], event.Personal[PersonalSigns], event.Personal[personalPlace])
 	one := t.entries[full]
 	if one == nil && denied {
-		one = t.kind(key)
+		one = t.kind(digest(alike))
 	}
 	switch {
 	case one == nil && len(t.entries) >= maxTally:
 		return event.Trace, &event, func() {}
 	case one == nil:
-		one = &tallied{denied: denied, wait: firstWait}
+		one = &tallied{grows: grows, wait: firstWait}
 		t.entries[full] = one
 	case now.Before(one.until) && !now.Before(one.until.Add(-one.wait)):
 		one.more++
@@ -75,7 +79,7 @@ func (t *tally) take(event journal.Event, decided journal.Decided, now time.Time
 		one.more++
 		event = one.owed()
 	}
-	if !denied {
+	if !grows {
 		one.wait = PermitLife
 	}
 	one.until = now.Add(one.wait)
@@ -92,13 +96,13 @@ func (t *tally) undo(one *tallied, before int64) {
 
 // kind gives the entry that takes in a denial with facts that were not seen yet, once there were enough of them; nil: it has
 // one of its own.
-func (t *tally) kind(key string) *tallied {
+func (t *tally) kind(key iam.Digest) *tallied {
 	all := t.entries[key]
 	if all == nil {
 		if len(t.entries) >= maxTally {
 			return nil
 		}
-		all = &tallied{denied: true, wait: firstWait}
+		all = &tallied{grows: true, wait: firstWait}
 		t.entries[key] = all
 	}
 	if all.kinds < maxKinds {
@@ -121,7 +125,7 @@ func (one *tallied) owed() journal.Event {
 }
 
 func (one *tallied) grow() {
-	if one.denied {
+	if one.grows {
 		one.wait = min(2*one.wait, longest)
 	}
 }
@@ -137,18 +141,23 @@ func (t *tally) due(now time.Time, all bool) []journal.Event {
 		}
 		if one.more > 0 {
 			events = append(events, one.owed())
-			if one.denied && !all {
+			if one.grows && !all {
 				one.grow()
 				one.until = now.Add(one.wait)
 				continue
 			}
 		}
 		// A denial is remembered for as long again as was waited for it, so that a pause does not begin anew.
-		if !one.denied || all || now.Sub(one.until) >= max(one.wait, time.Minute) {
+		if !one.grows || all || now.Sub(one.until) >= max(one.wait, time.Minute) {
 			delete(t.entries, key)
 		}
 	}
 	return events
+}
+
+// digest names texts, so that no two lists look the same: none of them holds a NUL.
+func digest(texts ...string) iam.Digest {
+	return sha256.Sum256([]byte(strings.Join(texts, "\x00")))
 }
 
 // alike is the same for decisions about calls of one grant, or session, that came out alike for the same rules, whatever their
@@ -156,5 +165,6 @@ func (t *tally) due(now time.Time, all bool) []journal.Event {
 func alike(event journal.Event, decided journal.Decided) string {
 	return strings.Join(append([]string{
 		decided.Verdict, event.Actor, event.Client, event.User, event.Session, event.Grant, decided.API, decided.Operation, decided.Level,
+		strconv.FormatInt(decided.Revision, 10),
 	}, decided.Rules...), "\x00")
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +15,9 @@ import (
 	"github.com/gardeauth/garde/internal/decide"
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
+	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/web"
+	"github.com/gardeauth/garde/recipe"
 )
 
 // told is what the journal says of decisions: how many entries, and how many decisions they stand for.
@@ -167,5 +170,35 @@ func TestWhatNeedsNoPolicyIsInTheJournalToo(t *testing.T) {
 	h.must(err)
 	if _, _, all := h.told("deny"); len(all) != 1 || all[0].Actor != "client:gate" || answer.Verdict != assurance.Deny {
 		t.Errorf("%+v of %+v", all, answer)
+	}
+}
+
+// What a node permits by its memory is in its journal too: once for a session, a client and a wish, and then counted.
+func TestPermitsByMemoryAreCounted(t *testing.T) {
+	h := open(t)
+	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(plain)}}, nil, time.Now())
+	h.must(err)
+	h.policy, err = assurance.Assemble(bundle, 7, "https://id.example")
+	h.must(err)
+	ask := decide.Ask{Door: decide.DoorAuthorize, Session: h.session("password"), Client: iam.Client{ID: "app"}, Scope: oauth.Scope{"openid", "pay"}}
+	ask.Wish.MaxAge = -1
+	end := h.running()
+	for n := range 60 {
+		ask.Scope = oauth.Scope{"openid", "pay"}[:1+n%2]
+		if _, sure := h.desk.Guess(t.Context(), ask); !sure {
+			t.Fatal("not sure")
+		}
+	}
+	end()
+	entries, decisions, all := h.told("permit")
+	if entries > 4 || decisions != 60 || all[0].Session != "s-1" || all[0].User != "u-1" || all[0].Client != "app" || !strings.Contains(string(all[0].Detail), `"revision":7`) {
+		t.Errorf("%d entries of %d decisions: %+v", entries, decisions, all)
+	}
+	for _, event := range all {
+		before, err := decide.Unmarshal(event)
+		h.must(err)
+		if again := h.policy.Decide(&before.Question); again.Verdict != assurance.Permit {
+			t.Errorf("decided again: %+v", again)
+		}
 	}
 }

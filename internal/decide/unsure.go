@@ -39,10 +39,20 @@ func (d *Desk) Sure(ctx context.Context, ask Ask) (assurance.Claim, error) {
 	return assurance.Claim{}, &Unsure{decision, d.Policy().Ladder.Satisfied(decision.ACR, have)}
 }
 
-// Guess is Sure by what a caller holds in its hand: see Offline.
-func (d *Desk) Guess(ask Ask) (assurance.Claim, bool) {
+// Guess is Sure by what a caller holds in its hand: see Offline. What it permits is in the journal soon after, alone or
+// counted with those like it (decision 0018).
+func (d *Desk) Guess(ctx context.Context, ask Ask) (assurance.Claim, bool) {
 	decision := d.Offline(ask)
-	return decision.Claim, decision.Verdict == assurance.Permit
+	if decision.Verdict != assurance.Permit {
+		return assurance.Claim{}, false
+	}
+	question, err := d.question(ask)
+	if err != nil {
+		return assurance.Claim{}, false
+	}
+	question.User.ID = ask.Session.User
+	made := record{question: question, decision: decision, session: ask.Session.ID, address: ask.Address, reached: reached(ask), revision: d.revision()}
+	return decision.Claim, d.recordGuess(ctx, made) == nil
 }
 
 // Level is the level that an ask needs and does not reach, as far as that can be told without the facts; empty: none.

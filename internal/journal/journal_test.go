@@ -39,7 +39,7 @@ func kinds() map[journal.Kind]journal.Detail {
 		"device.forgotten":   journal.DeviceForgotten{Device: "d"},
 		"decision.made": journal.Decided{
 			Door: "operation", API: "accounts", Operation: "POST /transfers", Verdict: "step_up", Level: "urn:x:strong", Reached: "urn:x:basic",
-			Fresh: 300, Score: 25, Signals: []string{"new_device"}, Say: []string{"the device is new"}, Rules: []string{"raise[0]"}, Times: 3,
+			Fresh: 300, Score: 25, Signals: []string{"new_device"}, Say: []string{"the device is new"}, Rules: []string{"raise[0]"}, Revision: 7, Times: 3,
 		},
 	}
 }

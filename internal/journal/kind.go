@@ -167,10 +167,11 @@ type Decided struct {
 	Reached   string   `json:"reached,omitempty"` // that was reached
 	Fresh     int64    `json:"fresh,omitempty"`   // seconds
 	Score     int64    `json:"score,omitempty"`
-	Signals   []string `json:"signals,omitempty"` // names of the risk signals
-	Say       []string `json:"say,omitempty"`     // why, but for what the signals said
-	Rules     []string `json:"rules,omitempty"`   // places of the recipe's rules that applied
-	Times     int64    `json:"times,omitempty"`   // how many alike it stands for, itself among them; absent: itself alone
+	Signals   []string `json:"signals,omitempty"`  // names of the risk signals
+	Say       []string `json:"say,omitempty"`      // why, but for what the signals said
+	Rules     []string `json:"rules,omitempty"`    // places of the recipe's rules that applied
+	Revision  int64    `json:"revision,omitempty"` // of the recipe that was in force
+	Times     int64    `json:"times,omitempty"`    // how many alike it stands for, itself among them; absent: itself alone
 }
 
 // Kind is decision.made.

@@ -163,6 +163,15 @@ func shot(name string) string {
 	return ""
 }
 
+// look finds fault with a page as it is now, and takes its picture, if anybody asked for pictures.
+func look(t *testing.T, page *browser.Page, name string) {
+	t.Helper()
+	for _, fault := range page.Faults() {
+		t.Errorf("%s: %s", name, fault)
+	}
+	page.Screenshot(shot(name))
+}
+
 func signIn(page *browser.Page, user, password string) {
 	page.Fill("username", user)
 	page.Fill("password", password)
@@ -179,25 +188,25 @@ func TestAPersonSignsInAndSeesTheBalanceThatCameThroughTheGate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			page := browser.New(t, settings)
 			page.Open(h.at(2))
-			page.Screenshot(shot(name + "-1-bank"))
+			look(t, page, name+"-1-bank")
 			page.Click("sign-in")
-			page.Screenshot(shot(name + "-2-signin"))
+			look(t, page, name+"-2-signin")
 			signIn(page, "alice", "wrong "+secret)
-			page.Screenshot(shot(name + "-3-wrong"))
+			look(t, page, name+"-3-wrong")
 			if !strings.HasPrefix(page.Location(), h.at(0)+"/signin") {
 				t.Fatalf("a wrong password led to %s", page.Location())
 			}
 			signIn(page, "alice", secret)
 			if page.Has("#consent-allow") {
-				page.Screenshot(shot(name + "-4-consent"))
+				look(t, page, name+"-4-consent")
 				page.Click("consent-allow")
 			}
 			if balance := page.Text("#balance"); !strings.ContainsAny(balance, "0123456789") {
 				t.Errorf("the balance reads %q", balance)
 			}
-			page.Screenshot(shot(name + "-5-accounts"))
+			look(t, page, name+"-5-accounts")
 			page.Open(h.at(0) + "/account")
-			page.Screenshot(shot(name + "-6-account"))
+			look(t, page, name+"-6-account")
 			for _, complaint := range page.Complaints() {
 				if !strings.Contains(complaint, "422") { // the wrong password, as the console tells it
 					t.Errorf("the browser complains: %s", complaint)
@@ -267,14 +276,14 @@ func TestWhatAThiefHasOfATokenThatIsBound(t *testing.T) {
 			page := browser.New(t, settings)
 			page.Open(h.at(2))
 			page.Follow("#budget")
-			page.Screenshot(shot(name + "-1-home"))
+			look(t, page, name+"-1-home")
 			page.Click("connect")
 			if at := page.Location(); strings.Contains(at, "scope") || strings.Contains(at, "authorization_details") {
 				t.Errorf("P01 the browser was told what was asked for: %s", at)
 			}
 			signIn(page, "alice", secret)
 			if page.Has("#consent-allow") {
-				page.Screenshot(shot(name + "-2-consent"))
+				look(t, page, name+"-2-consent")
 				if words := page.Text("main"); !strings.Contains(words, time.Now().AddDate(0, 0, 90).UTC().Format(time.DateOnly)) {
 					t.Errorf("the person does not read until when: %s", words)
 				}
@@ -286,9 +295,9 @@ func TestWhatAThiefHasOfATokenThatIsBound(t *testing.T) {
 			if page.Text("#thumbprint") != page.Text("#key") {
 				t.Error("D17 the token is not for Budget's key")
 			}
-			page.Screenshot(shot(name + "-3-overview"))
+			look(t, page, name+"-3-overview")
 			page.Click("theft")
-			page.Screenshot(shot(name + "-4-theft"))
+			look(t, page, name+"-4-theft")
 			for key, status := range map[string]string{"owner": "200", "bearer": "401", "naked": "401", "key": "401", "replay": "401", "again": "200"} {
 				if got := page.Text("#trial-" + key + " .status"); !strings.HasPrefix(got, status) {
 					t.Errorf("%s: %q, want %s", key, got, status)

@@ -201,7 +201,7 @@ func TestANativeClientOpensTheSystemBrowser(t *testing.T) {
 	if got := <-done; got.err != nil || !shows(got.out) {
 		t.Fatalf("%v\n%s\n%s", got.err, got.out, got.messages)
 	}
-	page.Screenshot(shot("cli-done"))
+	look(t, page, "cli-done")
 	if where, err := url.Parse(page.Location()); err != nil || where.Hostname() != "127.0.0.1" {
 		t.Errorf("the browser was left at %s", page.Location())
 	}
@@ -220,7 +220,7 @@ func TestANativeClientTellsWhyNobodySignedIn(t *testing.T) {
 	if got := <-done; got.err == nil || got.out != "" || !strings.Contains(got.messages, "access_denied") {
 		t.Errorf("%v\n%s\n%s", got.err, got.out, got.messages)
 	}
-	page.Screenshot(shot("cli-denied"))
+	look(t, page, "cli-denied")
 	if got := <-c.start(t, "--no-browser", "--wait", "100ms"); got.err == nil || !strings.Contains(got.messages, "/authorize?") {
 		t.Errorf("nobody came: %v\n%s", got.err, got.messages)
 	}

@@ -51,15 +51,16 @@
 	}
 	for (const e of all("h1,h2,p,button,a,label,dd,code,strong")) {
 		const style = getComputedStyle(e);
-		if (style.overflowX === "hidden" && e.scrollWidth > e.clientWidth + 1) fault("text is cut", e);
+		if (style.overflowX === "hidden" && e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 1) fault("text is cut", e);
 	}
 
 	// Thumbs (WCAG 2.5.5). A link within a sentence is as high as its line.
 	const inline = (e) => e.localName === "a" && getComputedStyle(e).display === "inline" &&
 		[...e.parentElement.childNodes].some((n) => n !== e && n.nodeType === Node.TEXT_NODE && n.data.trim().length > 1 || n !== e && n.localName && n.localName !== "a" && n.textContent.trim().length > 1);
 	for (const e of all("a[href],button,summary,input:not([type=hidden]),select")) {
-		if (inline(e)) continue;
-		const box = e.getBoundingClientRect();
+		if (inline(e) || e.getBoundingClientRect().right <= 0) continue; // the second: a way past the head, for whom it appears
+		const label = /^(radio|checkbox)$/.test(e.type) && e.closest("label"); // its label is pressed as well
+		const box = (label || e).getBoundingClientRect();
 		if (box.height < 43.5 || box.width < 43.5) fault("too small for a thumb, " + Math.round(box.width) + " by " + Math.round(box.height), e);
 	}
 
@@ -99,7 +100,7 @@
 		if (got < enough) fault("contrast " + got.toFixed(2), e);
 		if (size < 12) fault("text of " + size + " px", e);
 	}
-	for (const e of all("input:not([type=hidden]):not([readonly])")) {
+	for (const e of all("input:not([type=hidden]):not([type=radio]):not([type=checkbox]):not([readonly])")) {
 		const style = getComputedStyle(e), got = ratio(over(rgba(style.borderTopColor), ground(e)), ground(e.parentElement));
 		if (got < 3) fault("the border of a field has contrast " + got.toFixed(2), e);
 	}

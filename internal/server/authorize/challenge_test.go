@@ -232,7 +232,7 @@ func TestARefusalSaysWhyAndWhereToGo(t *testing.T) {
 	}
 	back := regexp.MustCompile(`id="refused-back" href="([^"]*)"`).FindStringSubmatch(got.body)
 	b.get(html.UnescapeString(back[1])).gives("error_description", "the company's policy refuses this") // and not that they said no
-	b.get(html.UnescapeString(back[1])).page("expired_flow") // it has ended
+	b.get(html.UnescapeString(back[1])).page("expired_flow")                                            // it has ended
 	b.get("/authorize?"+ask("own", "scope", "openid accounts.read", "prompt", "none")).gives("error", "access_denied")
 	if elsewhere := h.browser().get(html.UnescapeString(back[1])); elsewhere.status != http.StatusBadRequest {
 		t.Errorf("another browser: %d", elsewhere.status)

@@ -81,6 +81,9 @@ func (p plan) configuration(chosen map[string]string, at place, clients map[stri
 		"alias": at.Alias, "description": "Garde, " + p.name(chosen), "browser": browser(at),
 		"server": map[string]any{"discoveryUrl": at.Issuer + "/.well-known/openid-configuration"},
 	}
+	if strings.HasPrefix(p.Plan, "fapi2") {
+		said["override"] = overrides(at)
+	}
 	if strings.HasPrefix(p.Plan, "fapi") {
 		resource := map[string]any{"resourceUrl": at.Resource + "/accounts"}
 		if chosen["authorization_request_type"] == "rar" {
@@ -121,6 +124,9 @@ func (i identity) told(name string, chosen map[string]string) map[string]any {
 		scopes = []string{"accounts"}
 	}
 	client["jwks"], client["scope"] = i.keys, strings.Join(scopes, " ")
+	if chosen["sender_constrain"] == "dpop" {
+		client["dpop_signing_alg"] = "ES256"
+	}
 	if _, ciba := chosen["ciba_mode"]; ciba {
 		client["hint_type"], client["hint_value"] = "login_hint", "buffy"
 	}
@@ -130,25 +136,44 @@ func (i identity) told(name string, chosen map[string]string) map[string]any {
 // browser is what the suite does on the pages. Each of them is optional: a session that stands asks nothing, and an error
 // page ends the way.
 func browser(at place) []any {
-	task := func(name, match string, commands ...[]any) map[string]any {
-		return map[string]any{"task": name, "match": at.Issuer + match, "optional": true, "commands": commands}
+	return []any{visit(at, "buffy", "consent-allow"), map[string]any{"match": at.Issuer + "/logout*", "tasks": []any{
+		task(at, "Sign out", "/logout*", []any{"click", "id", "logout-yes", "optional"}), // asked where no hint is good
+		task(at, "Signed out", "/logout/done*", wait("signed-out")),
+		task(at, "An error page", "/logout?*", wait("error-page")), // not the pages below /logout
+	}}}
+}
+
+// overrides are what the browser does otherwise in single modules: in one the person says no, and is somebody who never said
+// yes, since a yes is remembered and then nobody is asked; in one nobody signs in at the first visit.
+func overrides(at place) map[string]any {
+	const module = "fapi2-security-profile-final-"
+	look := map[string]any{"match": at.Issuer + "/authorize*", "match-limit": 1, "tasks": []any{task(at, "Look, and go", "/signin*", wait("login-submit"))}}
+	return map[string]any{
+		module + "user-rejects-authentication": map[string]any{"browser": []any{visit(at, "willow", "consent-deny")}},
+		module + "par-ensure-reused-request-uri-prior-to-auth-completion-succeeds": map[string]any{
+			"browser": []any{look, visit(at, "buffy", "consent-allow")},
+		},
 	}
-	const picture = "update-image-placeholder-optional"
-	wait := func(id string) []any { return []any{"wait", "id", id, 10, ".*", picture} }
-	return []any{
-		map[string]any{"match": at.Issuer + "/authorize*", "tasks": []any{
-			task("An error page", "/authorize*", wait("error-page")),
-			task("Sign in", "/signin*", wait("login-submit"),
-				[]any{"text", "id", "username", "buffy"}, []any{"text", "id", "password", at.Password}, []any{"click", "id", "login-submit"}),
-			task("Consent", "/consent*", []any{"click", "id", "consent-allow"}),
-			task("Hand the form over, where scripts do not run", "/authorize*", []any{"click", "id", "formpost-submit", "optional"}),
-			map[string]any{"task": "Back at the suite", "match": at.Suite + "/test/*", "optional": true,
-				"commands": []any{[]any{"wait", "id", "submission_complete", 10}}},
-		}},
-		map[string]any{"match": at.Issuer + "/logout*", "tasks": []any{
-			task("An error page", "/logout*", []any{"wait", "id", "error-page", 1, ".*", picture}),
-			task("Sign out", "/logout/confirm*", []any{"click", "id", "logout-yes", "optional"}),
-			task("Signed out", "/logout/done*", wait("signed-out")),
-		}},
-	}
+}
+
+// visit is what happens at the authorization endpoint: who signs in, with which answer to the question of consent.
+func visit(at place, who, answer string) map[string]any {
+	return map[string]any{"match": at.Issuer + "/authorize*", "tasks": []any{
+		task(at, "An error page", "/authorize*", wait("error-page")),
+		task(at, "Sign in", "/signin*", wait("login-submit"),
+			[]any{"text", "id", "username", who}, []any{"text", "id", "password", at.Password}, []any{"click", "id", "login-submit"}),
+		task(at, "Consent", "/consent*", []any{"click", "id", answer}),
+		task(at, "Hand the form over, where scripts do not run", "/authorize*", []any{"click", "id", "formpost-submit", "optional"}),
+		map[string]any{"task": "Back at the suite", "match": at.Suite + "/test/*", "optional": true,
+			"commands": []any{[]any{"wait", "id", "submission_complete", 10}}},
+	}}
+}
+
+// picture has the suite keep what the page looks like, where a module wants to see it.
+const picture = "update-image-placeholder-optional"
+
+func wait(id string) []any { return []any{"wait", "id", id, 10, ".*", picture} }
+
+func task(at place, name, match string, commands ...[]any) map[string]any {
+	return map[string]any{"task": name, "match": at.Issuer + match, "optional": true, "commands": commands}
 }

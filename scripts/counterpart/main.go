@@ -68,7 +68,7 @@ func (c counterpart) serve(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	settings.ClientAuth = tls.RequestClientCert // tokens may be bound to one: whoever signed it
-	handler, err := c.handler()
+	handler, err := c.handler(ctx)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (c counterpart) serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-func (c counterpart) handler() (http.Handler, error) {
+func (c counterpart) handler(ctx context.Context) (http.Handler, error) {
 	authorities, err := os.ReadFile(filepath.Join(c.Dir, "../ca.pem"))
 	if err != nil {
 		return nil, err
@@ -90,12 +90,22 @@ func (c counterpart) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	secret, err := os.ReadFile(filepath.Join(c.Dir, "resource.secret"))
+	if err != nil {
+		return nil, err
+	}
 	g, err := gate.New(gate.Config{
+		Client: "resource", Secret: string(secret), // a code that is used twice takes back the tokens that it gave
 		Issuer: c.Issuer, Audience: c.Resource + "/accounts", Bound: true, Authorities: authorities, AllowHosts: []string{issuer.Host}, Log: c.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
+	go func() {
+		if err := g.Run(ctx); err != nil && ctx.Err() == nil {
+			c.Log.Error("revocations are not followed", "cause", err)
+		}
+	}()
 	mux := http.NewServeMux()
 	mux.Handle(g.Metadata())
 	accounts := web.Interactive(named(g.Protect(http.HandlerFunc(list), gate.Scope("accounts"))))

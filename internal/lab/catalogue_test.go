@@ -33,6 +33,7 @@ var catalogue = map[string]string{
 	"ciba: an unknown person":             "400 unknown_user_id: the hint names nobody who can be asked",
 	"ciba: an unknown scope":              "400 invalid_scope: no such scope: x",
 	"ciba: no client":                     "400 invalid_request: client_id or another client authentication is missing",
+	"ciba: no storage":                    "503 temporarily_unavailable: the server can't answer now; try again",
 	"ciba: no hint":                       "400 invalid_request: exactly one of login_hint, id_token_hint and login_hint_token is needed",
 	"ciba: two hints":                     "400 invalid_request: exactly one of login_hint, id_token_hint and login_hint_token is needed",
 	"device: GET":                         "405 invalid_request: the method is not allowed here; use POST",
@@ -41,6 +42,7 @@ var catalogue = map[string]string{
 	"device: a prompt":                    "400 invalid_request: the parameter prompt has no meaning here",
 	"device: an unknown scope":            "400 invalid_scope: no such scope: x",
 	"device: no client":                   "400 invalid_request: client_id or another client authentication is missing",
+	"device: no storage":                  "503 temporarily_unavailable: the server can't answer now; try again",
 	"device: no proof":                    "400 invalid_dpop_proof: the proof is malformed",
 	"introspect: no client":               "400 invalid_request: client_id or another client authentication is missing",
 	"introspect: no token":                "400 invalid_request: token is missing",
@@ -69,6 +71,7 @@ var catalogue = map[string]string{
 	"register: no JSON":                   "400 invalid_client_metadata: the JSON is malformed at byte 0",
 	"register: no policy":                 "404 invalid_request: there is nothing here",
 	"register: no redirect URI":           "400 invalid_redirect_uri: redirect_uris: is missing: codes have nowhere to go (list every address in full; none is learnt from a request. Without people: grants: [client_credentials])",
+	"register: no storage":                "503 temporarily_unavailable: the server can't answer now; try again",
 	"register: no token":                  "401 <nil>: credentials are needed",
 	"revoke: no client":                   "400 invalid_request: client_id or another client authentication is missing",
 	"revoke: no token":                    "400 invalid_request: token is missing",
@@ -108,7 +111,7 @@ func TestEachErrorOfEachDoorReadsAsItIsWritten(t *testing.T) {
 			"open": {Open: true, Scopes: []string{"openid"}}, "invited": {Scopes: []string{"openid"}},
 		}
 	}))
-	alice := h.NewPerson("alice")
+	alice, bob := h.NewPerson("alice"), h.NewPerson("bob")
 	with := func(path string, headers ...string) func(pairs ...string) lab.Reply {
 		return func(pairs ...string) lab.Reply {
 			form := lab.Form(pairs...)
@@ -246,11 +249,17 @@ func TestEachErrorOfEachDoorReadsAsItIsWritten(t *testing.T) {
 		{"ciba: a crowd of hints", func() lab.Reply { return until429(func() lab.Reply { return ciba("login_hint", "nobody-at-all") }) }},
 		{"register: a crowd", func() lab.Reply { return until429(func() lab.Reply { return register("/register/open", `{}`) }) }},
 		{"token: no storage", func() lab.Reply {
+			h.Pass(2 * time.Hour) // what the crowds used up is there again
 			code := h.Code(alice, lab.Plant{})
 			h.Break()
 			return h.Redeem(code)
 		}},
 		{"par: no storage", func() lab.Reply { return pushed() }},
+		{"device: no storage", func() lab.Reply { return as(lab.WebA, "/device_authorization", "scope", "openid") }},
+		{"ciba: no storage", func() lab.Reply { return ciba("login_hint", bob.Username) }},
+		{"register: no storage", func() lab.Reply {
+			return register("/register/open", `{"redirect_uris":["https://late.example/cb"]}`, "X-Forwarded-For", "203.0.113.9")
+		}},
 	}
 	tried := map[string]bool{}
 	for _, row := range rows {
@@ -274,8 +283,8 @@ func TestEachErrorOfEachDoorReadsAsItIsWritten(t *testing.T) {
 		if reply.Status == 401 && row.name != "token: nobody" && reply.Header.Get("WWW-Authenticate") == "" {
 			t.Errorf("%s: 401 without a challenge", row.name)
 		}
-		if reply.Status == 429 && reply.Header.Get("Retry-After") == "" {
-			t.Errorf("%s: 429 without Retry-After", row.name)
+		if (reply.Status == 429 || reply.Status == 503) && reply.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: %d without Retry-After", row.name, reply.Status)
 		}
 		never(t, reply)
 	}

@@ -390,8 +390,8 @@ func TestNativeSSOEnds(t *testing.T) {
 				do   func(*lab.Person, lab.Tokens)
 				only bool // the exchange alone: what was exchanged before goes on
 			}{
-				"sign-out of the session": {func(p *lab.Person, _ lab.Tokens) { must(t, acting.Store().EndSession(t.Context(), p.Session)) }, false},
-				"sign-out everywhere":     {func(p *lab.Person, _ lab.Tokens) { must(t, acting.Store().EndUserSessions(t.Context(), p.ID, "")) }, false},
+				"X02 sign-out of the session": {func(p *lab.Person, _ lab.Tokens) { must(t, acting.Store().EndSession(t.Context(), p.Session)) }, false},
+				"X02 sign-out everywhere":     {func(p *lab.Person, _ lab.Tokens) { must(t, acting.Store().EndUserSessions(t.Context(), p.ID, "")) }, false},
 				"sign-out of all apps by one of them": {func(_ *lab.Person, first lab.Tokens) {
 					if reply := acting.As(careful, "/revoke", lab.Form("token", first.DeviceSecret)); reply.Status != 200 {
 						t.Errorf("%d %s", reply.Status, reply.Body)

@@ -24,6 +24,7 @@ import (
 	"github.com/gardeauth/garde/internal/lab"
 	"github.com/gardeauth/garde/internal/store/deeds"
 	"github.com/gardeauth/garde/internal/store/storetest/pgtest"
+	"github.com/gardeauth/garde/recipe"
 )
 
 // outage is a storage that a test takes away from under a running house, and gives back.
@@ -52,11 +53,17 @@ func TestF13StorageThatFailsWhileTheHouseRuns(t *testing.T) {
 
 func survive(t *testing.T, o outage) {
 	metrics := freeAddress(t)
-	h := lab.New(t, lab.Options{Settings: func(node *config.Node) { node.Storage, node.Metrics = o.storage, metrics }})
+	h := lab.New(t, lab.Options{
+		Partner: true, Settings: func(node *config.Node) { node.Storage, node.Metrics = o.storage, metrics },
+		Recipe: func(r *recipe.Recipe) {
+			r.Registration = map[string]recipe.Registration{"open": {Open: true, Scopes: []string{"openid"}}}
+		},
+	})
 	ready := func() lab.Reply { return h.Do(lab.Request("GET", "http://"+metrics+"/readyz", "")) }
 	alice := h.NewPerson("alice")
 	code, tokens := h.Code(alice, lab.Plant{}), h.Tokens(alice, lab.Plant{Client: lab.Native})
 	opaque := h.Tokens(alice, lab.Plant{Scope: "openid vault.read"})
+	asking := begins(h, alice)
 	load := begin(h)
 	defer load.stop()
 	h.Within(10*time.Second, "tokens are given", func() bool { return load.given() > 20 })
@@ -71,8 +78,10 @@ func survive(t *testing.T, o outage) {
 		"refresh":        func() lab.Reply { return h.Refresh(lab.Native, tokens.RefreshToken) },
 		"revoke a token": func() lab.Reply { return h.As(lab.WebA, "/revoke", lab.Form("token", opaque.AccessToken)) },
 		"credentials":    func() lab.Reply { return h.Credentials(lab.Job, "scope", "ledger.post") },
+		"push a request": asking.push, "ask for a device": asking.device, "ask a person": asking.person, "register": asking.register,
 	} {
-		if reply := ask(); !comeAgain(reply) {
+		if reply := ask(); !comeAgain(reply) || reply.Header.Get("Cache-Control") != "no-store" ||
+			reply.Text("error") != "temporarily_unavailable" || reply.Text("error_description") != "the server can't answer now; try again" {
 			t.Errorf("%s: %d, Retry-After %q, %s", what, reply.Status, reply.Header.Get("Retry-After"), reply.Body)
 		}
 	}
@@ -88,9 +97,38 @@ func survive(t *testing.T, o outage) {
 	if !h.Introspect(lab.Vault, opaque.AccessToken).True("active") {
 		t.Error("a token is dead, and its revocation was refused")
 	}
+	if waiting, err := h.Store().AskedOf(t.Context(), alice.ID, h.Clock.Now()); err != nil || len(waiting) != 0 {
+		t.Errorf("%d requests wait for a person, and all were refused: %v", len(waiting), err)
+	}
+	for what, again := range map[string]struct {
+		ask    func() lab.Reply
+		status int
+	}{
+		"push a request": {asking.push, 201}, "ask for a device": {asking.device, 200}, "ask a person": {asking.person, 200}, "register": {asking.register, 201},
+	} {
+		if reply := again.ask(); reply.Status != again.status {
+			t.Errorf("%s, once more: %d %s", what, reply.Status, reply.Body)
+		}
+	}
 	load.judge(t)
 	if strings.HasPrefix(o.storage, "sqlite:") {
 		whole(t, h)
+	}
+}
+
+// beginnings are requests at the doors beside the token endpoint.
+type beginnings struct{ push, device, person, register func() lab.Reply }
+
+func begins(h *lab.House, person *lab.Person) beginnings {
+	return beginnings{
+		push:   func() lab.Reply { return h.As(lab.WebA, "/par", lab.Ask(lab.WebA)) },
+		device: func() lab.Reply { return h.As(lab.WebA, "/device_authorization", lab.Form("scope", "accounts.read")) },
+		person: func() lab.Reply {
+			return h.As(lab.WebA, "/bc-authorize", lab.Form("scope", "openid", "login_hint", person.Username))
+		},
+		register: func() lab.Reply {
+			return h.Do(lab.Request("POST", h.Issuer+"/register/open", `{"redirect_uris":["https://late.example/cb"]}`, "Content-Type", "application/json"))
+		},
 	}
 }
 

@@ -231,7 +231,7 @@ func TestBackChannelLogout(t *testing.T) {
 	if heard, _ := h.outside.told(); len(heard) != 2 {
 		t.Errorf("told %d times", len(heard))
 	}
-	t.Run("a logout token is no access token and no hint", func(t *testing.T) {
+	t.Run("S34 a logout token is no access token and no hint", func(t *testing.T) {
 		text := heard[0].Get("logout_token")
 		if h.UserInfo(text).Status != http.StatusUnauthorized {
 			t.Error("userinfo takes it")

@@ -32,7 +32,7 @@ func (s *Server) corners(own *account.Endpoint, handle func(string, func(http.Re
 	}
 	own.Known, own.Approvals = s.House, s.House
 	own.Habits = &account.Habits{Kept: s.House, Learning: s.moments.desk}
-	own.Accounts = &session.Accounts{Keeper: s.sessions, Sealer: s.Seal, Tenant: iam.DefaultTenant}
+	own.Accounts = s.accounts()
 	handle("/account/security", own.Security)
 	handle("/account/security/factor", own.Factor)
 	handle("/account/security/codes", own.Codes)
@@ -45,6 +45,11 @@ func (s *Server) corners(own *account.Endpoint, handle func(string, func(http.Re
 	handle("/account/notme", own.NotMe)
 	handle("/choose", own.Choose)
 	handle("/signin/enrol", own.Enrol)
+}
+
+// accounts are the further ones of browsers.
+func (s *Server) accounts() *session.Accounts {
+	return &session.Accounts{Keeper: s.sessions, Sealer: s.Seal, Tenant: iam.DefaultTenant}
 }
 
 // addable are the factors of the recipe, but for authenticators where no browser would take part.

@@ -28,7 +28,7 @@ func (s *Server) people(doors *http.ServeMux) {
 	}
 	kept := s.newCrowd()
 	front := &authorize.Endpoint{
-		Issuer: s.Node.Issuer, Parser: s.parser(), Sessions: s.sessions, Flows: kept, Codes: s.recalled,
+		Issuer: s.Node.Issuer, Parser: s.parser(), Sessions: s.sessions, Flows: kept, Codes: s.recalled, Accounts: s.accounts(),
 		Consents: s.recalled, Recalled: s.recalled, Pages: s.pages.get, Face: face, Now: s.Lab.Now,
 		Assurance: s.decisions, Address: s.caller, Help: s.help,
 		Desk: s.mint, Signer: s.mint, Waiting: s.House, Subject: s.subject, Extra: s.answered, Due: s.owes,

@@ -36,6 +36,7 @@ type Endpoint struct {
 	Issuer   string
 	Parser   *request.Parser
 	Sessions *session.Keeper
+	Accounts *session.Accounts // further ones of a browser; nil: there are none
 	Flows    iam.Flows
 	Codes    iam.Codes
 	Consents iam.Consents

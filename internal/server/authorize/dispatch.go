@@ -22,7 +22,12 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 	if err != nil && !errors.Is(err, iam.ErrNotFound) {
 		return err
 	}
-	if needsChoice(at) {
+	if at, err = e.switched(w, r, at); err != nil {
+		return err
+	}
+	if chooses, err := e.chooses(r, at); err != nil {
+		return err
+	} else if chooses {
 		return e.leave(w, r, at, "/choose")
 	}
 	if e.needsSignIn(at) {

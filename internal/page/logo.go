@@ -11,6 +11,7 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -21,6 +22,8 @@ const (
 	logoSide   = 104                     // of the square that is drawn, in pixels: 52 on a fine screen
 	logoPixels = 1 << 20                 // of what is sent to us: decoding allocates by them
 	logoWait   = 1500 * time.Millisecond // of a page for a logo that nobody has seen yet
+	logoDraw   = 500 * time.Millisecond  // of a decoder: few bytes can be work for long (a JPEG of thousands of scans)
+	logoBite   = 256                     // bytes between two looks at the clock: some 20 ms of the worst
 	logoLife   = 24 * time.Hour
 	logoRetry  = 10 * time.Minute // before an address that failed is asked again
 	logoMost   = 256              // kept; each is some 20 KiB
@@ -100,7 +103,11 @@ func (l *Logos) fill(ctx context.Context, address string, one *drawn) {
 	if err == nil {
 		l.drawing.Lock()
 		defer l.drawing.Unlock()
-		one.data, err = redraw(body)
+		if ctx.Err() != nil { // it waited for the pictures of others, which says nothing of this one
+			life = 0
+			return
+		}
+		one.data, err = redraw(ctx, body)
 	}
 	switch {
 	case err == nil:
@@ -114,35 +121,41 @@ var errNoLogo = errors.New("no PNG, JPEG or GIF of a bearable size")
 
 // decoders are by what the first bytes say, whatever the content type was. There is none for SVG, which is a program.
 var decoders = map[string]struct {
-	measure func([]byte) (image.Config, error)
-	decode  func([]byte) (image.Image, error)
+	measure func(io.Reader) (image.Config, error)
+	decode  func(io.Reader) (image.Image, error)
 }{
-	"image/png": {
-		func(b []byte) (image.Config, error) { return png.DecodeConfig(bytes.NewReader(b)) },
-		func(b []byte) (image.Image, error) { return png.Decode(bytes.NewReader(b)) },
-	},
-	"image/jpeg": {
-		func(b []byte) (image.Config, error) { return jpeg.DecodeConfig(bytes.NewReader(b)) },
-		func(b []byte) (image.Image, error) { return jpeg.Decode(bytes.NewReader(b)) },
-	},
-	"image/gif": {
-		func(b []byte) (image.Config, error) { return gif.DecodeConfig(bytes.NewReader(b)) },
-		func(b []byte) (image.Image, error) { return gif.Decode(bytes.NewReader(b)) },
-	},
+	"image/png":  {png.DecodeConfig, png.Decode},
+	"image/jpeg": {jpeg.DecodeConfig, jpeg.Decode},
+	"image/gif":  {gif.DecodeConfig, gif.Decode},
+}
+
+// bites feeds a decoder in small pieces, and nothing more once over says so.
+type bites struct {
+	from io.Reader
+	over func() error
+}
+
+func (b bites) Read(into []byte) (int, error) {
+	if err := b.over(); err != nil {
+		return 0, err
+	}
+	return b.from.Read(into[:min(len(into), logoBite)])
 }
 
 // redraw makes of a picture a square one of ours, as a data: address.
-func redraw(body []byte) (string, error) {
+func redraw(ctx context.Context, body []byte) (string, error) {
 	with, known := decoders[http.DetectContentType(body)]
 	if !known {
 		return "", errNoLogo
 	}
-	size, err := with.measure(body)
+	ctx, cancel := context.WithTimeout(ctx, logoDraw)
+	defer cancel()
+	size, err := with.measure(bites{bytes.NewReader(body), ctx.Err})
 	if err != nil || size.Width < 1 || size.Height < 1 || size.Width > logoPixels/size.Height {
 		return "", errNoLogo
 	}
-	picture, err := with.decode(body)
-	if err != nil {
+	picture, err := with.decode(bites{bytes.NewReader(body), ctx.Err})
+	if err != nil || picture.Bounds().Empty() { // the first frame of a GIF may be smaller than what was measured
 		return "", errNoLogo
 	}
 	var out bytes.Buffer

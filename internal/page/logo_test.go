@@ -148,7 +148,7 @@ func TestG08ADeadLogoCostsOnePageAMoment(t *testing.T) {
 }
 
 func FuzzN09Logo(f *testing.F) {
-	for _, body := range [][]byte{painted(f, 9, 5, asPNG), painted(f, 9, 5, asJPEG), painted(f, 9, 5, asGIF), []byte("GIF89a"), nil} {
+	for _, body := range [][]byte{painted(f, 9, 5, asPNG), painted(f, 9, 5, asJPEG), painted(f, 9, 5, asGIF), []byte("GIF89a"), hollow(0, 5), slowToDraw(f, 3), nil} {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -21,7 +21,8 @@ type Budgets struct {
 // A code is one of 20^8, 34 bits. What a guesser finds, of a thousand codes that wait: in one network and in the ten minutes of a
 // code's life 100 + 120 tries, a chance of one in 100,000; with one code in mind, one in 10^8. With networks or accounts without
 // number, the budgets of all let through one guess a second, strangers and people together: once in ten months somebody's
-// device would wait for the guesser's own yes, and the page says which. For one code in mind, once in 800 years.
+// device would wait for the guesser's own yes, and the page says which. For one code in mind, once in 800 years. Each node
+// counts for itself: three nodes let through three guesses a second.
 type Tries struct{ browser, network, person, strangers, people *limit.Limiter }
 
 // NewTries makes the counters. A nil now means time.Now.
@@ -58,8 +59,12 @@ func (t *Tries) purses(by typist) []purse {
 // allow takes the price of a try before it is judged. Who is over the narrow budget must not use up the wide ones. shared says
 // that others used the budget up: who signs in need not wait.
 func (t *Tries) allow(by typist) (ok, shared bool, wait time.Duration) {
-	for i, each := range t.purses(by) {
+	purses := t.purses(by)
+	for i, each := range purses {
 		if ok, wait = each.limit.Allow(each.key, 1); !ok {
+			// Nothing is judged, so nothing is paid. Else browsers without number, made up in one network, would stay in
+			// debt until there is no room to count an honest one.
+			give(purses[:i])
 			return false, i > 0 && by.person == "", wait
 		}
 	}
@@ -67,8 +72,10 @@ func (t *Tries) allow(by typist) (ok, shared bool, wait time.Duration) {
 }
 
 // right gives the price of a try back.
-func (t *Tries) right(by typist) {
-	for _, each := range t.purses(by) {
+func (t *Tries) right(by typist) { give(t.purses(by)) }
+
+func give(purses []purse) {
+	for _, each := range purses {
 		each.limit.Return(each.key, 1)
 	}
 }

@@ -81,3 +81,46 @@ func TestV02ANeighbourLocksNobodyOut(t *testing.T) {
 		t.Errorf("V02 an honest person elsewhere waits %v", wait)
 	}
 }
+
+// TestV02MadeUpBrowsersTakeNoRoom: a network that has used up its tries goes on, with a new browser each time, and more of them
+// than are counted one by one. An honest browser elsewhere has all its tries.
+func TestV02MadeUpBrowsersTakeNoRoom(t *testing.T) {
+	clock := time.Unix(1_800_000_000, 0)
+	tries := NewTries(Budgets{}, func() time.Time { return clock })
+	for n := range 120_000 {
+		tries.allow(typist{fmt.Sprint("made up", n), "office", ""})
+		clock = clock.Add(100 * time.Microsecond)
+	}
+	for n := range 64 * 16 * 5 { // what those who are not counted one by one would share
+		tries.allow(typist{fmt.Sprint("late", n), "office", ""})
+	}
+	for n := range 20 {
+		for try := range 5 {
+			if ok, _, wait := tries.allow(typist{fmt.Sprint("honest", n), fmt.Sprint("home", n), ""}); !ok {
+				t.Fatalf("V02 try %d of honest browser %d waits %v", try+1, n, wait)
+			}
+		}
+	}
+}
+
+// TestV02HowLikelyAGuessIs counts what all together may try in the life of a code: browsers, networks and accounts without
+// number, cookies thrown away. It is what decision 0022 says of one node.
+func TestV02HowLikelyAGuessIs(t *testing.T) {
+	clock := time.Unix(1_800_000_000, 0)
+	tries := NewTries(Budgets{}, func() time.Time { return clock })
+	judged := 0
+	for second := range int(Life / time.Second) {
+		for n := range 5 {
+			fresh := fmt.Sprint(second, " ", n)
+			for _, by := range []typist{{fresh, fresh, ""}, {fresh, fresh, fresh}} {
+				if ok, _, _ := tries.allow(by); ok {
+					judged++
+				}
+			}
+		}
+		clock = clock.Add(time.Second)
+	}
+	if most := 2 * (250 + 300); judged > most+2 || float64(judged)*1000/25.6e9 > 1/20_000.0 {
+		t.Errorf("V02 %d tries in the life of a code", judged)
+	}
+}

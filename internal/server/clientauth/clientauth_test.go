@@ -274,6 +274,7 @@ func signed(t testing.TB, signer *jose.Signer, claims map[string]any) string {
 func TestAudiencesAndAlgorithmsOfAssertions(t *testing.T) {
 	es, esSet := signerOf(t, "k", jose.ES256)
 	rs, rsSet := signerOf(t, "k", jose.RS256)
+	unmarked := setOf(t, jose.PublicKey{KeyID: "k", Key: rs.Key.Public()})
 	exception := allow("assertion_audience")
 	for name, try := range map[string]struct {
 		client iam.Client
@@ -299,6 +300,8 @@ func TestAudiencesAndAlgorithmsOfAssertions(t *testing.T) {
 		"RS256 that nobody registered":                          {iam.Client{JWKS: rsSet}, rs, issuer, "invalid_client"},
 		"RS256 as registered":                                   {iam.Client{JWKS: rsSet, Metadata: recipe.Metadata{AuthAlg: "RS256"}}, rs, issuer, ""},
 		"RS256 by a key that a self-registered client marked":   {iam.Client{Policy: "open", JWKS: rsSet}, rs, issuer, ""},
+		"J01 RS256 by a key that names no algorithm":            {iam.Client{Policy: "open", JWKS: unmarked}, rs, issuer, "invalid_client"},
+		"RS256 by such a key, as registered":                    {iam.Client{Policy: "open", JWKS: unmarked, Metadata: recipe.Metadata{AuthAlg: "RS256"}}, rs, issuer, ""},
 		"RS256 of a self-registered client that registered PSS": {iam.Client{Policy: "open", JWKS: rsSet, Metadata: recipe.Metadata{AuthAlg: "PS256"}}, rs, issuer, "invalid_client"},
 		"RS256 of a self-registered client under a profile":     {iam.Client{Policy: "open", JWKS: rsSet, Profile: recipe.FAPI2Security}, rs, issuer, "invalid_client"},
 		"RS256 that a profile forbids":                          {iam.Client{JWKS: rsSet, Profile: recipe.FAPI2Security, Metadata: recipe.Metadata{AuthAlg: "RS256"}}, rs, issuer, "invalid_client"},

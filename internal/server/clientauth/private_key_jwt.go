@@ -2,6 +2,7 @@ package clientauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -45,6 +46,9 @@ func (m privateKeyJWT) Verify(ctx context.Context, client iam.Client, shown Show
 	if err != nil {
 		return err
 	}
+	if header.Alg == jose.RS256 && client.AuthAlg == "" && key.Alg != jose.RS256 {
+		return errors.New("neither the client nor its key is registered with RS256")
+	}
 	payload, err := key.Verify(unverified)
 	if err != nil {
 		return err
@@ -53,7 +57,7 @@ func (m privateKeyJWT) Verify(ctx context.Context, client iam.Client, shown Show
 }
 
 // maySign tells whether the client's assertions may have the algorithm: the one that it is registered with, or any good
-// one; and in either case none that its profile forbids.
+// one; and in either case none that its profile forbids. By RS256 unasked, the key has to be marked for it as well.
 func maySign(client iam.Client, alg jose.Alg) bool {
 	if algs := client.Demands().Algs; len(algs) > 0 && !slices.Contains(algs, string(alg)) {
 		return false

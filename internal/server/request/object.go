@@ -116,6 +116,9 @@ func (p *Parser) verified(ctx context.Context, r *reading) ([]byte, error) {
 	if err != nil {
 		return nil, oauth.InvalidRequestObject("the request object is not signed by a key of the client").Because(err)
 	}
+	if header.Alg == jose.RS256 && r.Client.RequestAlg == "" && r.door != Backchannel && key.Alg != jose.RS256 {
+		return nil, oauth.InvalidRequestObject("RS256 is for clients or keys that are registered with it")
+	}
 	payload, err := key.Verify(unverified)
 	if err != nil {
 		return nil, oauth.InvalidRequestObject("the request object is not signed by a key of the client").Because(err)

@@ -148,8 +148,8 @@ func (h *house) Learn(_ context.Context, scene decide.Scene) {
 // proofs tells which key a caller proved: it is named in a header, since how it is proved is another room's matter.
 type proofs struct{}
 
-func (*proofs) Prove(_ http.ResponseWriter, r *http.Request) (iam.Binding, error) {
-	return iam.Binding{JKT: r.Header.Get("Proved")}, nil
+func (*proofs) Offered(_ http.ResponseWriter, r *http.Request) (iam.Binding, func() error, error) {
+	return iam.Binding{JKT: r.Header.Get("Proved")}, func() error { return nil }, nil
 }
 
 func (h *house) now() time.Time {

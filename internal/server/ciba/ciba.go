@@ -4,6 +4,7 @@
 package ciba
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -35,9 +36,10 @@ type Clients interface {
 	Authenticate(r *http.Request, form web.Form) (iam.Client, error)
 }
 
-// Proofs finds out which keys a caller proved. It may set headers of the answer (DPoP-Nonce).
+// Proofs finds out which keys a caller proved. It may set headers of the answer (DPoP-Nonce). Spend is called before anybody is
+// asked.
 type Proofs interface {
-	Prove(w http.ResponseWriter, r *http.Request) (iam.Binding, error)
+	Offered(w http.ResponseWriter, r *http.Request) (proven iam.Binding, spend func() error, err error)
 }
 
 // Endpoint is /bc-authorize. The fields up to Network are required.
@@ -79,9 +81,9 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 		return oauth.UnauthorizedClient("the client is not registered for this grant")
 	}
 	// Before the request is read: who is asked for a nonce sends the same request object again, whose id may come once.
-	proven := iam.Binding{}
+	proven, spend := iam.Binding{}, func() error { return nil }
 	if e.Proofs != nil {
-		if proven, err = e.Proofs.Prove(w, r); err != nil {
+		if proven, spend, err = e.Proofs.Offered(w, r); err != nil {
 			return err
 		}
 	}
@@ -98,6 +100,12 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 	}
 	user, err := e.whom(r.Context(), client, wish)
 	if err != nil {
+		return err
+	}
+	if err := e.slow(r.Context(), client, user); err != nil {
+		return err
+	}
+	if err := spend(); err != nil {
 		return err
 	}
 	given, err := e.ask(r, asked, wish, user, proven)
@@ -119,17 +127,18 @@ func bindable(client iam.Client, proven iam.Binding) error {
 	return nil
 }
 
+// slow keeps a person from being asked too often.
+func (e *Endpoint) slow(ctx context.Context, client iam.Client, user iam.User) error {
+	now := moment(e.Now)
+	waiting, err := e.Asking.AskedOf(ctx, user.ID, now)
+	if err != nil || client.MayAskOften(now) { // a plan of conformance asks one person a hundred times in an hour
+		return err
+	}
+	return e.Limits.ask(client.ID, user.ID, waiting, now)
+}
+
 func (e *Endpoint) ask(r *http.Request, wanted *request.Request, wish wish, user iam.User, proven iam.Binding) (answer, error) {
 	ctx, now, client, value := r.Context(), moment(e.Now), wanted.Client, iam.NewSecret(iam.PrefixCIBA)
-	waiting, err := e.Asking.AskedOf(ctx, user.ID, now)
-	if err != nil {
-		return answer{}, err
-	}
-	if !client.MayAskOften(now) { // a plan of conformance asks one person a hundred times in an hour
-		if err := e.Limits.ask(client.ID, user.ID, waiting, now); err != nil {
-			return answer{}, err
-		}
-	}
 	asked := iam.Asked{
 		Hash: iam.HashCIBA(value), Kind: iam.AskedCIBA, ID: uuid.NewString(), Client: client.ID, User: user.ID, Query: wanted.Query(),
 		Message: wish.message, Address: e.Network(r), JKT: proven.JKT, Delivery: client.Delivery(), State: iam.AskedWaiting,
@@ -137,6 +146,7 @@ func (e *Endpoint) ask(r *http.Request, wanted *request.Request, wish wish, user
 	}
 	note := callback.Notice{Client: client.ID, ID: value, Token: wish.token, Mode: asked.Delivery, Binding: proven}
 	if asked.Delivery != callback.Poll {
+		var err error
 		if asked.Notify, err = e.Notices.Seal(asked.ID, note); err != nil {
 			return answer{}, err
 		}
@@ -151,13 +161,14 @@ func (e *Endpoint) ask(r *http.Request, wanted *request.Request, wish wish, user
 		return answer{}, err
 	}
 	given := answer{value, int64(wish.life / time.Second), int64(Interval / time.Second)}
-	if asked.Delivery == callback.Push {
-		given.Interval = 0
-		if e.Lapsed != nil {
-			err = callback.Expect(ctx, e.Lapsed, note, asked.Expires)
-		}
+	if asked.Delivery != callback.Push {
+		return given, nil
 	}
-	return given, err
+	given.Interval = 0
+	if e.Lapsed == nil {
+		return given, nil
+	}
+	return given, callback.Expect(ctx, e.Lapsed, note, asked.Expires)
 }
 
 // Asked is the journal's word for a person who was asked: who is asked often, and by whom, must be seen.

@@ -26,9 +26,9 @@ type Clients interface {
 }
 
 // Proofs finds out which keys a caller proved. It may set headers of the answer (DPoP-Nonce); its errors are
-// invalid_dpop_proof and use_dpop_nonce.
+// invalid_dpop_proof and use_dpop_nonce. Spend is called once the request is found good, and before anything is given.
 type Proofs interface {
-	Prove(w http.ResponseWriter, r *http.Request) (iam.Binding, error)
+	Offered(w http.ResponseWriter, r *http.Request) (proven iam.Binding, spend func() error, err error)
 }
 
 // Endpoint is /par. All fields but Proofs, Most, Strangers, Network and Now are required.
@@ -67,7 +67,7 @@ func (e *Endpoint) Push(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// Before the request is read: who is asked for a nonce sends the same request object again, whose id may come once.
-	proven, err := e.prove(w, r)
+	proven, spend, err := e.prove(w, r)
 	if err != nil {
 		return err
 	}
@@ -79,6 +79,9 @@ func (e *Endpoint) Push(w http.ResponseWriter, r *http.Request) error {
 		if err := asked.BindTo(proven.JKT); err != nil {
 			return err
 		}
+	}
+	if err := spend(); err != nil {
+		return err
 	}
 	value := iam.RequestURN + iam.NewSecret(iam.PrefixPushed)
 	now := e.now()
@@ -107,11 +110,11 @@ func (e *Endpoint) slow(r *http.Request, client iam.Client) error {
 }
 
 // prove finds the key of a DPoP proof that came along: the code can then be redeemed only with it (RFC 9449 section 10.1).
-func (e *Endpoint) prove(w http.ResponseWriter, r *http.Request) (iam.Binding, error) {
+func (e *Endpoint) prove(w http.ResponseWriter, r *http.Request) (proven iam.Binding, spend func() error, err error) {
 	if e.Proofs == nil {
-		return iam.Binding{}, nil
+		return iam.Binding{}, func() error { return nil }, nil
 	}
-	return e.Proofs.Prove(w, r)
+	return e.Proofs.Offered(w, r)
 }
 
 func (e *Endpoint) most() int {

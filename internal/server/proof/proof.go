@@ -41,22 +41,10 @@ func New(c Config) (*Desk, error) {
 	return &Desk{judge: c.Judge, bases: c.Bases, certificates: c.Certificates}, nil
 }
 
-// Prove gives what the sender of a request has proved, which may be nothing. A proof that is no good, or was shown before, is
-// an error, never nothing. It sets DPoP-Nonce on the answer when nonces are asked for.
-func (d *Desk) Prove(w http.ResponseWriter, r *http.Request) (iam.Binding, error) {
-	proven, spend, err := d.Offered(w, r)
-	if err == nil {
-		err = spend()
-	}
-	if err != nil {
-		return iam.Binding{}, err
-	}
-	return proven, nil
-}
-
-// Offered is Prove for doors that must find out first whether a proof is worth remembering: else whoever has a client's name
-// could fill the memory of all. The door calls spend before anything comes of the request; of many callers with one proof
-// one hears nil.
+// Offered gives what the sender of a request has proved, which may be nothing. A proof that is no good is an error, never
+// nothing. It sets DPoP-Nonce on the answer when nonces are asked for. The door finds out first whether the proof is worth
+// remembering, else whoever has a client's name could fill the memory of all; it calls spend before anything comes of the
+// request, and of many callers with one proof one hears nil.
 func (d *Desk) Offered(w http.ResponseWriter, r *http.Request) (proven iam.Binding, spend func() error, err error) {
 	if nonce := d.judge.Nonce(); nonce != "" {
 		w.Header().Set(binding.NonceHeader, nonce)
@@ -150,7 +138,7 @@ func (d *Desk) thumbprint(r *http.Request) (string, error) {
 }
 
 // Fresh gives answers of next the nonce of the moment, so that a client that goes on asking never needs to be refused for
-// an old one (RFC 9449 section 8.2). It is for doors that don't call Prove.
+// an old one (RFC 9449 section 8.2). It is for doors that don't call Offered.
 func (d *Desk) Fresh(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if nonce := d.judge.Nonce(); nonce != "" {

@@ -103,7 +103,7 @@ func Load(name, env string, now time.Time) (*Bundle, error) {
 	for _, source := range names {
 		text, err := readFile(root, source, maxSource)
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", show(source), err)
+			return nil, unread(source, err)
 		}
 		sources = append(sources, Source{source, text})
 	}
@@ -308,4 +308,12 @@ func activeElement(element xml.StartElement) bool {
 		return strings.HasPrefix(name, "on") || (name == "href" || name == "src") && !strings.HasPrefix(a.Value, "#") ||
 			strings.Contains(strings.ToLower(a.Value), "url(") && !strings.Contains(a.Value, "url(#")
 	})
+}
+
+// unread says of a file that could not be read what a person can do about it.
+func unread(name string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no file %s: name the recipe's file, or write a first one with garde init DIR", shown(name))
+	}
+	return fmt.Errorf("read %s: %w", show(name), err)
 }

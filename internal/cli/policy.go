@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,13 +43,13 @@ func (p *program) policyTest() *cobra.Command {
 	var env, file string
 	command := &cobra.Command{
 		Use: "test [RECIPE]", Short: "Ask a recipe the cases that stand beside it", Args: words(0, 1, "the file of a RECIPE"),
-		Long: "Asks the recipe (default recipe.yaml) every case of a file (default: its name with .cases.yaml) and compares the\n" +
+		Long: "Asks the recipe (default that of the node's settings, or recipe.yaml) every case of a file (default: its name with .cases.yaml) and compares the\n" +
 			"answers. Exits with 1 if one differs. Tells also which operations and rules no case looks at. Needs no running server.",
 	}
 	command.RunE = func(_ *cobra.Command, args []string) error {
-		name := "recipe.yaml"
-		if len(args) > 0 {
-			name = args[0]
+		name, err := p.recipeOf(args)
+		if err != nil {
+			return err
 		}
 		if file == "" {
 			file = strings.TrimSuffix(name, filepath.Ext(name)) + ".cases.yaml"
@@ -73,6 +74,22 @@ func (p *program) policyTest() *cobra.Command {
 	command.Flags().StringVar(&env, "env", "", "name of the overlay: recipe.ENV.yaml beside the file")
 	command.Flags().StringVar(&file, "cases", "", "file of cases")
 	return command
+}
+
+// recipeOf is the file that is meant: the one that is named, that of the node's settings where these are named, or else
+// recipe.yaml here.
+func (p *program) recipeOf(args []string) (string, error) {
+	switch {
+	case len(args) > 0:
+		return args[0], nil
+	case p.configFile != "" || os.Getenv("GARDE_CONFIG") != "":
+		node, err := p.node()
+		if err != nil {
+			return "", err
+		}
+		return cmp.Or(node.Recipe, "recipe.yaml"), nil
+	}
+	return "recipe.yaml", nil
 }
 
 func (p *program) sayTested(file string, tested policy.Tested) error {
@@ -132,7 +149,7 @@ func (p *program) policyExplain() *cobra.Command {
 	flags := command.Flags()
 	flags.StringVar(&asked.user, "user", "", "name or id of a person; without one, somebody without groups")
 	flags.StringVar(&asked.client, "client", "", "the client that asks")
-	flags.StringVar(&asked.operation, "operation", "", `API and operation, as "accounts POST /transfers"`)
+	flags.StringVar(&asked.operation, "operation", "", `API and operation, as "accounts POST /transfers"; the API may be left out where one alone has it`)
 	flags.StringSliceVar(&asked.scopes, "scope", nil, "instead of an operation: the scopes of an authorization")
 	flags.StringArrayVar(&asked.context, "context", nil, "NAME=VALUE of the moment; may be repeated")
 	flags.StringVar(&asked.file, "recipe", "", "decide under this recipe instead of the one in force")
@@ -140,15 +157,22 @@ func (p *program) policyExplain() *cobra.Command {
 	return command
 }
 
+// anyAPI stands for the one API that has the operation.
+const anyAPI = "*"
+
 // question reads the flags as a case.
 func (e explained) question() (policy.Case, error) {
 	one := policy.Case{Name: "explain", Client: e.client, Scopes: e.scopes, Expect: policy.Expected{Verdict: "permit"}}
 	if e.operation != "" {
-		api, operation, found := strings.Cut(e.operation, " ")
-		if !found {
-			return one, errors.New(`--operation reads: API METHOD /path`)
+		words := strings.Fields(e.operation)
+		switch {
+		case len(words) == 3:
+			one.API, one.Operation = words[0], words[1]+" "+words[2]
+		case len(words) == 2 && strings.HasPrefix(words[1], "/"):
+			one.API, one.Operation = anyAPI, e.operation
+		default:
+			return one, errors.New(`--operation reads: API METHOD /path, or METHOD /path where one API alone has it`)
 		}
-		one.API, one.Operation = api, operation
 	}
 	for _, said := range e.context {
 		name, value, found := strings.Cut(said, "=")
@@ -166,6 +190,11 @@ func (p *program) explainPolicy(ctx context.Context, r *remote, asked explained,
 	compiled, err := p.policyInForce(ctx, r, asked.file, asked.env)
 	if err != nil {
 		return err
+	}
+	if one.API == anyAPI {
+		if one.API, err = policy.APIOf(compiled, one.Operation); err != nil {
+			return err
+		}
 	}
 	if asked.user != "" {
 		var user admin.User

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -85,6 +86,45 @@ func everything(r *recipe.Recipe) []string {
 	return all
 }
 
+// operationOf finds an operation. Its error names those that there are.
+func operationOf(rules *recipe.Recipe, api, name string) (recipe.Operation, error) {
+	at, known := rules.APIs[api]
+	if !known {
+		return recipe.Operation{}, fmt.Errorf("the recipe has no API %s, but %s", api, listed(maps.Keys(rules.APIs)))
+	}
+	operation, known := at.Operations[name]
+	if !known {
+		return recipe.Operation{}, fmt.Errorf("the API %s has no operation %s, but %s", api, name, listed(maps.Keys(at.Operations)))
+	}
+	return operation, nil
+}
+
+// APIOf gives the one API that has an operation of this name. Its error says that none has it, or names those that have.
+func APIOf(policy *assurance.Policy, operation string) (string, error) {
+	var having []string
+	for name, api := range policy.Recipe.APIs {
+		if _, has := api.Operations[operation]; has {
+			having = append(having, name)
+		}
+	}
+	switch len(having) {
+	case 0:
+		return "", fmt.Errorf("no API of the recipe has an operation %s", operation)
+	case 1:
+		return having[0], nil
+	}
+	return "", fmt.Errorf("several APIs have an operation %s: write one of %s before it", operation, listed(slices.Values(having)))
+}
+
+// listed names what there is, in order.
+func listed(names iter.Seq[string]) string {
+	all := slices.Sorted(names)
+	if len(all) == 0 {
+		return "none"
+	}
+	return strings.Join(all, ", ")
+}
+
 // Question is what the case asks of policy at now. Its error names what the recipe does not know.
 func (c Case) Question(policy *assurance.Policy, now time.Time) (assurance.Question, error) {
 	one := c
@@ -107,9 +147,9 @@ func (c Case) Question(policy *assurance.Policy, now time.Time) (assurance.Quest
 	}
 	if one.Operation != "" {
 		question.Door = "operation"
-		operation, known := policy.Recipe.APIs[one.API].Operations[one.Operation]
-		if !known {
-			return question, fmt.Errorf("the recipe has no operation %s of an API %s", one.Operation, one.API)
+		operation, err := operationOf(policy.Recipe, one.API, one.Operation)
+		if err != nil {
+			return question, err
 		}
 		if len(one.Scopes) == 0 && operation.Scope != "" { // nobody writes a scope that the operation names already
 			question.Scope = oauth.Scope{operation.Scope}

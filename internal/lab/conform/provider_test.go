@@ -129,6 +129,7 @@ type outside struct {
 
 	mu        sync.Mutex
 	documents map[string]document
+	handlers  map[string]http.Handler
 	asked     []string
 	heard     []url.Values
 	types     []string
@@ -140,7 +141,7 @@ func newOutside(t testing.TB) *outside {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	return &outside{listener: listener, documents: map[string]document{}}
+	return &outside{listener: listener, documents: map[string]document{}, handlers: map[string]http.Handler{}}
 }
 
 func (o *outside) serve(h *lab.House) {
@@ -160,7 +161,21 @@ func (o *outside) publish(path, kind, text string) string {
 	return o.at(path)
 }
 
+// serves has somebody else answer a path.
+func (o *outside) serves(path string, handler http.Handler) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.handlers[path] = handler
+}
+
 func (o *outside) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o.mu.Lock()
+	handler := o.handlers[r.URL.Path]
+	o.mu.Unlock()
+	if handler != nil {
+		handler.ServeHTTP(w, r)
+		return
+	}
 	_ = r.ParseForm()
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -92,7 +92,7 @@ func (e *Endpoint) Authorize(w http.ResponseWriter, r *http.Request) error {
 	}
 	asked, err := e.Parser.ParseOf(r.Context(), request.Backchannel, client, form)
 	if err != nil {
-		return err
+		return spoken(err)
 	}
 	wish, err := read(asked)
 	if err != nil {

@@ -1,6 +1,7 @@
 package ciba
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -66,6 +67,15 @@ func read(asked *request.Request) (wish, error) {
 	}
 	wish.token, err = notification(client.Delivery(), asked.Param("client_notification_token"))
 	return wish, err
+}
+
+// spoken says what is wrong with a request object in the words of this endpoint: section 13 knows no code of its own for it.
+func spoken(err error) error {
+	var told *oauth.Error
+	if errors.As(err, &told) && told.Code == oauth.InvalidRequestObject("").Code {
+		return oauth.InvalidRequest("%s", told.Description).Because(err)
+	}
+	return err
 }
 
 func oneHint(wish wish) error {

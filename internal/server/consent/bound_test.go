@@ -110,7 +110,7 @@ func TestSignedRequestsAreByTheRegisteredAlgorithmAlone(t *testing.T) {
 	h.calls("rsa", "/bc-authorize", "request", object("rsa", as(jose.RS256))).json(200)
 	for name, signer := range map[string]*jose.Signer{"PS256": as(jose.PS256), "PS512": as(jose.PS512), "the key of another": h.signer} {
 		t.Run("J01 "+name, func(*testing.T) {
-			if got := h.calls("rsa", "/bc-authorize", "request", object("rsa", signer)).json(400)["error"]; got != "invalid_request_object" {
+			if got := h.calls("rsa", "/bc-authorize", "request", object("rsa", signer)).json(400)["error"]; got != "invalid_request" {
 				h.t.Errorf("%v", got)
 			}
 		})

@@ -141,7 +141,7 @@ func TestV12WhatTheBackchannelRefuses(t *testing.T) {
 		"a hint token that is none":      {"shop", []string{"scope", "openid", "login_hint_token", "x"}, 400, "invalid_request", "login_hint_token is not a signed JWT"},
 		"request_uri":                    {"shop", ok("request_uri", "urn:x"), 400, "invalid_request", "request_uri has no meaning here"},
 		"unsigned":                       {"signed", ok(), 400, "invalid_request", "this client's requests must be signed, in a request object"},
-		"a request object of no key":     {"shop", []string{"request", "e30.e30.e30"}, 400, "invalid_request_object", "the request object is not a signed JWT"},
+		"a request object of no key":     {"shop", []string{"request", "e30.e30.e30"}, 400, "invalid_request", "the request object is not a signed JWT"},
 	} {
 		t.Run(name, func(*testing.T) { h.calls(c.client, "/bc-authorize", c.fields...).told(c.status, c.code, c.descr) })
 	}
@@ -251,12 +251,12 @@ func TestSignedRequests(t *testing.T) {
 		"too long": {map[string]any{"exp": h.clock.now().Add(61 * time.Minute).Unix()}, refused + "it lives for more than 60 minutes"},
 	} {
 		t.Run(name, func(*testing.T) {
-			h.calls("signed", "/bc-authorize", "request", object(c.changes)).told(400, "invalid_request_object", c.descr)
+			h.calls("signed", "/bc-authorize", "request", object(c.changes)).told(400, "invalid_request", c.descr)
 		})
 	}
 	once := object(nil)
 	h.calls("signed", "/bc-authorize", "request", once).json(200)
-	h.calls("signed", "/bc-authorize", "request", once).told(400, "invalid_request_object", "the request object came before: make a new one")
+	h.calls("signed", "/bc-authorize", "request", once).told(400, "invalid_request", "the request object came before: make a new one")
 }
 
 func TestV11NobodyIsWornDown(t *testing.T) {

@@ -188,6 +188,9 @@ func bare(name, value string) func(*bank) {
 	}
 }
 
+// protocolClaims are those of claims_supported that tell of the token and not of the person.
+var protocolClaims = []string{"iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "sid", "at_hash"}
+
 // modulesOfBank run in every combination; the rest of the plan's modules are about one door each, and run in the house of the
 // laboratory (suite.yaml says where).
 var modulesOfBank = []struct {
@@ -212,6 +215,29 @@ var modulesOfBank = []struct {
 		// The first client's key or certificate, and the second's token.
 		if got := first.calls(said["token_type"].(string), said["access_token"].(string)); got.status != http.StatusUnauthorized {
 			b.Errorf("another's token: %d %s", got.status, got.body)
+		}
+	}},
+	{"fapi2-security-profile-final-test-claims-parameter-identity-claims", func(b *bank) {
+		if !b.openid {
+			b.Skip("plain OAuth knows no claims")
+		}
+		about, _ := b.about["claims_supported"].([]any)
+		wanted := members{}
+		for _, name := range about {
+			if name != "sub" && !slices.Contains(protocolClaims, name.(string)) {
+				wanted[name.(string)] = members{"essential": true}
+			}
+		}
+		asked, err := json.Marshal(members{"id_token": wanted})
+		must(b.T, err)
+		query := b.wish("claims", string(asked))
+		said := b.tokens(b.posts("token_endpoint", b.form(b.authorized(query), query)))
+		text, _ := said["id_token"].(string)
+		told := b.identity(text, url.Values{"nonce": query["nonce"], "response_type": {"code"}, "claims": {string(asked)}}, lab.Form("access_token", said["access_token"].(string)))
+		for name := range wanted {
+			if told[name] == nil {
+				b.Errorf("the ID token does not tell %s: %v", name, told)
+			}
 		}
 	}},
 	{"fapi2-security-profile-final-user-rejects-authentication", func(b *bank) {

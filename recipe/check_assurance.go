@@ -97,9 +97,9 @@ func (r *reading) raises(at path, rules []Raise, floor string) {
 func (r *reading) raise(at path, rule Raise, floor string) {
 	names := levelNames(r.recipe.Levels)
 	switch {
-	case rule.Deny != "" && (rule.Level != "" || rule.Fresh != 0):
+	case len(rule.Deny) > 0 && (rule.Level != "" || rule.Fresh != 0):
 		r.fault(at, "refuses and asks for more at once", "keep deny, or level and fresh")
-	case rule.Deny == "" && rule.Level == "" && rule.Fresh == 0 && !r.unread(at.key("fresh")) && !r.unread(at.key("level")) && !r.unread(at.key("deny")):
+	case len(rule.Deny) == 0 && rule.Level == "" && rule.Fresh == 0 && !r.unread(at.key("fresh")) && !r.unread(at.key("level")) && !r.unread(at.key("deny")):
 		r.fault(at, "changes nothing", "write level: NAME, fresh: DURATION or deny: REASON")
 	case rule.Level == "":
 	case !slices.Contains(names, rule.Level):
@@ -110,9 +110,7 @@ func (r *reading) raise(at path, rule Raise, floor string) {
 	if fresh := rule.Fresh.Std(); fresh != 0 && fresh < minFresh {
 		r.fault(at.key("fresh"), "is shorter than 30s: nobody could ever be so quick", "write 30s or more")
 	}
-	if rule.Deny != "" && (strings.TrimSpace(rule.Deny) != rule.Deny || len(rule.Deny) > 300 || !plainText(rule.Deny)) {
-		r.fault(at.key("deny"), "the text can't be shown", "one line of at most 300 bytes, without spaces around it")
-	}
+	r.text(at.key("deny"), Text(rule.Deny), false)
 }
 
 // checkMapped sees that what an operation says of its requests can be found in them.

@@ -43,7 +43,10 @@ func fieldNames(fields []field) []string {
 	return names
 }
 
-var durationType = reflect.TypeFor[Duration]()
+var (
+	durationType = reflect.TypeFor[Duration]()
+	wordsType    = reflect.TypeFor[Words]()
+)
 
 // decode fills v from n, notes where everything stands, and goes on after each fault.
 func (r *reading) decode(n *yaml.Node, v reflect.Value, at path) {
@@ -53,6 +56,8 @@ func (r *reading) decode(n *yaml.Node, v reflect.Value, at path) {
 	switch t := v.Type(); {
 	case t == durationType:
 		r.decodeDuration(n, v, at)
+	case t == wordsType && n.Kind == yaml.ScalarNode:
+		r.decodeWords(n, v, at)
 	case t.Kind() == reflect.Pointer:
 		v.Set(reflect.New(t.Elem()))
 		r.decode(n, v.Elem(), at)
@@ -191,6 +196,15 @@ func (r *reading) decodeScalar(n *yaml.Node, v reflect.Value, at path) {
 		v.SetInt(number)
 	default:
 		panic("recipe: no reader for " + v.Type().String()) // a type in recipe.go that no reader knows: a test sees it
+	}
+}
+
+// decodeWords takes a plain text for the English one, which every language without its own falls back to.
+func (r *reading) decodeWords(n *yaml.Node, v reflect.Value, at path) {
+	var text string
+	r.decodeScalar(n, reflect.ValueOf(&text).Elem(), at)
+	if !r.unread(at) {
+		v.Set(reflect.ValueOf(Words{"en": text}))
 	}
 }
 

@@ -54,8 +54,10 @@ func TestVerdictsOnRules(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"a rule goes":                  {"raise:\n  - {when: risk.score >= 80, deny: too risky}\n", "", "weaker raise[risk.score >= 80]"},
 		"a rule for something else":    {">= 80", ">= 90", "weaker raise[risk.score >= 80]; stronger raise[risk.score >= 90]"},
-		"other words":                  {"too risky", "not today", "neutral raise[risk.score >= 80].deny"},
-		"no refusal any more":          {"deny: too risky", "level: strong", "weaker raise[risk.score >= 80].deny; stronger raise[risk.score >= 80].level"},
+		"other words":                  {"too risky", "not today", "neutral raise[risk.score >= 80].deny.en"},
+		"words in one more language":   {"deny: too risky", "deny: {en: too risky, fr: trop risqué}", "neutral raise[risk.score >= 80].deny.fr"},
+		"the same words, written long": {"deny: too risky", "deny: {en: too risky}", ""},
+		"no refusal any more":          {"deny: too risky", "level: strong", "weaker raise[risk.score >= 80].deny.en; stronger raise[risk.score >= 80].level"},
 		"a rule raises higher":         {"level: basic, fresh: 5m", "level: strong, fresh: 5m", "stronger " + operation + rule + ".level"},
 		"a rule is content with older": {"fresh: 5m", "fresh: 10m", "weaker " + operation + rule + ".fresh"},
 		"an operation opens":           {"        for: [user]\n        scope: pay\n        level: basic\n        raise:\n          - {when: \"amount > 1000 || values.memo == 'x'\", level: basic, fresh: 5m}\n        details: payment\n        match: {amount: body.amount, to: body.to}\n        send: {country: body.country}\n", "        open: why not\n", "weaker apis.bank.operations[POST /payments].open"},

@@ -43,6 +43,13 @@ func (t Text) In(tags ...string) string {
 	return t["en"]
 }
 
+// Words are a Text that may also be written as one plain text, which then stands for every language, as its English form
+// does where a language has none.
+type Words map[string]string
+
+// In gives the words in the first of the wanted languages that exists, else in English.
+func (w Words) In(tags ...string) string { return Text(w).In(tags...) }
+
 // Company is what people see on the pages and in mails.
 type Company struct {
 	Name   string `yaml:"name,omitempty" json:"name,omitempty" doc:"name on pages and in mails"`
@@ -122,7 +129,7 @@ type Raise struct {
 	When  string   `yaml:"when" json:"when" doc:"CEL over the context, such as risk.new_device || amount > 100000; a rule that can't be told applies"`
 	Level string   `yaml:"level,omitempty" json:"level,omitempty" doc:"level that is then needed"`
 	Fresh Duration `yaml:"fresh,omitempty" json:"fresh,omitzero" doc:"how long ago that level may have been reached; at least 30s"`
-	Deny  string   `yaml:"deny,omitempty" json:"deny,omitempty" doc:"reason why it is then refused; people read it"`
+	Deny  Words    `yaml:"deny,omitempty" json:"deny,omitempty" doc:"reason why it is then refused; people read it, each in their language: {en: ..., fr: ...}, or one text for all"`
 }
 
 // Risk is how the signals of a moment are counted. Its zero value is the default of each signal.

@@ -25,6 +25,7 @@ type schema struct {
 	Required      []string           `json:"required,omitempty"`
 	PropertyNames *schema            `json:"propertyNames,omitempty"`
 	Additional    any                `json:"additionalProperties,omitempty"` // false, or a *schema
+	AnyOf         []*schema          `json:"anyOf,omitempty"`
 }
 
 // Schema gives the JSON Schema (2020-12) of the recipe, for editors. It is made from the types and their tags. It says
@@ -56,6 +57,9 @@ func schemaOf(t reflect.Type, pattern string) *schema {
 	switch {
 	case t == durationType:
 		s.Type, s.Pattern = "string", durationPattern
+	case t == wordsType:
+		texts := &schema{Type: "object", Additional: &schema{Type: "string"}, Required: []string{"en"}}
+		s.AnyOf = []*schema{{Type: "string"}, texts}
 	case t.Kind() == reflect.Pointer:
 		return schemaOf(t.Elem(), pattern)
 	case t.Kind() == reflect.Struct:

@@ -11,9 +11,9 @@ const raisePattern = operationPattern + ".raise.*"
 // assuranceVerdicts judge rules, risk, and how people prove who they are.
 var assuranceVerdicts = []rule{
 	{"raise.*", came(Stronger, "something more is asked for or refused", Weaker, "what was asked for or refused is no more")},
-	{"raise.*.when", ruleOtherwise}, {"raise.*.level", level}, {"raise.*.fresh", fresh}, {"raise.*.deny", denied},
+	{"raise.*.when", ruleOtherwise}, {"raise.*.level", level}, {"raise.*.fresh", fresh}, {"raise.*.deny.*", denied},
 	{raisePattern, came(Stronger, "something more is asked for or refused", Weaker, "what was asked for or refused is no more")},
-	{raisePattern + ".when", ruleOtherwise}, {raisePattern + ".level", level}, {raisePattern + ".fresh", fresh}, {raisePattern + ".deny", denied},
+	{raisePattern + ".when", ruleOtherwise}, {raisePattern + ".level", level}, {raisePattern + ".fresh", fresh}, {raisePattern + ".deny.*", denied},
 
 	{operationPattern + ".details", exact("a token for exactly the request is asked for", "any token with the scope will do", "a token for something else is asked for")},
 	{operationPattern + ".match.*", exact("one more value has to be equal", "one value less has to be equal", "another value has to be equal")},
@@ -42,9 +42,10 @@ func ruleOtherwise(*comparison, Change) (Verdict, string) {
 	return Weaker, "the rule applies to something else"
 }
 
-// denied: the words are for people, whether it refuses is not.
+// denied: the words are for people, whether it refuses is not. A rule that refuses has English ones.
 func denied(_ *comparison, c Change) (Verdict, string) {
-	switch {
+	switch english := strings.HasSuffix(c.Path, ".en"); {
+	case !english:
 	case c.Old == "":
 		return Stronger, "it is refused"
 	case c.New == "":

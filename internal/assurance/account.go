@@ -57,7 +57,7 @@ func (j *judging) account() {
 
 // forAll are the rules of the recipe that refuse, wherever they are asked.
 func (j *judging) forAll() []*rule {
-	return slices.DeleteFunc(slices.Clone(j.Policy.rules), func(r *rule) bool { return r.deny == "" })
+	return slices.DeleteFunc(slices.Clone(j.Policy.rules), func(r *rule) bool { return len(r.deny) == 0 })
 }
 
 // wary is the highest level that is behind a rule which speaks because of this moment, of all operations, or none. Where the

@@ -135,7 +135,7 @@ func (f floor) and(other floor) floor {
 func (p *Policy) rule(words *vocabulary, raise recipe.Raise, place string) (*rule, error) {
 	one := &rule{place: place, rung: p.rungNamed(raise.Level), fresh: raise.Fresh.Std(), deny: raise.Deny}
 	switch {
-	case one.deny != "":
+	case len(one.deny) > 0:
 	case raise.Level != "" && one.fresh > 0:
 		one.say = place + " asks for " + raise.Level + " within " + raise.Fresh.String() + ": " + raise.When
 	case raise.Level != "":

@@ -135,5 +135,8 @@ type Claim struct {
 // Reason is one sentence about a decision.
 type Reason struct {
 	Code string `json:"code"` // word of the catalogue: level, fresh, wish, rule, denied, signal, unreachable, closed
-	Say  string `json:"say"`  // English, for operators and the journal; of a denied rule: the recipe's text, for people
+	Say  string `json:"say"`  // English, for operators and the journal
+
+	// Words are those of a rule that refuses, for people, each in their language; nil of every other reason.
+	Words recipe.Words `json:"-"`
 }

@@ -49,7 +49,7 @@ type judging struct {
 // raise. The zero policy denies.
 func (p *Policy) Decide(q *Question) Decision {
 	if p == nil || p.Recipe == nil {
-		return Decision{Reasons: []Reason{{ReasonClosed, "no recipe is in force yet"}}}
+		return Decision{Reasons: []Reason{{Code: ReasonClosed, Say: "no recipe is in force yet"}}}
 	}
 	j := judging{Policy: p, question: q, person: q.User.ID != "", base: floor{none, 0}, guessed: floor{none, 0}}
 	switch {
@@ -145,7 +145,7 @@ func (j *judging) prepare() {
 
 func (j *judging) closed(why string) {
 	j.decision.Verdict = Deny
-	j.decision.Reasons = append(j.decision.Reasons, Reason{ReasonClosed, why})
+	j.decision.Reasons = append(j.decision.Reasons, Reason{Code: ReasonClosed, Say: why})
 }
 
 // weigh asks rules, and tells whether to go on: one that refuses ends it.
@@ -159,7 +159,7 @@ func (j *judging) weigh(one *operation, rules []*rule) bool {
 	}
 	defer known.release()
 	for _, r := range rules {
-		if r.deny == "" && !j.person {
+		if len(r.deny) == 0 && !j.person {
 			continue
 		}
 		switch r.judge(known) {
@@ -168,7 +168,7 @@ func (j *judging) weigh(one *operation, rules []*rule) bool {
 			j.unknown(r)
 		case applies:
 			j.decision.Rules = append(j.decision.Rules, r.place)
-			if r.deny != "" {
+			if len(r.deny) > 0 {
 				j.refuse(r)
 				return false
 			}
@@ -182,7 +182,7 @@ func (j *judging) weigh(one *operation, rules []*rule) bool {
 func (j *judging) unknown(r *rule) {
 	switch {
 	case j.question.Door == doorToken:
-	case r.deny != "":
+	case len(r.deny) > 0:
 		j.asks = true
 	default:
 		j.guessed = j.guessed.and(floor{r.rung, r.fresh})
@@ -191,7 +191,7 @@ func (j *judging) unknown(r *rule) {
 
 func (j *judging) refuse(r *rule) {
 	j.decision.Verdict = Deny
-	j.decision.Reasons = append(j.decision.Reasons, Reason{ReasonDenied, r.deny})
+	j.decision.Reasons = append(j.decision.Reasons, Reason{Code: ReasonDenied, Say: r.deny.In(), Words: r.deny})
 	j.signs(r)
 }
 
@@ -211,9 +211,9 @@ func (j *judging) raise(r *rule) {
 func (j *judging) signs(r *rule) {
 	for i := range j.question.Risk.Findings {
 		finding := &j.question.Risk.Findings[i]
-		reason := Reason{ReasonSignal, finding.Say}
-		if r.reads.about(finding) && !slices.Contains(j.decision.Reasons, reason) {
-			j.decision.Reasons = append(j.decision.Reasons, reason)
+		said := func(reason Reason) bool { return reason.Code == ReasonSignal && reason.Say == finding.Say }
+		if r.reads.about(finding) && !slices.ContainsFunc(j.decision.Reasons, said) {
+			j.decision.Reasons = append(j.decision.Reasons, Reason{Code: ReasonSignal, Say: finding.Say})
 		}
 	}
 }
@@ -281,7 +281,9 @@ func (j *judging) age(need floor) age { return age{need.fresh, j.question.Since,
 
 // because says why what was proved is not enough.
 func (j *judging) because(need floor, answered bool) {
-	say := func(code, text string) { j.decision.Reasons = append(j.decision.Reasons, Reason{code, text}) }
+	say := func(code, text string) {
+		j.decision.Reasons = append(j.decision.Reasons, Reason{Code: code, Say: text})
+	}
 	if j.enough(floor{need.rung, 0}) {
 		say(ReasonFresh, "it has to be proved within "+need.fresh.Round(time.Second).String())
 	} else {
@@ -328,7 +330,7 @@ func (j *judging) stepUp(need floor) {
 
 func (j *judging) unreachable() {
 	j.decision.Verdict = Deny
-	j.decision.Reasons = append(j.decision.Reasons, Reason{ReasonUnreachable, "nothing that the person could prove would be enough"})
+	j.decision.Reasons = append(j.decision.Reasons, Reason{Code: ReasonUnreachable, Say: "nothing that the person could prove would be enough"})
 }
 
 // provable lists the sets of a level that the person could prove now. Offline nobody knows what they have.

@@ -32,7 +32,7 @@ var (
 func genRule(t *rapid.T) recipe.Raise {
 	rule := recipe.Raise{When: rapid.SampledFrom(conditions).Draw(t, "when")}
 	if rapid.IntRange(0, 7).Draw(t, "kind") == 0 {
-		rule.Deny = "no"
+		rule.Deny = recipe.Words{"en": "no"}
 		return rule
 	}
 	rule.Level, rule.Fresh = genLevel.Draw(t, "level"), genFresh.Draw(t, "fresh")

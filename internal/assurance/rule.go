@@ -19,8 +19,8 @@ type rule struct {
 	place   string // as apis.accounts.operations.POST /transfers.raise[0]
 	rung    int    // none: it raises no level
 	fresh   time.Duration
-	deny    string
-	say     string // why, for operators
+	deny    recipe.Words // why it refuses, for people; empty: it does not
+	say     string       // why, for operators
 	program cel.Program
 	reads   reads
 }

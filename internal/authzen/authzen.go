@@ -38,6 +38,10 @@ type Evaluation struct {
 	Action   Action         `json:"action"`
 	Resource Resource       `json:"resource"`
 	Context  map[string]any `json:"context,omitempty"`
+
+	// Languages are those of whom the reasons are for, best first; none: English. They are the header Accept-Language of a
+	// request, and no part of its body.
+	Languages []string `json:"-"`
 }
 
 // Semantic says how many of several questions are answered (section 7.1.2.1).

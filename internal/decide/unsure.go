@@ -2,6 +2,7 @@ package decide
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -96,12 +97,13 @@ func (u *Unsure) Able() bool {
 	return u.Decision.Verdict == assurance.StepUp && len(u.Decision.Sets)+len(u.Decision.Enrol) > 0
 }
 
-// Why are the company's words to the person, each once.
-func (u *Unsure) Why() []string {
-	var why []string
+// Why are the company's words to the person, each once, by language.
+func (u *Unsure) Why() []map[string]string {
+	var why []map[string]string
 	for _, reason := range u.Decision.Reasons {
-		if reason.Code == assurance.ReasonDenied && reason.Say != "" && !slices.Contains(why, reason.Say) {
-			why = append(why, reason.Say)
+		said := func(words map[string]string) bool { return maps.Equal(words, reason.Words) }
+		if reason.Code == assurance.ReasonDenied && len(reason.Words) > 0 && !slices.ContainsFunc(why, said) {
+			why = append(why, reason.Words)
 		}
 	}
 	return why

@@ -46,11 +46,11 @@ func TestS12WhatWasProvedMustBeEnoughUnderThePolicyOfNow(t *testing.T) {
 		"how long ago is the operation's":       {"basic", time.Minute, nil, "urn:basic", ""},
 		"a rule about the client raises":        {"basic", 0, []recipe.Raise{{When: `client.id == "c-web"`, Level: "strong"}}, "urn:basic", "invalid_grant"},
 		"and is met":                            {"basic", 0, []recipe.Raise{{When: `client.id == "c-web"`, Level: "strong"}}, "urn:strong", ""},
-		"a rule refuses":                        {"basic", 0, []recipe.Raise{{When: `client.kind == "web"`, Deny: "no"}}, "urn:strong", "invalid_grant"},
-		"a rule over the moment is not for now": {"basic", 0, []recipe.Raise{{When: `risk.score > 10`, Deny: "no"}}, "urn:basic", ""},
+		"a rule refuses":                        {"basic", 0, []recipe.Raise{{When: `client.kind == "web"`, Deny: recipe.Words{"en": "no"}}}, "urn:strong", "invalid_grant"},
+		"a rule over the moment is not for now": {"basic", 0, []recipe.Raise{{When: `risk.score > 10`, Deny: recipe.Words{"en": "no"}}}, "urn:basic", ""},
 		"F11 a rule about the person's groups":  {"basic", 0, []recipe.Raise{{When: `!("staff" in user.groups)`, Level: "strong"}}, "urn:basic", "invalid_grant"},
-		"about a group that they are not in":    {"basic", 0, []recipe.Raise{{When: `"staff" in user.groups`, Deny: "no"}}, "urn:basic", ""},
-		"and one over groups and the moment":    {"basic", 0, []recipe.Raise{{When: `"staff" in user.groups && risk.score > 10`, Deny: "no"}}, "urn:basic", ""},
+		"about a group that they are not in":    {"basic", 0, []recipe.Raise{{When: `"staff" in user.groups`, Deny: recipe.Words{"en": "no"}}}, "urn:basic", ""},
+		"and one over groups and the moment":    {"basic", 0, []recipe.Raise{{When: `"staff" in user.groups && risk.score > 10`, Deny: recipe.Words{"en": "no"}}}, "urn:basic", ""},
 		"nor one over freshness alone":          {"basic", 0, []recipe.Raise{{When: `client.id == "c-web"`, Fresh: recipe.Duration(time.Minute)}}, "urn:basic", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

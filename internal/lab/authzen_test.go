@@ -71,7 +71,7 @@ func addTodo(r *recipe.Recipe) {
 		own   = `values.owner == user.id`
 	)
 	guarded := func(unless string) recipe.Operation {
-		return recipe.Operation{For: people, Scope: "todo", Raise: []recipe.Raise{{When: "!(" + unless + ")", Deny: "This is not yours to do."}}}
+		return recipe.Operation{For: people, Scope: "todo", Raise: []recipe.Raise{{When: "!(" + unless + ")", Deny: recipe.Words{"en": "This is not yours to do."}}}}
 	}
 	owned := func(unless string) recipe.Operation {
 		operation := guarded(unless)

@@ -19,7 +19,7 @@ func demanding(r *recipe.Recipe) {
 	climbing(r)
 	addWeighed(r)
 	r.Levels = append(r.Levels, recipe.Level{Name: "top", ACR: top, Any: []string{"password+passkey"}})
-	r.Raise = append(r.Raise, recipe.Raise{When: "'ledger.read' in scopes", Deny: "The ledger is closed."})
+	r.Raise = append(r.Raise, recipe.Raise{When: "'ledger.read' in scopes", Deny: recipe.Words{"en": "The ledger is closed."}})
 }
 
 // TestS13S14WhatCanNotBeMetIsSaid sends what can't be met without a page, or at all: each hears the word of OpenID Connect

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"html/template"
 	"regexp"
 	"strings"
@@ -37,13 +38,15 @@ const absent = "—"
 // requests refuses what is longer, for a person must see all of what they allow.
 const maxValue = 16 << 10
 
+// spoken is a text of the company in the language of the page, or in English.
+func (w words) spoken(texts map[string]string) string {
+	return cmp.Or(texts[w.lang], texts["en"])
+}
+
 // asks puts a detail into words. Values are escaped, cleaned, and isolated from
 // the direction of the sentence, and none can name another.
 func (w words) asks(d Detail) detailed {
-	sentence := d.Say[w.lang]
-	if sentence == "" {
-		sentence = d.Say["en"]
-	}
+	sentence := w.spoken(d.Say)
 	x := detailed{Type: d.Type}
 	for _, m := range d.Rest {
 		x.Rest = append(x.Rest, Member{clean(m.Name), cleanTo(m.Value, maxValue)})

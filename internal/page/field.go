@@ -159,7 +159,7 @@ func (w words) funcs() template.FuncMap {
 	return template.FuncMap{
 		"t": w.text, "say": w.say, "when": w.when, "date": w.date, "wait": w.wait,
 		"field": w.field, "whoami": w.whoami, "fault": w.fault, "csrf": csrf,
-		"scope": w.scope, "asks": w.asks, "sentences": w.sentences, "activity": w.activity,
+		"scope": w.scope, "asks": w.asks, "spoken": w.spoken, "sentences": w.sentences, "activity": w.activity,
 		"note": w.note, "noted": w.noted, "circumstances": w.circumstances,
 		"clean": clean, "detail": cleanDetail, "initial": initial, "image": clientImage, "link": link, "action": formAction,
 		"pairs": pairs, "margin": margin, "webauthn": webauthn, "otpauth": otpauth,

@@ -333,3 +333,33 @@ func survivor(text string) string {
 	text = strings.ReplaceAll(text, "\x00", "\ufffd")
 	return strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 }
+
+// TestTheCompanysWordsStandInTheLanguageOfThePage: where they have none for it, in English.
+func TestTheCompanysWordsStandInTheLanguageOfThePage(t *testing.T) {
+	both, english := map[string]string{"en": "Call us.", "fr": "Appelez-nous."}, map[string]string{"en": "Not today."}
+	for accept, want := range map[string]string{
+		"":             "Call us. Not today.",
+		"fr-CA, en":    "Appelez-nous. Not today.",
+		"de, pt;q=0.5": "Call us. Not today.",
+	} {
+		_, doc, _ := show(t, pages(t), page.Refused{Why: []map[string]string{both, english}}, accept)
+		every(doc, func(n *html.Node) {
+			if attr(n, "id") == "refused-why" {
+				if got := strings.Join(strings.Fields(inside(n)), " "); got != want {
+					t.Errorf("%q reads %q, want %q", accept, got, want)
+				}
+			}
+		})
+	}
+}
+
+// inside is all text below n.
+func inside(n *html.Node) string {
+	var text strings.Builder
+	for below := range n.Descendants() {
+		if below.Type == html.TextNode {
+			text.WriteString(below.Data)
+		}
+	}
+	return text.String()
+}

@@ -8,9 +8,9 @@ import "strings"
 type Refused struct {
 	Common
 	Client Client
-	Why    []string // the company's own words; none: ours
-	Help   string   // https address or mailto: of human help; empty: there is none
-	Back   string   // address that leads back to the application, or away from the form; empty: nothing waits behind this page
+	Why    []map[string]string // the company's own words, by language; none: ours
+	Help   string              // https address or mailto: of human help; empty: there is none
+	Back   string              // address that leads back to the application, or away from the form; empty: nothing waits behind this page
 
 	Action, Flow string
 	ID           string // of the request, where no flow leads to it

@@ -121,7 +121,7 @@ func samples() map[string]page.View {
 		"error-plain":     page.Error{Common: c, Code: "server_error", Retry: "/login"},
 		"embedded":        page.Embedded{Common: c, Client: client, Address: "https://id.example/authorize?a=b", Open: "intent://id.example/authorize?a=b#Intent;scheme=https;end"},
 		"embedded-stay":   page.Embedded{Common: c, Address: "https://id.example/authorize?a=b", Stay: "/authorize?a=b&view=embedded"},
-		"refused":         page.Refused{Common: c, Client: client, Why: []string{"Payments above 10,000 EUR need a call with your adviser."}, Help: "https://bank.example/help", Back: "/authorize?decline=1&flow=f1"},
+		"refused":         page.Refused{Common: c, Client: client, Why: []map[string]string{{"en": "Payments above 10,000 EUR need a call with your adviser."}}, Help: "https://bank.example/help", Back: "/authorize?decline=1&flow=f1"},
 		"refused-mail":    page.Refused{Common: c, Client: client, Help: "mailto:help@bank.example", Back: "/authorize?decline=1&flow=f1"},
 		"refused-plain":   page.Refused{Common: c},
 		"refused-waits":   page.Refused{Common: c, Client: client, Action: "/device/confirm", Flow: "f1", Back: "/device"},

@@ -76,7 +76,11 @@ func dpopMeant(r *http.Request, answer Answer) bool {
 func (b Bearer) challenge(scheme string, r *http.Request, answer Answer) string {
 	with := []parameter{{"realm", realm}}
 	if answer.Code != "" {
-		with = append(with, parameter{"error", answer.Code}, parameter{"error_description", answer.Description})
+		with = append(with, parameter{"error", answer.Code})
+		// A company's words may be in any script, and a header holds ASCII: with holes they would say nothing. The body has them.
+		if !strings.ContainsFunc(answer.Description, func(c rune) bool { return c > 0x7e }) {
+			with = append(with, parameter{"error_description", answer.Description})
+		}
 	}
 	with = append(with, answer.challenge...)
 	if scheme == "DPoP" {

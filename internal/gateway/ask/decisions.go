@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -36,7 +37,7 @@ type Decisions struct {
 
 // Evaluate asks whether a call is permitted.
 func (d *Decisions) Evaluate(ctx context.Context, question authzen.Evaluation) (authzen.Decision, error) {
-	raw, err := d.ask(ctx, d.Evaluation, question)
+	raw, err := d.ask(ctx, d.Evaluation, question, question.Languages...)
 	if err != nil {
 		return authzen.Decision{}, fmt.Errorf("ask for a decision: %w", err)
 	}
@@ -86,7 +87,7 @@ func (d *Decisions) ReleaseUse(ctx context.Context, key iam.Digest) error {
 	return nil
 }
 
-func (d *Decisions) ask(ctx context.Context, url string, question any) ([]byte, error) {
+func (d *Decisions) ask(ctx context.Context, url string, question any, languages ...string) ([]byte, error) {
 	if d.deciding.Add(1) > maxDeciding {
 		d.deciding.Add(-1)
 		return nil, ErrCrowded
@@ -102,5 +103,5 @@ func (d *Decisions) ask(ctx context.Context, url string, question any) ([]byte, 
 	if d.Trace != nil {
 		trace = d.Trace(ctx)
 	}
-	return d.voice.post(ctx, voiced{d.Authorize, d.Transport, url, trace}, body)
+	return d.voice.post(ctx, voiced{d.Authorize, d.Transport, url, trace, strings.Join(languages, ", ")}, body)
 }

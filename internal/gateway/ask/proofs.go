@@ -132,7 +132,7 @@ func (p *Proofs) ask(batch []question) ([]bool, error) {
 	var said struct {
 		Fresh []bool `json:"fresh"`
 	}
-	raw, err := p.voice.post(ctx, voiced{p.Authorize, p.Transport, p.URL, ""}, body)
+	raw, err := p.voice.post(ctx, voiced{authorize: p.Authorize, transport: p.Transport, url: p.URL}, body)
 	if err == nil {
 		err = jose.DecodeJSON(raw, &said)
 	}

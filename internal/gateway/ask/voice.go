@@ -23,6 +23,7 @@ type voiced struct {
 	transport http.RoundTripper
 	url       string
 	trace     string // id of the call that asks; empty: none
+	languages string // Accept-Language; empty: none
 }
 
 // post gives the body of the answer 200; anything else is an error. A token that is no longer taken is replaced once.
@@ -72,6 +73,9 @@ func send(ctx context.Context, to voiced, token string, body []byte) (raw []byte
 	}
 	r.Header.Set("Authorization", token)
 	r.Header.Set("Content-Type", "application/json")
+	if to.languages != "" {
+		r.Header.Set("Accept-Language", to.languages)
+	}
 	if to.trace != "" {
 		r.Header.Set("X-Request-ID", to.trace)
 	}

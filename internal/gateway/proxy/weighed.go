@@ -56,7 +56,7 @@ func (c *Call) more() *weigh.Operation {
 }
 
 func (c *Call) caller() weigh.Caller {
-	return weigh.Caller{Claims: c.Claims, Person: Person(c.Claims), Address: c.Peer, Now: c.gate.config.Now()}
+	return weigh.Caller{Claims: c.Claims, Person: Person(c.Claims), Address: c.Peer, Now: c.gate.config.Now(), Languages: web.Languages(c.In)}
 }
 
 // rulesHold applies the rules as far as the token tells. What it can't tell is left to "online".

@@ -22,6 +22,7 @@ import (
 type point struct {
 	says  atomic.Pointer[authzen.Decision] // nil: it can't be reached
 	asked atomic.Int64
+	heard atomic.Pointer[authzen.Evaluation] // what it was asked last
 
 	mu       sync.Mutex
 	used     map[iam.Digest]bool
@@ -31,8 +32,9 @@ type point struct {
 
 var errGone = errors.New("the Server can't be reached")
 
-func (p *point) Evaluate(context.Context, authzen.Evaluation) (authzen.Decision, error) {
+func (p *point) Evaluate(_ context.Context, question authzen.Evaluation) (authzen.Decision, error) {
 	p.asked.Add(1)
+	p.heard.Store(&question)
 	if said := p.says.Load(); said != nil {
 		return *said, nil
 	}
@@ -78,7 +80,7 @@ func adopt(t *testing.T, s *set, upstream string, change ...func(*recipe.Recipe)
 	accounts.Operations["POST /payments"] = recipe.Operation{For: forUser, Scope: "transfers.write", Details: "transfer", Match: map[string]string{"amount": "body.amount"}}
 	accounts.Operations["GET /old"] = recipe.Operation{For: forUser, Scope: "accounts.read", Raise: []recipe.Raise{{When: "token.age > 5", Level: "strong", Fresh: recipe.Duration(time.Minute)}}}
 	accounts.Operations["GET /risky"] = recipe.Operation{For: forUser, Scope: "accounts.read", Raise: []recipe.Raise{{When: "risk.score > 50", Level: "strong"}}}
-	accounts.Operations["POST /valued"] = recipe.Operation{For: forUser, Scope: "accounts.read", Send: map[string]string{"a": "body.a"}, Raise: []recipe.Raise{{When: "values.a > 5", Deny: "x"}}}
+	accounts.Operations["POST /valued"] = recipe.Operation{For: forUser, Scope: "accounts.read", Send: map[string]string{"a": "body.a"}, Raise: []recipe.Raise{{When: "values.a > 5", Deny: recipe.Words{"en": "x"}}}}
 	for _, each := range change {
 		each(r)
 	}
@@ -101,7 +103,7 @@ func (s *set) pay(t testing.TB, token, body string) answered {
 func TestARecipeThatNobodyCanApplyIsNotAdopted(t *testing.T) {
 	s := build(t)
 	for name, operation := range map[string]recipe.Operation{
-		"rules":   {For: []recipe.Caller{recipe.ForUser}, Scope: "a", Raise: []recipe.Raise{{When: "risk.score > 5", Deny: "x"}}},
+		"rules":   {For: []recipe.Caller{recipe.ForUser}, Scope: "a", Raise: []recipe.Raise{{When: "risk.score > 5", Deny: recipe.Words{"en": "x"}}}},
 		"details": {For: []recipe.Caller{recipe.ForUser}, Scope: "a", Details: "d", Match: map[string]string{"a": "body.a"}},
 	} {
 		r := bank(s.upstream.URL)
@@ -296,11 +298,43 @@ func BenchmarkRulesOfATokenSeenBefore(b *testing.B) {
 	s := build(b, func(c *proxy.Config) { c.Decider, c.Uses = p, p })
 	r := bank(upstream.URL)
 	r.Clients = map[string]recipe.Client{"mobile": {Type: recipe.Native}}
-	r.Raise = []recipe.Raise{{When: "token.age > 36000", Level: "strong"}, {When: `client.kind == "browser"`, Deny: "x"}}
+	r.Raise = []recipe.Raise{{When: "token.age > 36000", Level: "strong"}, {When: `client.kind == "browser"`, Deny: recipe.Words{"en": "x"}}}
 	if err := s.gate.Adopt(r); err != nil {
 		b.Fatal(err)
 	}
 	token := s.token(b, nil)
 	same := func() string { return token }
 	compare(b, newCaller(b, bare(b, upstream.URL), same), newCaller(b, s.gate, same))
+}
+
+// TestARefusalIsReadInTheLanguageOfTheCaller: of a rule that the token tells, and of one that the Server is asked about, which
+// then hears the languages. A challenge is a header, and leaves a text out that is not ASCII.
+func TestARefusalIsReadInTheLanguageOfTheCaller(t *testing.T) {
+	s, p := weighed(t, func(r *recipe.Recipe) {
+		r.APIs["accounts"].Operations["GET /old"] = recipe.Operation{For: []recipe.Caller{recipe.ForUser}, Scope: "accounts.read", Raise: []recipe.Raise{
+			{When: "token.age >= 0", Deny: recipe.Words{"en": "Not today.", "fr": "Désolés, pas aujourd’hui."}},
+		}}
+	})
+	for accept, want := range map[string]string{"": "Not today.", "fr-CA, en;q=0.5": "Désolés, pas aujourd’hui.", "de": "Not today."} {
+		header := bearer(s.token(t, nil))
+		if accept != "" {
+			header.Set("Accept-Language", accept)
+		}
+		a := s.do(t, "GET", "/accounts/old", header, nil)
+		challenge := a.header.Get("WWW-Authenticate")
+		if a.status != 403 || !strings.Contains(a.body, want) || strings.Contains(challenge, "error_description") != (want == "Not today.") || strings.Contains(challenge, "?") {
+			t.Errorf("%q: %d %s %q", accept, a.status, a.body, challenge)
+		}
+	}
+	p.says.Store(&authzen.Decision{Context: &authzen.Context{Lifetime: 60, Reasons: []authzen.Reason{{Code: "denied", Say: "Appelez-nous."}}}})
+	header := bearer(s.token(t, nil))
+	header.Set("Accept-Language", "fr-CA, en;q=0.5")
+	a := s.do(t, "GET", "/accounts/risky", header, nil)
+	if a.status != 403 || !strings.Contains(a.body, "Appelez-nous.") || strings.Join(p.heard.Load().Languages, " ") != "fr-CA fr en" {
+		t.Errorf("asked: %d %s %v", a.status, a.body, p.heard.Load())
+	}
+	before := p.asked.Load()
+	if s.do(t, "GET", "/accounts/risky", bearer(header.Get("Authorization")[len("Bearer "):]), nil); p.asked.Load() == before {
+		t.Error("words in one language were remembered for another")
+	}
 }

@@ -34,7 +34,7 @@ func (o *Operation) Online(ctx context.Context, server Decider, caller Caller, v
 		return Answer{}, err
 	}
 	answer := heard(said)
-	if said.Context == nil || said.Context.Lifetime <= 0 || caller.Claims.ID == "" {
+	if said.Context == nil || said.Context.Lifetime <= 0 || caller.Claims.ID == "" || answer.Say != "" { // words are in a language
 		return answer, nil
 	}
 	until := caller.Now.Add(min(time.Duration(min(said.Context.Lifetime, 3600))*time.Second, MaxLifetime))

@@ -7,9 +7,11 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 
+	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/authzen"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/recipe"
@@ -70,9 +72,17 @@ type Source struct {
 	Body   []byte
 }
 
-// NeedsBody tells whether a value stands in the body: for a detail alone, or for the Server too. For a detail it is always
-// read, since none of its values may stand there besides.
-func (o *Operation) NeedsBody(online bool) bool { return o.Detail != "" || o.inBody(online) }
+// NeedsBody tells whether a value stands in the body: for a detail alone, or for the Server too. It is read as well where a
+// value must not stand there besides.
+func (o *Operation) NeedsBody(online bool) bool { return o.inBody(online) || o.alone(online) }
+
+// alone tells whether what is mapped may stand nowhere else: of a detail, of what is paid, and of a query, since many
+// frameworks put a form, or the members of JSON, before it. A path is nearly always taken for itself, and files are sent to it.
+func (o *Operation) alone(online bool) bool {
+	return o.Detail != "" || online && slices.ContainsFunc(o.send, func(each pair) bool {
+		return each.place.source == "query" || each.name == assurance.SentAmount || each.name == assurance.SentCurrency || each.name == assurance.SentPayee
+	})
+}
 
 func (o *Operation) inBody(online bool) bool {
 	for _, each := range o.places(online) {
@@ -100,7 +110,7 @@ func (o *Operation) Read(from Source, online bool) (Values, error) {
 	places := o.places(online)
 	found := make(Values, len(places))
 	var body map[string]any
-	if len(from.Body) > 0 && (o.inBody(online) || o.Detail != "" && merged(from)) {
+	if len(from.Body) > 0 && (o.inBody(online) || o.alone(online) && merged(from)) {
 		var err error
 		if body, err = readBody(from); err != nil {
 			return nil, err

@@ -179,6 +179,8 @@ type Caller struct {
 	Person  bool // a person stands behind the token
 	Address netip.Addr
 	Now     time.Time
+
+	Languages []string // that the caller reads, best first; none: English
 }
 
 // Answer is what was decided about a request. Its zero value refuses.
@@ -218,14 +220,14 @@ func (o *Operation) Offline(caller Caller) Answer {
 		question.Held = &assurance.Held{ACR: caller.Claims.ACR, AuthTime: time.Unix(int64(caller.Claims.AuthTime), 0)}
 	}
 	decision := o.policy.Decide(&question)
-	answer := answerOf(decision)
+	answer := answerOf(decision, caller.Languages)
 	if answer.Permits() && o.always {
 		return Answer{Ask: true, MaxAge: -1}
 	}
 	return answer
 }
 
-func answerOf(decision assurance.Decision) Answer {
+func answerOf(decision assurance.Decision, languages []string) Answer {
 	answer := Answer{Verdict: decision.Verdict, Ask: decision.Ask, MaxAge: -1}
 	switch {
 	case decision.Ask:
@@ -239,7 +241,7 @@ func answerOf(decision assurance.Decision) Answer {
 		}
 	}
 	for _, reason := range decision.Reasons {
-		answer.hear(reason.Code, reason.Say)
+		answer.hear(reason.Code, reason.Words.In(languages...))
 	}
 	return answer
 }
@@ -273,7 +275,7 @@ func (o *Operation) Question(caller Caller, values Values) authzen.Evaluation {
 	}
 	return authzen.Evaluation{
 		Subject: authzen.Subject{Type: kind, ID: claims.Subject, Properties: said}, Action: authzen.Action{Name: o.operation},
-		Resource: authzen.Resource{Type: "api", ID: o.api}, Context: around,
+		Resource: authzen.Resource{Type: "api", ID: o.api}, Context: around, Languages: caller.Languages,
 	}
 }
 

@@ -95,15 +95,15 @@ func TestRulesThatTheTokenTells(t *testing.T) {
 		"it does not apply":            {[]recipe.Raise{{When: "token.age > 3600", Level: "strong"}}, nil, "permit"},
 		"it asks for a level":          {[]recipe.Raise{{When: "token.age > 30", Level: "strong"}}, nil, "step up [urn:strong] -1ns"},
 		"it asks for freshness":        {[]recipe.Raise{young}, nil, "step up [] 30s"},
-		"it refuses":                   {[]recipe.Raise{{When: `client.kind == "browser"`, Deny: "not from a page"}}, func(c *weigh.Caller) { c.Claims.ClientID = "spa" }, "deny: not from a page"},
-		"of another kind":              {[]recipe.Raise{{When: `client.kind == "browser"`, Deny: "not from a page"}}, nil, "permit"},
-		"a client that is not known":   {[]recipe.Raise{{When: `client.kind == "browser"`, Deny: "not from a page"}}, func(c *weigh.Caller) { c.Claims.ClientID = "c-run" }, "ask"},
-		"a person of another name":     {[]recipe.Raise{{When: `user.id == "alice-by-id"`, Deny: "x"}}, func(c *weigh.Caller) { c.Claims.ClientID = "pair" }, "ask"},
+		"it refuses":                   {[]recipe.Raise{{When: `client.kind == "browser"`, Deny: recipe.Words{"en": "not from a page"}}}, func(c *weigh.Caller) { c.Claims.ClientID = "spa" }, "deny: not from a page"},
+		"of another kind":              {[]recipe.Raise{{When: `client.kind == "browser"`, Deny: recipe.Words{"en": "not from a page"}}}, nil, "permit"},
+		"a client that is not known":   {[]recipe.Raise{{When: `client.kind == "browser"`, Deny: recipe.Words{"en": "not from a page"}}}, func(c *weigh.Caller) { c.Claims.ClientID = "c-run" }, "ask"},
+		"a person of another name":     {[]recipe.Raise{{When: `user.id == "alice-by-id"`, Deny: recipe.Words{"en": "x"}}}, func(c *weigh.Caller) { c.Claims.ClientID = "pair" }, "ask"},
 		"risk":                         {[]recipe.Raise{{When: "risk.score > 50", Level: "strong"}}, nil, "ask"},
 		"risk, and already strong":     {[]recipe.Raise{{When: "risk.score > 50", Level: "strong"}}, func(c *weigh.Caller) { c.Claims.ACR = "urn:strong" }, "ask"}, // nobody would learn of it
-		"risk that refuses":            {[]recipe.Raise{{When: "risk.score > 50", Deny: "x"}}, func(c *weigh.Caller) { c.Claims.ACR = "urn:strong" }, "ask"},
-		"a group":                      {[]recipe.Raise{{When: `"staff" in user.groups`, Deny: "x"}}, nil, "ask"},
-		"a value":                      {[]recipe.Raise{{When: "values.amount > 5", Deny: "x"}}, nil, "ask"},
+		"risk that refuses":            {[]recipe.Raise{{When: "risk.score > 50", Deny: recipe.Words{"en": "x"}}}, func(c *weigh.Caller) { c.Claims.ACR = "urn:strong" }, "ask"},
+		"a group":                      {[]recipe.Raise{{When: `"staff" in user.groups`, Deny: recipe.Words{"en": "x"}}}, nil, "ask"},
+		"a value":                      {[]recipe.Raise{{When: "values.amount > 5", Deny: recipe.Words{"en": "x"}}}, nil, "ask"},
 		"a country":                    {[]recipe.Raise{{When: `place.country != "FR"`, Level: "strong"}}, nil, "ask"},
 		"the token tells what is more": {[]recipe.Raise{young, {When: "risk.score > 50", Level: "strong"}}, nil, "step up [] 30s"},
 	} {
@@ -459,7 +459,7 @@ func FuzzRead(f *testing.F) {
 
 func BenchmarkOffline(b *testing.B) {
 	asks := book(b, nil, map[string]recipe.Operation{"GET /a": guarded(func(o *recipe.Operation) {
-		o.Raise = []recipe.Raise{{When: "token.age > 3600", Level: "strong"}, {When: `client.kind == "browser" && !client.bound`, Deny: "x"}}
+		o.Raise = []recipe.Raise{{When: "token.age > 3600", Level: "strong"}, {When: `client.kind == "browser" && !client.bound`, Deny: recipe.Words{"en": "x"}}}
 	})}).Operation("accounts", "GET /a")
 	who := caller(nil)
 	b.ReportAllocs()

@@ -58,6 +58,7 @@ type Endpoint struct {
 type asker struct {
 	client string
 	gate   bool
+	speaks []string // languages, best first; none: English
 }
 
 // Evaluation answers one question.
@@ -187,7 +188,7 @@ func (e *Endpoint) authenticate(r *http.Request) (asker, error) {
 			return asker{}, web.ErrNoCredentials
 		}
 		client, err := e.Clients.Identify(r, web.Form{})
-		return asker{client.ID, client.Scope.Has(oauth.ScopeGate)}, err
+		return asker{client.ID, client.Scope.Has(oauth.ScopeGate), web.Languages(r)}, err
 	}
 	claims, err := e.Tokens.Bearer(r)
 	if err != nil {
@@ -196,5 +197,5 @@ func (e *Endpoint) authenticate(r *http.Request) (asker, error) {
 	if !claims.Scope.Has(oauth.ScopeGate) || claims.Subject != claims.ClientID {
 		return asker{}, web.NeedScope(oauth.InsufficientScope("only a client for itself with the scope %s may ask", oauth.ScopeGate), oauth.Scope{oauth.ScopeGate})
 	}
-	return asker{claims.ClientID, true}, nil
+	return asker{claims.ClientID, true, web.Languages(r)}, nil
 }

@@ -1,6 +1,7 @@
 package authzen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -121,7 +122,7 @@ func tell(who asker, decision decide.Answer, operation recipe.Operation, counts 
 		if reason.Code == assurance.ReasonSignal && !who.gate {
 			continue
 		}
-		said.Context.Reasons = append(said.Context.Reasons, authzen.Reason{Code: reason.Code, Say: reason.Say})
+		said.Context.Reasons = append(said.Context.Reasons, authzen.Reason{Code: reason.Code, Say: cmp.Or(reason.Words.In(who.speaks...), reason.Say)})
 	}
 	switch decision.Verdict {
 	case assurance.Permit:

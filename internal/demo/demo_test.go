@@ -82,6 +82,15 @@ func TestTheRecipeIsTakenByItsReader(t *testing.T) {
 			t.Errorf("%s is not said in both languages", name)
 		}
 	}
+	for name, api := range read.APIs {
+		for key, operation := range api.Operations {
+			for _, rule := range operation.Raise {
+				if len(rule.Deny) > 0 && (rule.Deny["en"] == "" || rule.Deny["fr"] == "") {
+					t.Errorf("%s %s: a refusal is not said in both languages", name, key)
+				}
+			}
+		}
+	}
 }
 
 func TestTheKeysAreForTheirOwnerAlone(t *testing.T) {

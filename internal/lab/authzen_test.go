@@ -438,6 +438,10 @@ func TestTheGateAsksTheServer(t *testing.T) {
 	if reply.Status != 403 || reply.Code() != "access_denied" || !strings.Contains(string(reply.Body), "This is for our own people.") || reply.Text("trace") == "" {
 		t.Errorf("another: %d %s", reply.Status, reply.Body)
 	}
+	french := h.Raw(lab.Request("GET", "/weighed/inner", "", "Authorization", "Bearer "+of[alice], "Accept-Language", "fr-CA, en;q=0.5"))
+	if french.Status != 403 || !strings.Contains(string(french.Body), "C’est réservé à nos équipes.") {
+		t.Errorf("another, who reads French: %d %s", french.Status, french.Body)
+	}
 	if reply := send("/weighed/sum", of[alice], `{"sum":5,"secret":"x"}`); reply.Status != 200 {
 		t.Errorf("a small sum: %d %s", reply.Status, reply.Body)
 	}

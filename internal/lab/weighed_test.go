@@ -21,7 +21,7 @@ func addWeighed(r *recipe.Recipe) {
 		Operations: map[string]recipe.Operation{
 			"GET /plain": {For: people, Scope: "weighed"},
 			"GET /old":   {For: people, Scope: "weighed", Raise: []recipe.Raise{{When: "token.age > 3600", Level: "basic", Fresh: recipe.Duration(time.Hour)}}},
-			"GET /inner": {For: people, Scope: "weighed", Raise: []recipe.Raise{{When: `!("staff" in user.groups)`, Deny: recipe.Words{"en": "This is for our own people."}}}},
+			"GET /inner": {For: people, Scope: "weighed", Raise: []recipe.Raise{{When: `!("staff" in user.groups)`, Deny: recipe.Words{"en": "This is for our own people.", "fr": "C’est réservé à nos équipes."}}}},
 			"POST /sum": {For: people, Scope: "weighed", Send: map[string]string{"sum": "body.sum"}, Raise: []recipe.Raise{
 				{When: "values.sum > 100", Deny: recipe.Words{"en": "Nobody may have so much at once."}},
 				{When: "values.sum > 10", Level: "basic", Fresh: recipe.Duration(time.Minute)},

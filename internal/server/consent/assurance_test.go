@@ -216,3 +216,29 @@ func TestS12AnApplicationDecidesNoMoreThanItsTokenSays(t *testing.T) {
 		t.Errorf("denied: %d", got.status)
 	}
 }
+
+// TestV06WhomTheRulesRefuseApprovesNothing: neither the page, nor a form that was shown before, lets anybody allow what the rules
+// keep from them; who waits goes on waiting, and gets nothing.
+func TestV06WhomTheRulesRefuseApprovesNothing(t *testing.T) {
+	t.Run("V06 a device", func(t *testing.T) {
+		h := open(t)
+		b, given := h.browser(), h.begins("tv")
+		shown := b.confirms(given.user, "alice")
+		h.country = "ATLANTIS"
+		page := b.get("/device/confirm?flow="+shown.hidden("flow")).is(http.StatusForbidden, `id="refused-page"`)
+		for _, form := range []seen{shown, page} {
+			b.decides(form, "allow").is(http.StatusForbidden, `id="refused-page"`)
+		}
+		h.clock.pass(time.Minute)
+		h.polls("tv", given).told(http.StatusBadRequest, "authorization_pending", "the person has not decided yet: ask again after the interval")
+	})
+	t.Run("V06 a request", func(t *testing.T) {
+		h := open(t)
+		b, id := h.person("alice"), h.asks("shop", "binding_message", "Till 7")
+		shown := b.first()
+		h.country = "ATLANTIS"
+		b.answers(shown, "allow").is(http.StatusForbidden, `id="refused-page"`)
+		h.clock.pass(time.Minute)
+		h.fetches("shop", id).told(http.StatusBadRequest, "authorization_pending", "the person has not decided yet: ask again after the interval")
+	})
+}

@@ -135,3 +135,33 @@ func TestD08OneProofAtTheDoorsThatBegin(t *testing.T) {
 		refused(t, ask("DPoP", proof), 400, "invalid_dpop_proof")
 	})
 }
+
+// TestAPushClientWithoutItsKeyIsRefusedAtOnce: its tokens would be bound to nothing, so that nobody is asked.
+func TestAPushClientWithoutItsKeyIsRefusedAtOnce(t *testing.T) {
+	h := lab.New(t, lab.Options{})
+	alice, key := h.NewPerson("alice"), newHolder(t, h)
+	secret := iam.NewSecret(iam.PrefixClient)
+	must(t, h.Store().PutClient(t.Context(), iam.Client{
+		ID: "pushed-to", Kind: recipe.Web, Auth: oauth.AuthBasic, Scope: oauth.Scope{"openid"}, Grants: []oauth.GrantType{oauth.CIBA},
+		Metadata: recipe.Metadata{DPoP: true, CIBADelivery: "push", CIBANotify: "https://rp.example/push"},
+	}))
+	must(t, h.Store().AddClientSecret(t.Context(), "pushed-to", iam.ClientSecret{ID: "s", Hash: iam.Hash(secret), Created: h.Clock.Now()}))
+	waiting := func() int {
+		asked, err := h.Store().AskedOf(t.Context(), alice.ID, h.Clock.Now())
+		must(t, err)
+		return len(asked)
+	}
+	ask := func(headers ...string) lab.Reply {
+		form := lab.Form("scope", "openid", "login_hint", alice.Username, "client_notification_token", "its-own-token")
+		return h.Post("/bc-authorize", form, append([]string{"Authorization", lab.BasicAuth("pushed-to", secret)}, headers...)...)
+	}
+	refused(t, ask(), 400, "invalid_dpop_proof")
+	if n := waiting(); n != 0 {
+		t.Errorf("V13 %d requests wait for the person", n)
+	}
+	proof, err := key.Proof("POST", h.Issuer+"/bc-authorize", "", nil)
+	must(t, err)
+	if granted(t, ask("DPoP", proof)); waiting() != 1 {
+		t.Error("with its key nobody is asked")
+	}
+}

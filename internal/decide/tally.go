@@ -74,8 +74,10 @@ func (t *tally) take(event journal.Event, decided journal.Decided, now time.Time
 		one.grow()
 	}
 	before := one.more
-	one.newest, one.decided, one.trace = event, decided, event.Trace
+	// Of what is written already nothing is kept: whoever sends much with each call would fill the memory with it.
+	one.trace, one.newest = event.Trace, journal.Event{}
 	if before > 0 {
+		one.newest, one.decided = event, decided
 		one.more++
 		event = one.owed()
 	}
@@ -141,6 +143,7 @@ func (t *tally) due(now time.Time, all bool) []journal.Event {
 		}
 		if one.more > 0 {
 			events = append(events, one.owed())
+			one.newest = journal.Event{}
 			if one.grows && !all {
 				one.grow()
 				one.until = now.Add(one.wait)

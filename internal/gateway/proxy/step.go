@@ -81,9 +81,10 @@ var Standard = Steps{
 	// The body is read only for who passed all that needs none.
 	{"request", false, readValues},
 	{"exact", false, exactRequest},
-	{"online", false, serverPermits},
-	// Last: from here on the use is reserved, and what fails must release it.
+	// From here on the use is reserved, and what fails must release it. Before the Server is asked: what it permits is in the
+	// journal as done, and teaches, so that whoever shows a spent detail again must not get as far.
 	{"once", false, neverTwice},
+	{"online", false, permittedOrReleased},
 }
 
 // Without is the table less one step, for labs and mutation tests only. An unknown name panics: a test that takes nothing
@@ -94,6 +95,15 @@ func (s Steps) Without(name string) Steps {
 		panic("proxy: there is no step " + name)
 	}
 	return less
+}
+
+// permittedOrReleased asks the Server, and gives the reserved use back where it refuses: nothing was sent.
+func permittedOrReleased(c *Call) error {
+	err := serverPermits(c)
+	if err != nil {
+		c.release()
+	}
+	return err
 }
 
 func plainHTTP(c *Call) error { return shield.Check(c.In) }

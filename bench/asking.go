@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/gardeauth/garde/internal/authzen"
@@ -24,8 +25,9 @@ func (c *caller) send(target, kind string, body []byte, headers ...string) (answ
 	return c.exchange()
 }
 
-// evaluating asks, as a Gate, whether a person may call an operation whose rule reads the risk of the moment.
-func evaluating(people []person, audience string) (deed, error) {
+// evaluating asks, as a Gate, whether a person may call an operation whose rule reads the risk of the moment and a value of
+// the request: the same for each person, or another each time.
+func evaluating(people []person, audience string, another bool) (deed, error) {
 	questions := make([][]byte, len(people))
 	for i, each := range people {
 		question := authzen.Evaluation{
@@ -40,8 +42,13 @@ func evaluating(people []person, audience string) (deed, error) {
 			return nil, err
 		}
 	}
+	var asked atomic.Int64
 	return func(c *caller, number int) error {
-		got, err := c.send(authzen.EvaluationPlace, "application/json", questions[number%len(questions)], asGate)
+		question := questions[number%len(questions)]
+		if another {
+			question = bytes.Replace(question, []byte(`"sum":120`), strconv.AppendInt([]byte(`"sum":`), asked.Add(1)%100_000, 10), 1)
+		}
+		got, err := c.send(authzen.EvaluationPlace, "application/json", question, asGate)
 		if err = wanted(got, err, 200); err == nil && !bytes.HasPrefix(got.body, []byte(`{"decision":true`)) {
 			err = fmt.Errorf("not permitted: %s", got.body)
 		}

@@ -167,7 +167,11 @@ func (b *bench) tell() error {
 			fmt.Fprintf(table, "%s\t%.*f %s\t\t\tunder %.*f %s\t%s\n", row.name, digits, row.ours, row.unit, digits, row.limit, row.unit, ok)
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%.0f/s\t%.0f/s\t%.2f\tat least %.2f\t%s\n", row.name, row.ours, row.reference, row.figure(), row.limit, ok)
+		limit := fmt.Sprintf("at least %.2f", row.limit)
+		if row.limit == 0 {
+			limit = "none" // it is told so that nobody takes the row beside it for it
+		}
+		fmt.Fprintf(table, "%s\t%.0f/s\t%.0f/s\t%.2f\t%s\t%s\n", row.name, row.ours, row.reference, row.figure(), limit, ok)
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -172,11 +172,18 @@ func (b *bench) onSQLite(ctx context.Context) error {
 			return b.ratio(ctx, "introspection as a signed JWT", 0.5, ours(signedIntrospection(house.opaque)), "sign", signs)
 		},
 		func() error {
-			ask, err := evaluating(house.people, "http://"+house.gate)
+			ask, err := evaluating(house.people, "http://"+house.gate, false)
 			if err != nil {
 				return err
 			}
 			return b.ratio(ctx, "AuthZEN evaluation, with the risk of the moment", 0.5, ours(ask), "json", side{do: ask})
+		},
+		func() error {
+			ask, err := evaluating(house.people, "http://"+house.gate, true)
+			if err != nil {
+				return err
+			}
+			return b.ratio(ctx, "AuthZEN evaluation, another value each time", 0, ours(ask), "json", side{do: ask})
 		},
 		func() error { return b.bound(ctx, house, server) },
 		func() error {

@@ -94,7 +94,7 @@ func operationOf(rules *recipe.Recipe, api, name string) (recipe.Operation, erro
 	}
 	operation, known := at.Operations[name]
 	if !known {
-		return recipe.Operation{}, fmt.Errorf("the API %s has no operation %s, but %s", api, name, listed(maps.Keys(at.Operations)))
+		return recipe.Operation{}, fmt.Errorf("the recipe has no operation %s of the API %s, but %s", name, api, listed(maps.Keys(at.Operations)))
 	}
 	return operation, nil
 }

@@ -55,8 +55,7 @@ type house struct {
 	offered  []string
 	due      []string
 	until    time.Time
-	stopped  error     // what the moment says to who changes anything; nil: nothing
-	asked    *iam.Need // what it asks; nil: nothing
+	stopped  error // what the moment says to who changes anything; nil: nothing
 }
 
 func (h *house) must(err error) {

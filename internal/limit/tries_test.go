@@ -60,7 +60,9 @@ func TestS08ManyNodesAreNoMoreTries(t *testing.T) {
 		"many sources, a second factor": {func(i int) limit.Price {
 			return limit.Price{Attempt: limit.Attempt{Account: "a", Network: string(rune('a' + i))}, Further: true}
 		}, 10},
-		"a known device": {func(int) limit.Price { return limit.Price{Attempt: limit.Attempt{Account: "a", Network: "n", Device: "d"}} }, 10},
+		"a known device": {func(int) limit.Price {
+			return limit.Price{Attempt: limit.Attempt{Account: "a", Network: "n", Device: "d"}}
+		}, 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			two := nodes(t)

@@ -502,6 +502,34 @@ func TestPing(t *testing.T) {
 	})
 }
 
+// A yes of somebody who was not sure enough by the rules that are in force when the tokens are asked for gives none.
+func TestS12AnAnswerIsNoLevel(t *testing.T) {
+	for _, client := range []string{"shop", "ping"} {
+		t.Run(client, func(t *testing.T) {
+			h := open(t)
+			var notify []string
+			if client == "ping" {
+				notify = []string{"client_notification_token", "t"}
+			}
+			id := h.asks(client, notify...)
+			b := h.person("alice")
+			b.answers(b.first(), "allow").to("/account/requests")
+			h.needsMore()
+			h.deliveries()
+			h.clock.pass(6 * time.Second)
+			if got := h.fetches(client, id).json(http.StatusBadRequest); got["error"] != "invalid_grant" || got["access_token"] != nil || got["id_token"] != nil {
+				t.Errorf("%v", got)
+			}
+		})
+	}
+}
+
+// needsMore puts a recipe in force by which all that is asked for here needs the passkey.
+func (h *house) needsMore() {
+	h.t.Helper()
+	h.adopt(h.reads(strings.Replace(rules, "scope: accounts.read}", "scope: accounts.read, level: strong}", 1)))
+}
+
 // TestADecisionIsToldByWhoeverLives: what is to be told is kept with the decision, and the next node finds it.
 func TestADecisionIsToldByWhoeverLives(t *testing.T) {
 	for mode, decision := range map[string]string{"ping": "allow", "push": "deny"} {
@@ -597,6 +625,11 @@ func TestPush(t *testing.T) {
 			b := h.person("alice")
 			b.answers(b.first(), "allow")
 			h.must(h.tenant.RevokeConsent(h.t.Context(), "u-alice", "push"))
+		}, "transaction_failed"},
+		"S12 the level that is needed now was not reached": {func(h *house) {
+			b := h.person("alice")
+			b.answers(b.first(), "allow")
+			h.needsMore()
 		}, "transaction_failed"},
 	} {
 		t.Run("told of "+name, func(t *testing.T) {

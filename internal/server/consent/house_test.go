@@ -169,14 +169,11 @@ func openOn(t testing.TB, dsn string) *house {
 	master, err := seal.ParseMaster(seal.GenerateMaster())
 	h.must(err)
 	h.sealer = seal.Sealer{Current: master}
-	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(rules)}}, map[string][]byte{"payment.json": []byte(schema)}, time.Now())
-	h.must(err)
+	bundle := h.reads(rules)
 	h.details, err = request.NewDetails(bundle)
 	h.must(err)
 	h.force = &enact.Enactor{Revisions: h.tenant, Issuer: h.server.URL}
-	_, _, err = h.force.Apply(ctx, enact.Proposal{Bundle: bundle, By: "test"}, time.Now())
-	h.must(err)
-	h.must(h.force.Adopt(ctx))
+	h.adopt(bundle)
 	h.keys = &keys.Ring{Store: h.tenant, Sealer: h.sealer, Tenant: iam.DefaultTenant, Now: h.clock.now}
 	h.must(h.keys.Ensure(ctx, jose.ES256))
 	h.pages, err = page.New(page.Theme{Name: "Bank of Example"})
@@ -644,4 +641,19 @@ func (b *browser) signIn(at seen, name string) seen {
 	b.t.Helper()
 	at = b.follow(at).is(http.StatusOK, `id="login-submit"`)
 	return b.follow(b.post("/signin", "flow", at.hidden("flow"), "csrf", at.hidden("csrf"), "username", name, "password", right))
+}
+
+func (h *house) reads(rules string) *recipe.Bundle {
+	h.t.Helper()
+	bundle, err := recipe.Assemble("", []recipe.Source{{Name: "recipe.yaml", Text: []byte(rules)}}, map[string][]byte{"payment.json": []byte(schema)}, time.Now())
+	h.must(err)
+	return bundle
+}
+
+// adopt puts a recipe in force.
+func (h *house) adopt(bundle *recipe.Bundle) {
+	h.t.Helper()
+	_, _, err := h.force.Apply(h.t.Context(), enact.Proposal{Bundle: bundle, Expect: -1, By: "test"}, time.Now())
+	h.must(err)
+	h.must(h.force.Adopt(h.t.Context()))
 }

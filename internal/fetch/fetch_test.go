@@ -82,6 +82,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	net.DefaultResolver = resolver()
 	os.Exit(m.Run())
 }
 

@@ -15,8 +15,23 @@ import (
 	"github.com/gardeauth/garde/internal/fetch"
 )
 
+const turningName = "turning.example."
+
+// nameServer is where the names of the whole test are asked for, when it is set: the resolver is one of the whole process, and
+// what another test left behind may still be looking something up.
+var nameServer atomic.Pointer[string]
+
+func resolver() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if at := nameServer.Load(); at != nil {
+			network, address = "udp", *at
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}
+}
+
 // turning is a name server whose one name has a public address when it is first asked for, and loopback from then on.
-func turning(t *testing.T) *net.Resolver {
+func turning(t *testing.T) {
 	t.Helper()
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -37,7 +52,7 @@ func turning(t *testing.T) *net.Resolver {
 			}
 			question := message.Questions[0]
 			answer := dnsmessage.Message{Header: dnsmessage.Header{ID: message.ID, Response: true, Authoritative: true}, Questions: message.Questions}
-			if question.Type == dnsmessage.TypeA {
+			if question.Type == dnsmessage.TypeA && question.Name.String() == turningName {
 				address := [4]byte{127, 0, 0, 1}
 				if asked.Add(1) == 1 {
 					address = [4]byte{8, 8, 8, 8}
@@ -52,27 +67,24 @@ func turning(t *testing.T) *net.Resolver {
 			}
 		}
 	}()
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp", server.LocalAddr().String())
-	}}
+	at := server.LocalAddr().String()
+	nameServer.Store(&at)
+	t.Cleanup(func() { nameServer.Store(nil) })
 }
 
 // TestG05ANameThatTurnsInward: what a name meant when it was looked at says nothing of where the connection goes.
 func TestG05ANameThatTurnsInward(t *testing.T) {
 	canary := open(t, nil)
-	before := net.DefaultResolver
-	net.DefaultResolver = turning(t)
-	t.Cleanup(func() { net.DefaultResolver = before })
+	turning(t)
 	_, port, _ := net.SplitHostPort(canary.host())
-	const name = "turning.example."
-	if found, err := net.DefaultResolver.LookupHost(t.Context(), name); err != nil || !slices.Equal(found, []string{"8.8.8.8"}) {
+	if found, err := net.DefaultResolver.LookupHost(t.Context(), turningName); err != nil || !slices.Equal(found, []string{"8.8.8.8"}) {
 		t.Fatalf("the check: %v, %v", found, err)
 	}
 	fetcher, err := fetch.New(fetch.Settings{Authorities: canary.authority()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = fetcher.Fetch(t.Context(), "https://"+name+":"+port+"/")
+	_, err = fetcher.Fetch(t.Context(), "https://"+turningName+":"+port+"/")
 	if cause := fmt.Sprint(errors.Unwrap(err)); !strings.Contains(cause, "the address 127.0.0.1:"+port+" is not a public one") {
 		t.Errorf("G05 %s", cause)
 	}

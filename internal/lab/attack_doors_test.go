@@ -29,21 +29,9 @@ type sealing struct {
 
 func newSealing(t *testing.T) *sealing {
 	t.Helper()
-	own, err := jose.GenerateOpener("accounts-1", jose.ECDHESA256)
-	must(t, err)
-	public, err := jose.EncryptionJWK(own.Public())
-	must(t, err)
-	private, err := json.Marshal(gojose.JSONWebKeySet{Keys: []gojose.JSONWebKey{{Key: own.Key, KeyID: own.KeyID, Algorithm: string(own.Alg), Use: "enc"}}})
-	must(t, err)
-	h := lab.New(t, lab.Options{
-		Gate: true, Decrypt: map[string]string{"accounts": "file:accounts.keys.json"},
-		Files: map[string][]byte{"accounts.jwks.json": []byte(`{"keys":[` + string(public) + `]}`), "accounts.keys.json": private},
-		Recipe: func(r *recipe.Recipe) {
-			api := r.APIs["accounts"]
-			api.JWKS, api.Encryption = "accounts.jwks.json", string(own.Alg)
-			r.APIs["accounts"] = api
-		},
-	})
+	options := lab.Options{Gate: true}
+	own := sealedTo(t, &options, "accounts")
+	h := lab.New(t, options)
 	s := &sealing{House: h, t: t, own: own}
 	sealed, err := jose.ParseEncrypted(h.Credentials(lab.Job, "scope", "accounts.read").Text("access_token"))
 	must(t, err)

@@ -203,6 +203,9 @@ func verifying() map[string]promise {
 	good := "/accounts/balance"
 	return map[string]promise{
 		"type": {"J17 an ID token", shown(good, members{"typ": "JWT"}, nil)},
+		"encryption": {"a token that anybody can read, where the API asks for encrypted ones", func(t *testing.T, h *lab.House, _ []issue.Step) bool {
+			return h.Call("GET", "/sealed/it", forged(t, h, nil, members{"aud": h.GateURL + "/sealed", "scope": "pinned.read"})).Status == 200
+		}},
 		"signature": {"J16 a token that somebody else signed", func(t *testing.T, h *lab.House, _ []issue.Step) bool {
 			parts, other := strings.Split(forged(t, h, nil, nil), "."), h.Assertion(lab.WebKey, nil)
 			return h.Call("GET", good, parts[0]+"."+parts[1]+other[strings.LastIndex(other, "."):]).Status == 200
@@ -295,7 +298,9 @@ func either(one, other func(*testing.T, *lab.House, []issue.Step) bool) func(*te
 // paid pays an amount so many times with a token that was granted to pay 7 once, and tells whether the last was let through.
 func paid(times, amount int) func(*testing.T, *lab.House, []issue.Step) bool {
 	return func(t *testing.T, h *lab.House, _ []issue.Step) bool {
-		token := forged(t, h, nil, members{"aud": weighed, "scope": "weighed", "authorization_details": []members{{"type": "payment", "amount": 7}}})
+		alice := h.NewPerson("alice")
+		h.Allow(alice, lab.WebA, "openid", "weighed", "offline_access")
+		token := allowedTo(h, alice, `[{"type":"payment","amount":7}]`).AccessToken
 		last := lab.Reply{}
 		for range times {
 			last = h.Raw(lab.Request("POST", "/weighed/pay", fmt.Sprintf(`{"amount":%d}`, amount), "Authorization", "Bearer "+token, "Content-Type", "application/json"))
@@ -322,18 +327,26 @@ func proved(times int) func(*testing.T, *lab.House, []issue.Step) bool {
 
 // standing has an API more, which takes only tokens that are bound to a key, and one whose operations ask for more than a
 // good token.
-var standing = lab.Options{Gate: true, Silence: 5 * time.Second, Proxies: []string{"127.0.0.0/8"}, Files: weighedFiles, Recipe: func(r *recipe.Recipe) {
-	addWeighed(r)
-	accounts := r.APIs["accounts"]
-	r.APIs["pinned"] = recipe.API{
-		At: strings.Replace(accounts.At, "/accounts", "/pinned", 1), Upstream: accounts.Upstream, Bound: recipe.BoundRequired,
-		Operations: map[string]recipe.Operation{"GET /it": {For: []recipe.Caller{recipe.ForUser, recipe.ForClient}, Scope: "pinned.read"}},
-	}
-	r.Scopes["pinned.read"] = recipe.Scope{Say: recipe.Text{"en": "Read what is pinned"}}
-	job := r.Clients[lab.Job]
-	job.Scopes = append(job.Scopes, "pinned.read")
-	r.Clients[lab.Job] = job
-}}
+func standing(t *testing.T) lab.Options {
+	t.Helper()
+	options := lab.Options{Gate: true, Silence: 5 * time.Second, Proxies: []string{"127.0.0.0/8"}, Files: weighedFiles, Recipe: func(r *recipe.Recipe) {
+		addWeighed(r)
+		accounts := r.APIs["accounts"]
+		r.APIs["pinned"] = recipe.API{
+			At: strings.Replace(accounts.At, "/accounts", "/pinned", 1), Upstream: accounts.Upstream, Bound: recipe.BoundRequired,
+			Operations: map[string]recipe.Operation{"GET /it": {For: []recipe.Caller{recipe.ForUser, recipe.ForClient}, Scope: "pinned.read"}},
+		}
+		r.Scopes["pinned.read"] = recipe.Scope{Say: recipe.Text{"en": "Read what is pinned"}}
+		job := r.Clients[lab.Job]
+		job.Scopes = append(job.Scopes, "pinned.read")
+		r.Clients[lab.Job] = job
+		accounts.Operations = r.APIs["pinned"].Operations
+		accounts.At = strings.Replace(accounts.At, "/accounts", "/sealed", 1)
+		r.APIs["sealed"] = accounts
+	}}
+	sealedTo(t, &options, "sealed")
+	return options
+}
 
 // tables are the tables of steps with what each step holds, and how a house is built without one.
 func tables() map[string]struct {
@@ -374,7 +387,7 @@ func tables() map[string]struct {
 
 // TestEveryStepHoldsItsPromise tries in the house as it is what TestMutants tries in the houses without a step.
 func TestEveryStepHoldsItsPromise(t *testing.T) {
-	h := lab.New(t, standing)
+	h := lab.New(t, standing(t))
 	for name, table := range tables() {
 		for _, step := range table.steps {
 			held, ok := table.promises[step]
@@ -404,7 +417,7 @@ func TestMutants(t *testing.T) {
 	for name, table := range tables() {
 		for _, step := range slices.Sorted(maps.Keys(table.promises)) {
 			t.Run(name+" without "+step, func(t *testing.T) {
-				options, steps := standing, issue.Standard
+				options, steps := standing(t), issue.Standard
 				options.Without = table.without(step)
 				if name == "issue" {
 					steps = issue.Without(step)

@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,24 +14,39 @@ import (
 	"github.com/gardeauth/garde/recipe"
 )
 
-// TestEncryptedAccessTokens goes the whole way: the Server encrypts to the API, the client can't read what it carries, the Gate
-// opens it, and what is revoked is dead there.
-func TestEncryptedAccessTokens(t *testing.T) {
-	own, err := jose.GenerateOpener("accounts-1", jose.ECDHESA256)
+// sealedTo makes tokens for an API be encrypted, and gives the key by which it opens them.
+func sealedTo(t *testing.T, options *lab.Options, api string) *jose.Opener {
+	t.Helper()
+	own, err := jose.GenerateOpener(api+"-1", jose.ECDHESA256)
 	must(t, err)
 	public, err := jose.EncryptionJWK(own.Public())
 	must(t, err)
 	private, err := json.Marshal(gojose.JSONWebKeySet{Keys: []gojose.JSONWebKey{{Key: own.Key, KeyID: own.KeyID, Algorithm: string(own.Alg), Use: "enc"}}})
 	must(t, err)
-	h := lab.New(t, lab.Options{
-		Gate: true, Decrypt: map[string]string{"accounts": "file:accounts.keys.json"},
-		Files: map[string][]byte{"accounts.jwks.json": []byte(`{"keys":[` + string(public) + `]}`), "accounts.keys.json": private},
-		Recipe: func(r *recipe.Recipe) {
-			api := r.APIs["accounts"]
-			api.JWKS, api.Encryption = "accounts.jwks.json", "ECDH-ES+A256KW"
-			r.APIs["accounts"] = api
-		},
-	})
+	options.Decrypt = map[string]string{api: "file:" + api + ".keys.json"}
+	options.Files = maps.Clone(options.Files)
+	if options.Files == nil {
+		options.Files = map[string][]byte{}
+	}
+	options.Files[api+".jwks.json"], options.Files[api+".keys.json"] = []byte(`{"keys":[`+string(public)+`]}`), private
+	also := options.Recipe
+	options.Recipe = func(r *recipe.Recipe) {
+		if also != nil {
+			also(r)
+		}
+		of := r.APIs[api]
+		of.JWKS, of.Encryption = api+".jwks.json", string(own.Alg)
+		r.APIs[api] = of
+	}
+	return own
+}
+
+// TestEncryptedAccessTokens goes the whole way: the Server encrypts to the API, the client can't read what it carries, the Gate
+// opens it, and what is revoked is dead there.
+func TestEncryptedAccessTokens(t *testing.T) {
+	options := lab.Options{Gate: true}
+	own := sealedTo(t, &options, "accounts")
+	h := lab.New(t, options)
 	access := h.Credentials(lab.Job, "scope", "accounts.read").Text("access_token")
 	if strings.Count(access, ".") != 4 {
 		t.Fatalf("the Server gave a token of %d parts", strings.Count(access, ".")+1)

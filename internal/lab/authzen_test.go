@@ -351,6 +351,7 @@ func TestAuthZENReadsStrictly(t *testing.T) {
 	token, alice := gateToken(h), h.NewPerson("alice")
 	good := body(t, question(h, alice, h.GateURL+"/weighed", "GET /plain", "weighed", nil))
 	with := func(from, to string) string { return strings.Replace(good, from, to, 1) }
+	long := strings.Repeat("x", 257)
 	for name, c := range map[string]struct {
 		text   string
 		status int
@@ -369,6 +370,11 @@ func TestAuthZENReadsStrictly(t *testing.T) {
 		"an address that is none":        {with(`127.0.0.1`, `here`), 400},
 		"a scope that is malformed":      {with(`"scope":"weighed"`, `"scope":"a\"b"`), 400},
 		"a person without a client":      {with(`"client_id"`, `"client"`), 400},
+		"a sid that is too long":         {with(`"sid":"`, `"sid":"`+long), 400},
+		"a grant_id that is too long":    {with(`"acr":`, `"grant_id":"`+long+`","acr":`), 400},
+		"a client_id that is too long":   {with(`"client_id":"`, `"client_id":"`+long), 400},
+		"an acr that is too long":        {with(`"acr":"`, `"acr":"`+long), 400},
+		"an acr as long as may be":       {with(`"acr":"`+lab.Basic, `"acr":"`+long[1:]), 200},
 		"larger than anybody has to say": {with(`{`, `{"more":"`+strings.Repeat("x", 70<<10)+`",`), 413},
 	} {
 		for _, place := range []string{evaluation, evaluations} {
@@ -449,6 +455,9 @@ func TestTheGateAsksTheServer(t *testing.T) {
 		if reply := send("/weighed/sum", of[alice], body); reply.Status != 403 {
 			t.Errorf("%s: %d %s", name, reply.Status, reply.Body)
 		}
+	}
+	if reply := send("/weighed/sum", of[alice], `{"sum":1e400}`); reply.Status != 400 || reply.Code() != "invalid_request" {
+		t.Errorf("a number that nothing counts with: %d %s", reply.Status, reply.Body)
 	}
 	h.Pass(2 * time.Minute)
 	if reply := send("/weighed/sum", of[alice], `{"sum":50}`); reply.Status != 401 || !strings.Contains(strings.Join(reply.Header["Www-Authenticate"], ""), `acr_values="`+lab.Basic+`", max_age="60"`) {

@@ -137,8 +137,33 @@ func (o *Operation) Read(from Source, online bool) (Values, error) {
 		if known {
 			found[each.place.text] = value
 		}
+		if !counts(value.json) {
+			return nil, oauth.InvalidRequest("%s has a number that is out of range", each.place.text)
+		}
 	}
 	return found, nil
+}
+
+// counts tells whether rules can count with every number of a value. The Server takes no other, which is no fault of its own.
+func counts(value any) bool {
+	switch v := value.(type) {
+	case json.Number:
+		_, err := authzen.Number(string(v))
+		return err == nil
+	case map[string]any:
+		for _, inner := range v {
+			if !counts(inner) {
+				return false
+			}
+		}
+	case []any:
+		for _, inner := range v {
+			if !counts(inner) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // readBody reads a JSON object that no reader can take for another.

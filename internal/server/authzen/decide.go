@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"net/netip"
@@ -142,7 +143,10 @@ func tell(who asker, decision decide.Answer, operation recipe.Operation, counts 
 }
 
 // The bounds of what is said around a call.
-const maxValues = 64
+const (
+	maxValues = 64
+	maxName   = 256 // bytes of sid, grant_id, client_id and acr: what is longer is none of ours, and stands in no journal
+)
 
 // callOf reads what the asker says of the token and the request. What it does not say is not known, and raises; what can't be
 // read is refused, so that a slip never reads as less.
@@ -150,8 +154,8 @@ func callOf(question authzen.Evaluation) (decide.Call, error) {
 	said := reader{question.Subject.Properties, nil}
 	around := reader{question.Context, nil}
 	call := decide.Call{
-		API: question.Resource.ID, Operation: question.Action.Name, Session: said.text("sid"), Grant: said.text("grant_id"),
-		Client: said.text("client_id"), ACR: said.text("acr"), AuthTime: said.time("auth_time"), Bound: said.flag("bound"),
+		API: question.Resource.ID, Operation: question.Action.Name, Session: said.name("sid"), Grant: said.name("grant_id"),
+		Client: said.name("client_id"), ACR: said.name("acr"), AuthTime: said.time("auth_time"), Bound: said.flag("bound"),
 	}
 	scope, err := oauth.ParseScope(said.text("scope"))
 	if err != nil {
@@ -181,16 +185,27 @@ func callOf(question authzen.Evaluation) (decide.Call, error) {
 	return call, nil
 }
 
-// reader takes members of known kinds. The first that has another kind is its error.
+// reader takes members of known kinds. The first that has another kind, or is too long, is its error.
 type reader struct {
 	from map[string]any
 	err  error
 }
 
-func (r *reader) fail(name string) {
+func (r *reader) fail(name string) { r.refuse(name + " is of the wrong kind") }
+
+func (r *reader) refuse(why string) {
 	if r.err == nil {
-		r.err = errors.New(name + " is of the wrong kind")
+		r.err = errors.New(why)
 	}
+}
+
+// name takes a text that names something of ours.
+func (r *reader) name(name string) string {
+	text := r.text(name)
+	if len(text) > maxName {
+		r.refuse(fmt.Sprintf("%s is longer than %d bytes", name, maxName))
+	}
+	return text
 }
 
 func (r *reader) text(name string) string {

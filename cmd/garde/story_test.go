@@ -111,10 +111,10 @@ func TestAPersonsStory(t *testing.T) {
 	for _, c := range []struct {
 		name, user string
 		settings   browser.Settings
-		say        [4]string // a small payment; one that is too much; a permit; a challenge
+		say        [5]string // a small payment; one that is too much; a permit; a challenge; a refusal far away
 	}{
-		{"english", "alice", browser.Settings{}, [4]string{"Pay 40.00 EUR to XX94 1200 3400 5600", "at the counter", "let through", "asked for more"}},
-		{"french", "bruno", browser.Settings{Phone: true, Dark: true, Locale: "fr"}, [4]string{"Payer 40,00 EUR à XX94 1200 3400 5600", "au guichet", "laissé passer", "davantage demandé"}},
+		{"english", "alice", browser.Settings{}, [5]string{"Pay 40.00 EUR to XX94 1200 3400 5600", "at the counter", "let through", "asked for more", "somewhere else"}},
+		{"french", "bruno", browser.Settings{Phone: true, Dark: true, Locale: "fr"}, [5]string{"Payer 40,00 EUR à XX94 1200 3400 5600", "au guichet", "laissé passer", "davantage demandé", "ailleurs"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &story{T: t, Page: browser.New(t, c.settings), house: h, user: c.user, name: c.name}
@@ -154,7 +154,7 @@ func (s *story) ordinary() {
 }
 
 // recipient: somebody outside asks for a passkey, which the person adds on the way, and reads who it is.
-func (s *story) recipient(say [4]string) {
+func (s *story) recipient(say [5]string) {
 	s.add("Atelier Nord", "XX94 1200 3400 5600")
 	s.picture("enrol")
 	s.Click("add-passkey")
@@ -174,7 +174,7 @@ func (s *story) recipient(say [4]string) {
 }
 
 // unusual: an amount that is not like this person's asks for the passkey, and one that is too much is refused.
-func (s *story) unusual(say [4]string) {
+func (s *story) unusual(say [5]string) {
 	s.transfer("2000")
 	s.reads("#refusal")
 	s.picture("unusual")
@@ -191,7 +191,7 @@ func (s *story) unusual(say [4]string) {
 }
 
 // faraway: with a telephone that nobody has seen, in another country, a password is not enough; and nobody is added there.
-func (s *story) faraway(say [4]string) {
+func (s *story) faraway(say [5]string) {
 	s.be("tokyo", "phone")
 	s.Touch(false)
 	s.pay("40")
@@ -201,7 +201,7 @@ func (s *story) faraway(say [4]string) {
 	s.decided("new_country", "new_device", say[3])
 	s.add("Atelier Sud", "XX61 8688 1745 3836") // the telephone is signed in by now, at the level of a password
 	s.picture("tokyo-refused")
-	s.reads("#refused-why", "somewhere else")
+	s.reads("#refused-why", say[4])
 	s.decided("impossible_travel", "somewhere else")
 	s.bank("/decisions")
 	s.picture("decisions")

@@ -16,7 +16,7 @@ finish() {
 trap finish EXIT
 trap 'exit 1' INT TERM
 
-set -- node --test --test-timeout=60000 --test-reporter=tap test/*.test.js
+set -- node --test --test-timeout=120000 --test-reporter=tap test/*.test.js
 if [ -z "${GARDE_ISSUER:-}" ]; then
 	work=$(mktemp -d)
 	go build -C .. -o "$work/garde" ./cmd/garde

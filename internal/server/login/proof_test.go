@@ -434,3 +434,47 @@ func TestAStepUpAsksForWhatIsMissing(t *testing.T) {
 	}
 	b.get("/signin/next?flow=" + key).to("/authorize?flow=") // nothing is missing
 }
+
+// What somebody proved within a transaction is never counted for another person who goes on with it: neither after "not
+// you?", nor from a page that stood open in another tab.
+func TestS05AnotherPersonsProofsCountForNobody(t *testing.T) {
+	password := func(b *browser, at seen, name string, _ *authenticator.Authenticator) seen {
+		return b.signIn(at, name, right)
+	}
+	key := func(b *browser, at seen, _ string, with *authenticator.Authenticator) seen {
+		return b.key(at, with, "passkey")
+	}
+	notYou := func(b *browser, _ seen, key string) seen { return b.get("/signin?other=1&flow=" + key) }
+	leftOpen := func(_ *browser, first seen, _ string) seen { return first }
+	for name, test := range map[string]struct {
+		turn  func(b *browser, first seen, key string) seen
+		alice func(b *browser, at seen, name string, with *authenticator.Authenticator) seen
+		bob   func(b *browser, at seen, name string, with *authenticator.Authenticator) seen
+		kept  string // what the transaction keeps then: bob's alone
+		asked string
+	}{
+		"a key, not you, a password":               {notYou, key, password, "password", `id="key-submit"`},
+		"a password, not you, a key":               {notYou, password, key, "passkey", `id="password"`},
+		"a key, and a password in a tab left open": {leftOpen, key, password, "password", `id="key-submit"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := openWith(t, "password passkey totp", "password+passkey")
+			hers := h.device(h.person("u-alice", "alice", "", right), iam.FactorPasskey)
+			his := h.device(h.person("u-bob", "bob", "", right), iam.FactorPasskey)
+			b := h.browser()
+			first := b.follow(b.get(ask("own")))
+			half := test.alice(b, first, "alice", hers).to("/signin/next?flow=")
+			at := test.turn(b, first, half.param("flow")).is(200)
+			to := test.bob(b, at, "bob", his).to("/signin/next?flow=")
+			b.get(to.location).is(200, "Signing in as", "bob", test.asked).lacks("alice")
+			if len(h.living("u-alice")) != 0 || len(h.living("u-bob")) != 0 {
+				t.Error("somebody came in with what two people proved")
+			}
+			flow, err := h.tenant.Flow(t.Context(), iam.HashFlow(half.param("flow")), iam.Hash(b.cookie("__Host-garde-browser")), h.clock.now())
+			h.must(err)
+			if flow.User != "u-bob" || len(flow.Proofs) != 1 || flow.Proofs[0].Factor != test.kept {
+				t.Errorf("the transaction keeps %s %+v", flow.User, flow.Proofs)
+			}
+		})
+	}
+}

@@ -56,6 +56,7 @@ type Recipes struct {
 	epoch   string // numbers count within one history of the storage: a restore begins another
 	number  int64
 	problem string
+	held    string // authorization that the Server took: a new token for each wait would fill the journal
 }
 
 // Run follows until ctx ends. A recipe that can't be adopted leaves the former in force; the Server is told why, and it is
@@ -112,10 +113,35 @@ type answer struct {
 }
 
 func (f *Recipes) ask(ctx context.Context) (statement, *recipe.Bundle, error) {
-	authorization, err := f.Authorize(ctx)
-	if err != nil {
-		return statement{}, nil, err
+	held := f.held != ""
+	if !held {
+		authorization, err := f.Authorize(ctx)
+		if err != nil {
+			return statement{}, nil, err
+		}
+		f.held = authorization
 	}
+	said, status, err := f.wait(ctx)
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		f.held = ""
+	}
+	switch {
+	case status == http.StatusUnauthorized && held:
+		return f.ask(ctx) // it has expired, or was revoked: once more with a new one
+	case err != nil:
+		return statement{}, nil, err
+	case status == http.StatusNotModified:
+		return statement{}, nil, nil
+	case status == http.StatusUnauthorized:
+		return statement{}, nil, errors.New("the Server no longer takes the Gate's token")
+	case status != http.StatusOK:
+		return statement{}, nil, fmt.Errorf("the Server answers %d", status)
+	}
+	return f.vouched(ctx, said)
+}
+
+// wait asks the Server for what is newer, which answers late if nothing is.
+func (f *Recipes) wait(ctx context.Context) (said answer, status int, err error) {
 	ready := "no"
 	if f.Ready() && f.problem == "" {
 		ready = "yes"
@@ -129,22 +155,11 @@ func (f *Recipes) ask(ctx context.Context) (statement, *recipe.Bundle, error) {
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.Issuer+"/signals/recipe?"+query.Encode(), nil)
 	if err != nil {
-		return statement{}, nil, err
+		return answer{}, 0, err
 	}
-	request.Header.Set("Authorization", authorization)
-	var said answer
-	status, err := call(f.HTTP, request, &said)
-	switch {
-	case err != nil:
-		return statement{}, nil, err
-	case status == http.StatusNotModified:
-		return statement{}, nil, nil
-	case status == http.StatusUnauthorized:
-		return statement{}, nil, errors.New("the Server no longer takes the Gate's token")
-	case status != http.StatusOK:
-		return statement{}, nil, fmt.Errorf("the Server answers %d", status)
-	}
-	return f.vouched(ctx, said)
+	request.Header.Set("Authorization", f.held)
+	status, err = call(f.HTTP, request, &said)
+	return said, status, err
 }
 
 const typeRecipe = "garde-recipe+jwt"

@@ -202,6 +202,31 @@ func TestAGateFollowsTheRecipe(t *testing.T) {
 	}
 }
 
+// Each token is a row of the journal: a Gate that fetched one for each wait of eight seconds would fill it.
+func TestTheGatesTokenIsKeptUntilItIsNoLongerTaken(t *testing.T) {
+	h := open(t)
+	fetched := 0
+	h.gate.Authorize = func(context.Context) (string, error) {
+		fetched++
+		return "Bearer good", nil
+	}
+	for range 3 {
+		h.must(h.gate.Once(t.Context()))
+	}
+	if fetched != 1 {
+		t.Errorf("three waits took %d tokens", fetched)
+	}
+	old := h.bearer.Swap(nil)
+	if err := h.gate.Once(t.Context()); err == nil || fetched != 2 {
+		t.Errorf("after the token died and no other was taken: %v, %d tokens", err, fetched)
+	}
+	h.bearer.Store(old)
+	h.must(h.gate.Once(t.Context()))
+	if fetched != 3 {
+		t.Errorf("what was refused is sent again: %d tokens", fetched)
+	}
+}
+
 func TestAfterARestoreAnEarlierRevisionIsObeyed(t *testing.T) {
 	h := open(t)
 	h.apply(strings.Replace(rules, "web:\n    type", "web:\n    name: {en: Bank}\n    type", 1))

@@ -27,7 +27,7 @@ func examples() map[string][]string {
 		"user list":       {"garde user list --admin", "garde user list --json"},
 		"user import":     {"garde user import people.csv --skip-existing"},
 		"user password":   {"garde user password bob --password-file -"},
-		"client add":      {"garde client add --type web --name en=Budget --redirect https://budget.example/callback --scope openid"},
+		"client add":      {"garde client add --type web --auth client_secret_basic --name en=Budget --redirect https://budget.example/callback --scope openid"},
 		"policy test":     {"garde policy test recipe.yaml"},
 		"policy explain":  {`garde policy explain --user ada --client app --operation 'bank POST /transfers' --context proved.password=3h --context amount=120000`},
 		"policy replay":   {"garde policy replay --since 7d recipe-new.yaml"},

@@ -114,6 +114,13 @@ func (p *program) journalSearch() *cobra.Command {
 			query.Set("order", "oldest")
 		}
 		return p.with(func(ctx context.Context, r *remote, _ []string) error {
+			if name := *conditions["user"]; name != "" {
+				id, err := idOf(ctx, r, name)
+				if err != nil {
+					return err
+				}
+				query.Set("user", id)
+			}
 			events, err := all[admin.Event](ctx, r, "/journal?"+query.Encode(), most)
 			if err != nil {
 				return err
@@ -127,7 +134,7 @@ func (p *program) journalSearch() *cobra.Command {
 		})(command, args)
 	}
 	for name, help := range map[string]string{
-		"kind": "such as token.issued", "user": "id of a person", "client": "id of a client", "session": "id of a session",
+		"kind": "such as token.issued", "user": "name or id of a person; of one who is gone, the id", "client": "id of a client", "session": "id of a session",
 		"grant": "id of a grant", "trace": "trace id of an answer",
 	} {
 		conditions[name] = command.Flags().String(name, "", help)

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -22,6 +24,16 @@ func (p *program) userCommand() *cobra.Command {
 }
 
 func userPath(user string) string { return "/users/" + url.PathEscape(user) }
+
+// idOf gives the id of a person by name. Whom nobody knows is given back as it is: it may be the id of one who is gone.
+func idOf(ctx context.Context, r *remote, name string) (string, error) {
+	var user admin.User
+	err := r.call(ctx, http.MethodGet, userPath(name), nil, &user)
+	if said := (*problem)(nil); errors.As(err, &said) && said.Status == http.StatusNotFound {
+		return name, nil
+	}
+	return user.ID, err
+}
 
 func (p *program) userList() *cobra.Command {
 	var admins, disabled bool
@@ -302,8 +314,11 @@ func (p *program) userImport() *cobra.Command {
 			"Who comes without a password gets in by a link: garde user invite. Where the recipe offers no passwords, so does everybody.",
 		RunE: func(command *cobra.Command, args []string) error {
 			raw, err := os.ReadFile(args[0])
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case len(raw) == 0:
+				return fmt.Errorf("%s is empty", args[0])
 			}
 			load.Name, load.Content = filepath.Base(args[0]), raw
 			return p.with(func(ctx context.Context, r *remote, _ []string) error {

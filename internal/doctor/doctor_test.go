@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
@@ -190,6 +191,10 @@ func TestFeed(t *testing.T) {
 	wants(t, doctor.Feed("gate", answers{token: `{}`}.serve(t), "gate", secret, http.DefaultClient), doctor.Bad, "gets no token")
 	refused := answers{token: `{"access_token":"t"}`, feedStatus: 403}
 	wants(t, doctor.Feed("gate", refused.serve(t), "gate", secret, http.DefaultClient), doctor.Bad, "403")
+	nobody, _ := look(t, doctor.Feed("gate", "http://127.0.0.1:1", "gate", secret, http.DefaultClient))
+	if text := fmt.Sprint(nobody); !strings.Contains(text, "start garde serve") || strings.Contains(text, "declare the client") {
+		t.Errorf("where nobody answers: %s", text)
+	}
 	findings, _ := look(t, doctor.Feed("gate", good.serve(t), "gate", wrong, http.DefaultClient))
 	for _, finding := range findings {
 		if strings.Contains(finding.Text, "wr0ng") {

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -125,8 +126,11 @@ func Feed(name, issuer, id string, secret func() (string, error), client *http.C
 		}
 		token, err := tokenFor(ctx, client, issuer, id, value)
 		if err != nil {
-			found.Bad(err.Error(), "the Gate answers 503 when it can't follow what was revoked",
-				"declare the client "+id+" in the recipe: type service, scope garde.gate, and this secret")
+			todo := "declare the client " + id + " in the recipe: type service, scope garde.gate, and this secret"
+			if unreached := (*url.Error)(nil); errors.As(err, &unreached) {
+				todo = "start garde serve; look whether the issuer's name leads here, and at the proxy before it"
+			}
+			found.Bad(err.Error(), "the Gate answers 503 when it can't follow what was revoked", todo)
 			return
 		}
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, issuer+"/signals/revocations?after=0", nil)

@@ -29,6 +29,9 @@ func TestTheDatabaseKnowsThePlaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := db.Verify(); err != nil { // garde doctor does the same
+		t.Error(err)
+	}
 	for _, place := range doorman.Places() {
 		var found struct {
 			Country struct {
@@ -50,7 +53,10 @@ func TestTheDatabaseKnowsThePlaces(t *testing.T) {
 }
 
 func write(t *testing.T) {
-	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "Garde-Demo-City-ASN", RecordSize: 24, IncludeReservedNetworks: true, BuildEpoch: 1})
+	tree, err := mmdbwriter.New(mmdbwriter.Options{
+		DatabaseType: "Garde-Demo-City-ASN", RecordSize: 24, IncludeReservedNetworks: true, BuildEpoch: 1,
+		Description: map[string]string{"en": "Places of the demo, each at an address that nobody has"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -106,8 +106,13 @@ func writeNew(dir string, files []written) error {
 			return fmt.Errorf("%s is there already, and init overwrites nothing: take another folder, or move the file away", filepath.Join(dir, file.name))
 		}
 	}
-	for _, file := range files {
+	for i, file := range files {
 		if err := writeOnce(filepath.Join(dir, file.name), file.mode, file.body); err != nil {
+			for _, begun := range files[:i+1] { // a full disk: half a set-up would stand in the way of the next try
+				if left := os.Remove(filepath.Join(dir, begun.name)); !errors.Is(left, fs.ErrNotExist) {
+					err = errors.Join(err, left)
+				}
+			}
 			return err
 		}
 	}

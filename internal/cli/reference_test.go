@@ -36,6 +36,17 @@ func TestExamplesAreCommands(t *testing.T) {
 	}
 }
 
+// TestNothingIsLeftOfASetUpThatCouldNotBeWritten: half of one would stand in the way of the next try.
+func TestNothingIsLeftOfASetUpThatCouldNotBeWritten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	err := writeNew(dir, []written{{"master.key", 0o600, []byte("k")}, {"nowhere/recipe.yaml", 0o644, nil}, {"node.yaml", 0o644, nil}})
+	left, unread := os.ReadDir(dir)
+	if err == nil || unread != nil || len(left) != 0 {
+		t.Errorf("error %v; left: %v, %v", err, left, unread)
+	}
+}
+
 // fields splits as a shell does, as far as the examples go.
 func fields(line string) (words []string) {
 	for i, part := range strings.Split(line, "'") {

@@ -127,8 +127,11 @@ func Feed(name, issuer, id string, secret func() (string, error), client *http.C
 		token, err := tokenFor(ctx, client, issuer, id, value)
 		if err != nil {
 			todo := "declare the client " + id + " in the recipe: type service, scope garde.gate, and this secret"
-			if unreached := (*url.Error)(nil); errors.As(err, &unreached) {
+			switch unreached := (*url.Error)(nil); {
+			case errors.As(err, &unreached):
 				todo = "start garde serve; look whether the issuer's name leads here, and at the proxy before it"
+			case errors.Is(err, errUnwell):
+				todo = "look at /readyz and at the log of the Server"
 			}
 			found.Bad(err.Error(), "the Gate answers 503 when it can't follow what was revoked", todo)
 			return
@@ -153,6 +156,8 @@ func Feed(name, issuer, id string, secret func() (string, error), client *http.C
 	}}
 }
 
+var errUnwell = errors.New("the Server can't answer now")
+
 func tokenFor(ctx context.Context, client *http.Client, issuer, id, secret string) (string, error) {
 	form := url.Values{"grant_type": {"client_credentials"}, "scope": {"garde.gate"}}
 	given, err := post(ctx, client, issuer+"/token", id, secret, form)
@@ -165,6 +170,9 @@ func tokenFor(ctx context.Context, client *http.Client, issuer, id, secret strin
 		Description string `json:"error_description"`
 	}
 	if err := json.Unmarshal(given.body, &answer); err != nil || answer.Token == "" {
+		if given.code >= http.StatusInternalServerError {
+			return "", fmt.Errorf("%w: %s", errUnwell, given.status)
+		}
 		return "", fmt.Errorf("the client %s gets no token: %s %s %s", id, given.status, answer.Error, answer.Description)
 	}
 	return answer.Token, nil

@@ -170,9 +170,12 @@ func (s *Server) openSeal(context.Context) error {
 	return nil
 }
 
+// A command that works on the storage itself, or the node that this one follows, may have it for a moment still.
+const storePatience = 3 * time.Second
+
 func (s *Server) openStore(ctx context.Context) error {
 	var err error
-	if s.Store, err = store.Open(ctx, s.Node.Storage, store.Options{Now: s.Lab.Now}); err != nil {
+	if s.Store, err = store.Open(ctx, s.Node.Storage, store.Options{Now: s.Lab.Now, Patience: storePatience}); err != nil {
 		return err
 	}
 	s.House = s.Store.Tenant(iam.DefaultTenant)

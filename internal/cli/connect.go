@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gardeauth/garde/internal/admin"
+	"github.com/gardeauth/garde/internal/config"
 	"github.com/gardeauth/garde/internal/store"
 )
 
@@ -37,29 +38,46 @@ func (p *program) with(do func(context.Context, *remote, []string) error) func(*
 	}
 }
 
+// A node that starts has the storage a moment before it answers, and another command has it only for a moment.
+const (
+	patience  = 3 * time.Second
+	lookAgain = 25 * time.Millisecond
+)
+
 func (p *program) connect(ctx context.Context) (*remote, error) {
 	node, err := p.node()
 	if err != nil {
 		return nil, err
 	}
+	for end := time.Now().Add(patience); ; time.Sleep(lookAgain) {
+		if r := running(ctx, node); r != nil {
+			return r, nil
+		}
+		handler, closing, err := offline(ctx, node)
+		switch {
+		case err == nil:
+			return &remote{http: http.Client{Transport: inProcess{handler}}, close: closing}, nil
+		case !errors.Is(err, store.ErrLocked):
+			return nil, err
+		case ctx.Err() != nil || time.Now().After(end):
+			return nil, fmt.Errorf("a node has the storage, and its admin socket %s does not answer: is it of another user, or still starting? (%w)", node.Admin, err)
+		}
+	}
+}
+
+// running gives the API of the node that runs; nil if none answers.
+func running(ctx context.Context, node *config.Node) *remote {
 	dialer := net.Dialer{Timeout: 2 * time.Second}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return dialer.DialContext(ctx, "unix", node.Admin)
 	}
 	probe, err := dial(ctx, "", "")
-	if err == nil {
-		transport := &http.Transport{DialContext: dial}
-		done := func() error { transport.CloseIdleConnections(); return nil }
-		return &remote{http: http.Client{Transport: transport}, running: true, close: done}, probe.Close()
+	if err != nil || probe.Close() != nil {
+		return nil
 	}
-	handler, closing, err := offline(ctx, node)
-	if errors.Is(err, store.ErrLocked) {
-		return nil, fmt.Errorf("a node has the storage, and its admin socket %s does not answer: is it of another user, or still starting? (%w)", node.Admin, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &remote{http: http.Client{Transport: inProcess{handler}}, close: closing}, nil
+	transport := &http.Transport{DialContext: dial}
+	done := func() error { transport.CloseIdleConnections(); return nil }
+	return &remote{http: http.Client{Transport: transport}, running: true, close: done}
 }
 
 // inProcess hands requests to a handler, so that there is one way through the API whether a node runs or not.

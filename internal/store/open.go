@@ -32,6 +32,8 @@ type Options struct {
 	Now func() time.Time
 	// TokenLife is the longest that any token may live; revocations stay in the feed for so long. Zero is an hour.
 	TokenLife time.Duration
+	// Patience is how long to wait for a SQLite file that another process has. Zero is not at all.
+	Patience time.Duration
 }
 
 // Store keeps everything on one engine. Its Tenant gives the view that keeps the contracts of iam.
@@ -39,10 +41,16 @@ type Store struct {
 	*sqlstore.Store
 }
 
+const lookAgain = 25 * time.Millisecond
+
 // Open opens sqlite:PATH or postgres://USER@HOST/NAME, and brings its schema up to date. The address may hold a password:
 // no error repeats it.
 func Open(ctx context.Context, address string, options Options) (*Store, error) {
 	engine, err := open(ctx, address)
+	for end := time.Now().Add(options.Patience); errors.Is(err, ErrLocked) && time.Now().Before(end) && ctx.Err() == nil; {
+		time.Sleep(lookAgain)
+		engine, err = open(ctx, address)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ need chromium chromium_is_there
 need postgresql postgres_is_there
 need strace command -v strace
 need util-linux command -v flock
+need curl command -v curl
 need gcc command -v gcc
 need nodejs command -v node
 need npm command -v npm

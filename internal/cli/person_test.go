@@ -49,12 +49,16 @@ func person(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		response.Body.Close()
 		action, form := firstForm(string(body))
-		if action == "" {
-			return // the program's own page
+		if action == "" || strings.HasSuffix(response.Request.URL.Path, "/account") {
+			return // the program's own page, or where an invitation leads
 		}
 		if form.Has("password") {
 			form.Set("username", args[1])
 			form.Set("password", args[2])
+		}
+		if form.Has("new_password") {
+			form.Set("new_password", args[2])
+			form.Set("new_password_again", args[2])
 		}
 		to, err := response.Request.URL.Parse(action)
 		ts.Check(err)

@@ -39,7 +39,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": code, "ready": ready, "answers": answers, "mode": mode, "keep": keep, "alter": alter,
-			"settles": settles, "person": person,
+			"settles": settles, "person": person, "readme": readme,
 		},
 	})
 }

@@ -46,6 +46,16 @@ const (
 	redirect = "https://app.example/cb"
 )
 
+// shortDir makes a folder whose path leaves room for the names of sockets, whatever a test is called.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(folder, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // setUp writes the folder of a house and starts nothing.
 func setUp(t testing.TB, handler http.Handler) *house {
 	t.Helper()
@@ -57,7 +67,7 @@ func setUp(t testing.TB, handler http.Handler) *house {
 		})
 	}
 	h := &house{
-		t: t, dir: t.TempDir(), api: httptest.NewServer(handler), client: newClient(t, 64), secrets: map[string]string{}, level: "info",
+		t: t, dir: shortDir(t), api: httptest.NewServer(handler), client: newClient(t, 64), secrets: map[string]string{}, level: "info",
 		storage: "sqlite:garde.db",
 	}
 	t.Cleanup(h.api.Close)

@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// folder is where the program is built; TestMain removes it.
+// folder is where the program is built and houses stand; TestMain removes it.
 var folder string
 
 // build makes the program once for all tests of this package.

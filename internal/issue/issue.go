@@ -79,6 +79,11 @@ func (d *Desk) Issue(ctx context.Context, order token.Order) (token.Answer, erro
 		return token.Answer{}, err
 	}
 	deed.Events = []journal.Event{work.event(ctx, &answer)}
+	if order.Spend != nil {
+		if err := order.Spend(ctx); err != nil {
+			return token.Answer{}, err
+		}
+	}
 	if err := d.Deeds.Issue(ctx, deed); err != nil {
 		return token.Answer{}, Spoken(err)
 	}

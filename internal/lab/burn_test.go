@@ -15,10 +15,14 @@ import (
 	"github.com/gardeauth/garde/recipe"
 )
 
-// elsewhereToo lets the client with a key ask people on other devices.
+// elsewhereToo lets the client with a key ask people on other devices, and show what the partner says of them.
 func elsewhereToo(r *recipe.Recipe) {
 	client := r.Clients[lab.WebKey]
-	client.Grants = append(slices.Clone(client.Grants), string(oauth.DeviceCode), string(oauth.CIBA))
+	client.Grants = append(slices.Clone(client.Grants), string(oauth.DeviceCode), string(oauth.CIBA), string(oauth.JWTBearer))
+	for name, issuer := range r.Issuers {
+		issuer.Clients = append(slices.Clone(issuer.Clients), lab.WebKey)
+		r.Issuers[name] = issuer
+	}
 	client.CIBADelivery = "poll"
 	r.Clients[lab.WebKey] = client
 }
@@ -43,6 +47,7 @@ func burnings(h *lab.House, alice *lab.Person) map[string]burning {
 		}),
 		"a device code":    grant(oauth.DeviceCode, "device_code", func() string { return h.Asked(alice, lab.WebKey, iam.AskedDevice) }),
 		"an auth_req_id":   grant(oauth.CIBA, "auth_req_id", func() string { return h.Asked(alice, lab.WebKey, iam.AskedCIBA) }),
+		"an assertion":     grant(oauth.JWTBearer, "assertion", func() string { return h.Told(alice.ID, nil) }),
 		"its own token":    {"/token", func() url.Values { return lab.Form("grant_type", "client_credentials", "scope", "accounts.read") }, [2]string{"resource", nowhere}, "invalid_target"},
 		"a pushed request": {"/par", func() url.Values { return lab.Ask(lab.WebKey) }, [2]string{"redirect_uri", "https://evil.example/cb"}, "invalid_request"},
 		"a device":         {"/device_authorization", func() url.Values { return lab.Form("scope", "openid") }, [2]string{"scope", "x"}, "invalid_scope"},
@@ -55,7 +60,7 @@ func burnings(h *lab.House, alice *lab.Person) map[string]burning {
 // TestWhatARefusalBurnsAtEachDoor: the assertion by which a client proved itself is used up whatever comes of the request; what
 // the client would have got something for is not, nor is the proof of its key.
 func TestWhatARefusalBurnsAtEachDoor(t *testing.T) {
-	h := lab.New(t, lab.Options{Recipe: elsewhereToo})
+	h := lab.New(t, lab.Options{Partner: true, Recipe: elsewhereToo})
 	alice, key := h.NewPerson("alice"), newHolder(t, h)
 	for name, door := range burnings(h, alice) {
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +95,7 @@ func TestWhatARefusalBurnsAtEachDoor(t *testing.T) {
 				t.Fatalf("what five refusals left: %d %s", reply.Status, reply.Body)
 			}
 			next := door.good()
-			refused(t, send(next, assert(), proof), 400, "invalid_dpop_proof") // D08
+			refused(t, send(next, assert(), proof), 400, "invalid_dpop_proof") // D08: and burns nothing else
 			if reply := send(next, assert(), prove(door.path)); reply.Status/100 != 2 {
 				t.Errorf("what a replayed proof left: %d %s", reply.Status, reply.Body)
 			}
@@ -100,7 +105,7 @@ func TestWhatARefusalBurnsAtEachDoor(t *testing.T) {
 
 // TestD08OneProofAtTheDoorsThatBegin: of many callers with one proof one begins something, and who comes too often loses none.
 func TestD08OneProofAtTheDoorsThatBegin(t *testing.T) {
-	h := lab.New(t, lab.Options{Recipe: elsewhereToo})
+	h := lab.New(t, lab.Options{Partner: true, Recipe: elsewhereToo})
 	alice, key := h.NewPerson("alice"), newHolder(t, h)
 	for name, door := range burnings(h, alice) {
 		if door.path == "/token" { // proven_test.go
@@ -133,6 +138,31 @@ func TestD08OneProofAtTheDoorsThatBegin(t *testing.T) {
 		h.Pass(3 * time.Second)
 		granted(t, ask("DPoP", proof))
 		refused(t, ask("DPoP", proof), 400, "invalid_dpop_proof")
+	})
+}
+
+// TestAnAssertionServesOnce: whoever shows one of another issuer's gets one token for it, from whichever node, and what issue
+// refuses at its very end has cost them nothing.
+func TestAnAssertionServesOnce(t *testing.T) {
+	h := lab.New(t, lab.Options{Partner: true, Engine: lab.Postgres, Nodes: 2, Recipe: func(r *recipe.Recipe) {
+		spare := r.Clients[lab.WebSpare]
+		spare.Metadata.DPoP = true
+		r.Clients[lab.WebSpare] = spare
+	}})
+	alice, key := h.NewPerson("alice"), newHolder(t, h)
+	show := func(told string) url.Values { return lab.Form("grant_type", string(oauth.JWTBearer), "assertion", told) }
+	t.Run("T17 of many at once at two nodes one wins", func(t *testing.T) {
+		told := h.Told(alice.ID, nil)
+		said := lab.Together(16, func(i int) string { return h.Nodes[i%2].As(lab.WebA, "/token", show(told)).Says() })
+		if said["ok"] != 1 || said["invalid_grant"] != 15 {
+			t.Errorf("%v", said)
+		}
+	})
+	t.Run("a key that is missing leaves it", func(t *testing.T) {
+		told := h.Told(alice.ID, nil)
+		refused(t, h.As(lab.WebSpare, "/token", show(told)), 400, "invalid_dpop_proof")
+		granted(t, key.post(lab.WebSpare, "/token", show(told)))
+		refused(t, key.post(lab.WebSpare, "/token", show(told)), 400, "invalid_grant")
 	})
 }
 

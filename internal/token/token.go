@@ -4,6 +4,7 @@ package token
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
@@ -37,6 +38,8 @@ type Order struct {
 	Begins  bool              // Grant begins here, with no proof in storage: front channel, assertion
 	Flow    iam.FlowHash      // ends with the answer
 	Pushed  iam.PushedHash    // ends with the answer
+
+	Spend func(context.Context) error // spends a proof that the deed of storage does not, once nothing else is wrong; nil: none
 
 	// Of a client in a family of apps whose Scope has device_sso, with GiveID (OpenID Native SSO section 3.4):
 	Device     string // a device secret that was shown, and is good: it is given back, and the ID token is bound to it

@@ -47,12 +47,10 @@ func (g jwtBearer) Redeem(ctx context.Context, r Request) (token.Order, error) {
 	if err != nil {
 		return token.Order{}, err
 	}
-	if err := g.assertions.Spend(ctx, said); err != nil {
-		return token.Order{}, told(err)
-	}
 	order := token.Order{
 		GrantType: oauth.JWTBearer, Client: r.Client, Subject: said.User,
 		Audience: target.Audience, Kind: target.Kind, Scope: target.Scope,
+		Spend: func(ctx context.Context) error { return told(g.assertions.Spend(ctx, said)) },
 	}
 	if said.User != "" {
 		now, lives := g.now().UTC(), g.policy().Lives

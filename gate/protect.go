@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -203,14 +202,8 @@ func (n need) stepUp(text string) *refusal {
 // presented takes the token from the one place where it may stand (RFC 6750 section 2.1, RFC 9449 section 7.1), and refuses
 // one in the URL. It tells whether the scheme was DPoP.
 func presented(r *http.Request) (token string, dpop bool, refused *refusal) {
-	for name := range strings.FieldsFuncSeq(r.URL.RawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
-		name, _, _ = strings.Cut(name, "=")
-		if plain, err := url.QueryUnescape(name); err == nil {
-			name = plain
-		}
-		if strings.EqualFold(strings.TrimSpace(name), "access_token") {
-			return "", false, refuse(oauth.InvalidRequest("a token in the URL is never accepted: send it as Authorization: Bearer"))
-		}
+	if oauth.TokenInQuery(r.URL.RawQuery) {
+		return "", false, refuse(oauth.InvalidRequest("a token in the URL is never accepted: send it as Authorization: Bearer"))
 	}
 	header := r.Header["Authorization"]
 	if len(header) > 1 {

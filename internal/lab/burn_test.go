@@ -150,7 +150,9 @@ func TestAnAssertionServesOnce(t *testing.T) {
 		r.Clients[lab.WebSpare] = spare
 	}})
 	alice, key := h.NewPerson("alice"), newHolder(t, h)
-	show := func(told string) url.Values { return lab.Form("grant_type", string(oauth.JWTBearer), "assertion", told) }
+	show := func(told string) url.Values {
+		return lab.Form("grant_type", string(oauth.JWTBearer), "assertion", told)
+	}
 	t.Run("T17 of many at once at two nodes one wins", func(t *testing.T) {
 		told := h.Told(alice.ID, nil)
 		said := lab.Together(16, func(i int) string { return h.Nodes[i%2].As(lab.WebA, "/token", show(told)).Says() })

@@ -133,6 +133,7 @@ func TestSignals(t *testing.T) {
 			"with a broken after":        {lab.Request("GET", path+separator+"after=x", "", "Authorization", "Bearer "+gate), 400, "invalid_request"},
 			"with a negative after":      {lab.Request("GET", path+separator+"after=-1", "", "Authorization", "Bearer "+gate), 400, "invalid_request"},
 			"with after twice":           {lab.Request("GET", path+separator+"after=1&after=2", "", "Authorization", "Bearer "+gate), 400, "invalid_request"},
+			"X13 a second token there":   {lab.Request("GET", path+separator+"access_token=x", "", "Authorization", "Bearer "+gate), 400, "invalid_request"},
 			"X13 the token in the query": {lab.Request("GET", path+separator+"access_token="+gate, ""), 401, ""},
 		} {
 			t.Run(path+" "+name, func(t *testing.T) {

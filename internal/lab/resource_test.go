@@ -273,6 +273,9 @@ func TestUserInfo(t *testing.T) {
 	bare := h.Tokens(alice, lab.Plant{Scope: "accounts.read"})
 	bearer := func(value string) []string { return []string{"Authorization", "Bearer " + value} }
 	own := h.Credentials(lab.Job, "scope", "ledger.post").Text("access_token")
+	form := func(body string, headers ...string) *http.Request {
+		return lab.Request("POST", "/userinfo", body, append(headers, "Content-Type", lab.FormType)...)
+	}
 	for name, row := range map[string]struct {
 		request *http.Request
 		status  int
@@ -286,6 +289,12 @@ func TestUserInfo(t *testing.T) {
 		"X13 the token in the query":       {lab.Request("GET", "/userinfo?access_token="+tokens.AccessToken, ""), 401, ""},
 		"X13 the token in the body":        {lab.Request("POST", "/userinfo", "access_token="+tokens.AccessToken, "Content-Type", lab.FormType), 401, ""},
 		"X13 the token in a cookie":        {lab.Request("GET", "/userinfo", "", "Cookie", "access_token="+tokens.AccessToken), 401, ""},
+		"X13 a second token in the query":  {lab.Request("GET", "/userinfo?access_token=x", "", bearer(tokens.AccessToken)...), 400, "invalid_request"},
+		"X13 the same token in the query":  {lab.Request("POST", "/userinfo?a=b&access%5Ftoken="+tokens.AccessToken, "", bearer(tokens.AccessToken)...), 400, "invalid_request"},
+		"X13 a second token in the body":   {form("access_token=x", bearer(tokens.AccessToken)...), 400, "invalid_request"},
+		"X13 the same token in the body":   {form("access_token="+tokens.AccessToken, bearer(tokens.AccessToken)...), 400, "invalid_request"},
+		"a form without a token":           {form("schema=openid", bearer(tokens.AccessToken)...), 200, ""},
+		"an empty form":                    {form("", bearer(tokens.AccessToken)...), 200, ""},
 		"two Authorization headers":        {lab.Request("GET", "/userinfo", "", append(bearer(tokens.AccessToken), bearer("x")...)...), 400, "invalid_request"},
 		"Basic":                            {lab.Request("GET", "/userinfo", "", "Authorization", lab.BasicAuth(lab.WebA, h.Secret(lab.WebA))), 400, "invalid_request"},
 		"an empty Bearer":                  {lab.Request("GET", "/userinfo", "", "Authorization", "Bearer "), 400, "invalid_request"},

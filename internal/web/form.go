@@ -20,8 +20,8 @@ const (
 	MaxParameters = 200
 )
 
-// formType is the only content type of OAuth's POST endpoints (RFC 6749 section 3.2).
-const formType = "application/x-www-form-urlencoded"
+// FormType is the only content type of OAuth's POST endpoints (RFC 6749 section 3.2).
+const FormType = "application/x-www-form-urlencoded"
 
 // Form holds the parameters of a request: each name once, but for those that may repeat; each value valid UTF-8
 // without NUL. A parameter without a value counts as absent (OAuth 2.1 section 3.1).
@@ -111,11 +111,11 @@ func Query(r *http.Request, repeat ...string) (Form, error) {
 func checkFormType(header http.Header) error {
 	sent := header["Content-Type"]
 	if len(sent) != 1 {
-		return oauth.InvalidRequest("the content type must be %s", formType)
+		return oauth.InvalidRequest("the content type must be %s", FormType)
 	}
 	kind, parameters, err := mime.ParseMediaType(sent[0])
-	if err != nil || kind != formType {
-		return oauth.InvalidRequest("the content type must be %s", formType)
+	if err != nil || kind != FormType {
+		return oauth.InvalidRequest("the content type must be %s", FormType)
 	}
 	for name, value := range parameters {
 		if name != "charset" || !strings.EqualFold(value, "utf-8") {

@@ -165,7 +165,7 @@ func tooLarge(most int64) *oauth.Error {
 }
 
 // oneToken takes the token from the one place where it may stand (RFC 6750 section 2.1, RFC 9449 section 7.1). A cookie, a form field, Basic
-// and the query are no places.
+// and the query are no places. A field of that name in a body is the upstream's own, which hears from the Gate alone who calls.
 func oneToken(c *Call) error {
 	header := c.In.Header["Authorization"]
 	if len(header) == 0 {

@@ -156,7 +156,7 @@ func factsOf(row iam.Access, issuer string) verify.Claims {
 }
 
 // Bearer reads the token in the Authorization header, and nowhere else (RFC 6750 section 2.1, RFC 9449 section 7.1), and
-// gives what it says. A token that is bound to a key needs its proof: of a DPoP key in the scheme DPoP, of a certificate by
+// gives what it says. One in the query is none; beside that of the header it is one too many (RFC 6750 section 2). A token that is bound to a key needs its proof: of a DPoP key in the scheme DPoP, of a certificate by
 // the connection.
 func (i *Inspector) Bearer(r *http.Request) (verify.Claims, error) {
 	headers := r.Header.Values("Authorization")
@@ -167,6 +167,9 @@ func (i *Inspector) Bearer(r *http.Request) (verify.Claims, error) {
 	dpop := strings.EqualFold(scheme, "DPoP") && i.proofs != nil
 	if len(headers) > 1 || !dpop && !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return verify.Claims{}, oauth.InvalidRequest("one Authorization header of the scheme Bearer or DPoP is needed")
+	}
+	if oauth.TokenInQuery(r.URL.RawQuery) {
+		return verify.Claims{}, oauth.InvalidRequest("the token is sent in two ways: it belongs into the Authorization header alone")
 	}
 	if i.proofs == nil {
 		return i.Presented(r.Context(), token, verify.Proof{})

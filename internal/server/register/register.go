@@ -171,6 +171,9 @@ func bearer(r *http.Request) (token string, shown bool, err error) {
 	if len(sent) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return "", false, oauth.InvalidRequest("one Authorization header of the scheme Bearer, or none")
 	}
+	if oauth.TokenInQuery(r.URL.RawQuery) {
+		return "", false, oauth.InvalidRequest("the token is sent in two ways: it belongs into the Authorization header alone")
+	}
 	return strings.TrimLeft(token, " "), true, nil
 }
 

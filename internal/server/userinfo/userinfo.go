@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/oauth"
@@ -35,10 +36,14 @@ type Endpoint struct {
 }
 
 // UserInfo answers GET and POST. The token stands in the Authorization header alone: one in a form could be sent by any
-// page, and one in a query is written down everywhere (RFC 6750 section 2, X13).
+// page, and one in a query is written down everywhere (RFC 6750 section 2, X13). Beside that of the header either is
+// invalid_request, since nobody may guess which of two is meant.
 func (e *Endpoint) UserInfo(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return web.MethodNotAllowed(http.MethodGet, http.MethodPost)
+	}
+	if err := inForm(r); err != nil {
+		return err
 	}
 	claims, err := e.Tokens.Bearer(r)
 	if err != nil {
@@ -63,6 +68,19 @@ func (e *Endpoint) UserInfo(w http.ResponseWriter, r *http.Request) error {
 		return errors.New("userinfo: a pairwise subject needs the salt, and there is none")
 	}
 	return e.answer(w, r, asked.client, token.UserInfoClaims(user, subject, claims.Scope, asked.wanted))
+}
+
+// inForm refuses a second token in a form. Without one in the header that in the form is none, and nobody reads it.
+func inForm(r *http.Request) error {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if r.Method != http.MethodPost || r.Header.Get("Authorization") == "" || !strings.EqualFold(strings.TrimSpace(kind), web.FormType) {
+		return nil
+	}
+	form, err := web.PostForm(r)
+	if err == nil && form.Has("access_token") {
+		err = oauth.InvalidRequest("the token is sent in two ways: it belongs into the Authorization header alone")
+	}
+	return err
 }
 
 func (e *Endpoint) salt() []byte {

@@ -46,7 +46,9 @@ func TestA21ManyAtOnceAtEveryDoor(t *testing.T) {
 			return []lab.Reply{h.Refresh(lab.Native, tokens.RefreshToken), h.Refresh(lab.Native, "unknown")}
 		},
 		"authorize": func(turn int) []lab.Reply { return []lab.Reply{h.Authorize(people[turn%2], lab.Ask(lab.WebA))} },
-		"pages":     func(int) []lab.Reply { return []lab.Reply{h.Authorize(&lab.Person{}, lab.Ask(lab.WebA)), h.Get("/account")} },
+		"pages": func(int) []lab.Reply {
+			return []lab.Reply{h.Authorize(&lab.Person{}, lab.Ask(lab.WebA)), h.Get("/account")}
+		},
 		"metadata": func(int) []lab.Reply {
 			return []lab.Reply{h.Get("/.well-known/openid-configuration"), h.Get("/jwks")}
 		},

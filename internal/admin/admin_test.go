@@ -229,6 +229,7 @@ func TestBadRequests(t *testing.T) {
 		"an import with a refused password": {"POST", "/users/import",
 			`{"name":"p.csv","content":"` + base64.StdEncoding.EncodeToString([]byte("username,password\nx,"+refused+"\n")) + `"}`, 422, "signin.password_list"},
 		"an import that is no list":             {"POST", "/users/import", `{"name":"p.yaml","content":"dXNlcnM6IDc="}`, 422, ""},
+		"a session of nowhere is not shown":     {"GET", "/sessions/x", "", 404, "there is no session"},
 		"a session of nowhere is ended already": {"DELETE", "/sessions/x", "", 204, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

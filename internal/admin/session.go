@@ -45,6 +45,10 @@ func (a *api) sessions() {
 	type ref struct {
 		Session string `path:"session" maxLength:"200"`
 	}
+	op(a, route("GET", "/sessions/{session}", "show-session", "Show a living session"), func(ctx context.Context, in *ref) (*some[Session], error) {
+		session, err := a.Desk.Sessions.Find(ctx, in.Session)
+		return answer(sessionView(session), err)
+	})
 	op(a, route("DELETE", "/sessions/{session}", "remove-session", "End a session and what hangs on it"), func(ctx context.Context, in *ref) (*none, error) {
 		return nothing(a.Desk.Sessions.Remove(ctx, Operator(ctx), in.Session))
 	})

@@ -48,7 +48,7 @@ func (p *program) journalTail() *cobra.Command {
 	var last int
 	var stay bool
 	command := &cobra.Command{
-		Use: "tail", Short: "Print the newest entries, and go on with --follow", Args: words(0, 0, ""),
+		Use: "tail", Aliases: []string{"list"}, Short: "Print the newest entries, and go on with --follow", Args: words(0, 0, ""),
 		RunE: p.with(func(ctx context.Context, r *remote, _ []string) error {
 			events, err := all[admin.Event](ctx, r, "/journal?limit="+strconv.Itoa(min(max(last, 1), 500)), last)
 			if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 func (p *program) sessionCommand() *cobra.Command {
-	return p.noun("session", "Browsers in which people are signed in", p.sessionList(), p.sessionRemove())
+	return p.noun("session", "Browsers in which people are signed in", p.sessionList(), p.sessionShow(), p.sessionRemove())
 }
 
 func (p *program) sessionList() *cobra.Command {
@@ -30,6 +30,29 @@ func (p *program) sessionList() *cobra.Command {
 				for _, session := range sessions {
 					t.row(session.ID, session.User, session.SignedIn, session.Seen, session.Agent, session.Address)
 				}
+			})
+		}),
+	}
+}
+
+func (p *program) sessionShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show SESSION", Short: "Show a living session", Args: words(1, 1, "the id of a SESSION"),
+		RunE: p.with(func(ctx context.Context, r *remote, args []string) error {
+			var session admin.Session
+			if err := r.call(ctx, http.MethodGet, "/sessions/"+url.PathEscape(args[0]), nil, &session); err != nil {
+				return err
+			}
+			return p.show(session, func(t *table) {
+				t.row("id", session.ID)
+				t.row("user", session.User)
+				t.row("methods", session.Methods)
+				t.row("level", session.Level)
+				t.row("browser", session.Agent)
+				t.row("address", session.Address)
+				t.row("signed in", session.SignedIn)
+				t.row("seen", session.Seen)
+				t.row("ends", session.Expires)
 			})
 		}),
 	}

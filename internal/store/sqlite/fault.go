@@ -77,6 +77,17 @@ func explain(err error) error {
 	return fmt.Errorf("%s: %w", advice, err)
 }
 
+// writable tells whether the system says that the file and those beside it may be written. It opens none of them: see takeLock.
+func writable(path string) bool {
+	const write = 2
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := syscall.Access(path+suffix, write); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return false
+		}
+	}
+	return true
+}
+
 func unavailable(err error) error { return fmt.Errorf("%w: %w", iam.ErrUnavailable, err) }
 
 // takeLock takes an exclusive lock that ends with the process, however it ends. It is on a file of its own: closing any

@@ -25,7 +25,7 @@ const (
 	queueSize    = 1024 // deeds that may wait; the next is refused at once
 	batchSize    = 256  // deeds in one commit
 	readers      = 4
-	waitAtMost   = 250 * time.Millisecond // a hint may be lost; the outbox is the truth
+	waitAtMost   = 250 * time.Millisecond // for a hint, which may be lost (the outbox is the truth), and for who is looking
 	writerCache  = "-8192"                // KiB
 	readerCache  = "-2048"
 	provenFor    = 2 * time.Second // after a commit the storage counts as sound

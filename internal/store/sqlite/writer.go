@@ -80,7 +80,7 @@ func (e *Engine) settle(c *conn, batch []*request) *conn {
 	answers := make([]error, len(batch))
 	hint, err := false, error(nil)
 	if c == nil {
-		c, err = openWriter(e.path)
+		c, err = e.reopen()
 	}
 	if err == nil {
 		hint, err = attempt(c, batch, answers, false)
@@ -109,6 +109,55 @@ func (e *Engine) settle(c *conn, batch []*request) *conn {
 		r.answer <- answers[i]
 	}
 	return c
+}
+
+// reopen gives a connection that can write, after one has failed. All connections of a process to one file share its index,
+// and whoever opened it while nobody might write it opened it for all: a node that goes on looking would never write again.
+// So when the file may be written, and yet is not, all let go of it first.
+func (e *Engine) reopen() (*conn, error) {
+	c, err := openAble(e.path)
+	if code(err)&0xff != codeReadOnly || !writable(e.path) {
+		return c, err
+	}
+	defer e.stopLooking()()
+	return openAble(e.path)
+}
+
+// openAble opens a writer and sees whether it can write: a file that can only be read opens as well.
+func openAble(path string) (*conn, error) {
+	c, err := openWriter(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, query := range []string{"BEGIN IMMEDIATE", "ROLLBACK"} {
+		if _, err := c.exec(query); err != nil {
+			return nil, errors.Join(err, c.close())
+		}
+	}
+	return c, nil
+}
+
+// stopLooking closes the connections of those who look, and gives what lets others look again. For who is looking it waits a
+// moment only: a backup may take long, and the next deed tries again.
+func (e *Engine) stopLooking() (goOn func()) {
+	taken, timer := 0, time.NewTimer(waitAtMost)
+	defer timer.Stop()
+	for waiting := true; waiting && taken < readers; {
+		select {
+		case c := <-e.pool:
+			taken++
+			if c != nil {
+				_ = c.close() // it only looked
+			}
+		case <-timer.C:
+			waiting = false
+		}
+	}
+	return func() {
+		for range taken {
+			e.pool <- nil
+		}
+	}
 }
 
 // errUndo: a deed failed after it had changed something.

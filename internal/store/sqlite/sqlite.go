@@ -37,6 +37,7 @@ const (
 // Engine is SQLite in one file.
 type Engine struct {
 	path  string
+	place place // the writer's
 	lock  *os.File
 	queue chan *request
 	done  chan struct{} // closed when the writer has ended
@@ -45,6 +46,7 @@ type Engine struct {
 	closing sync.RWMutex // held for reading while a deed is put in the queue
 	closed  bool
 	fault   atomic.Pointer[error] // why the last commit failed; nil when it did not
+	damage  atomic.Pointer[error] // what SQLite found broken in the file; nothing is kept in it from then on
 	proved  atomic.Int64          // when the last commit succeeded
 	news    broadcast
 }
@@ -65,7 +67,7 @@ func Open(ctx context.Context, path string) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{path: path, lock: lock, queue: make(chan *request, queueSize), done: make(chan struct{}), pool: make(chan *conn, readers)}
+	e := &Engine{path: path, place: place{path: path}, lock: lock, queue: make(chan *request, queueSize), done: make(chan struct{}), pool: make(chan *conn, readers)}
 	writer, err := e.begin(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the storage %s: %w", path, err), lock.Close())
@@ -143,12 +145,14 @@ func (e *Engine) look(ctx context.Context, with func(*conn) error) error {
 	if c == nil {
 		opened, err := openReader(e.path)
 		if err != nil {
+			e.noticed(err)
 			return unavailable(explain(err))
 		}
 		c = opened
 	}
 	err := with(c)
 	if fatal(err) {
+		e.noticed(err)
 		// A fresh connection may find the file mended.
 		err = errors.Join(unavailable(explain(err)), c.close())
 		c = nil
@@ -178,6 +182,9 @@ func (e *Engine) put(r *request) error {
 	defer e.closing.RUnlock()
 	if e.closed {
 		return unavailable(errClosed)
+	}
+	if damage := e.damage.Load(); damage != nil {
+		return *damage
 	}
 	select {
 	case e.queue <- r:
@@ -216,8 +223,12 @@ func (e *Engine) Straight(context.Context, func() ([]deeds.Statement, error)) (b
 func (e *Engine) Wait(ctx context.Context) error { return e.news.wait(ctx, waitAtMost) }
 
 // Ready is nil while deeds can be done. When none was done of late, or the last one failed, it tries one: a storage that
-// breaks while nobody asks anything of it is seen to be broken, and one that is mended is ready again by itself.
+// breaks while nobody asks anything of it is seen to be broken, and one that is mended is ready again by itself. A file that
+// SQLite has once found damaged is not, until it is opened again: the page that tells may not be read for a day.
 func (e *Engine) Ready(ctx context.Context) error {
+	if damage := e.damage.Load(); damage != nil {
+		return *damage
+	}
 	if e.fault.Load() == nil && time.Since(time.Unix(0, e.proved.Load())) < provenFor && !e.isClosed() {
 		return nil
 	}

@@ -89,12 +89,16 @@ func (e *Engine) settle(c *conn, batch []*request) *conn {
 		}
 	}
 	if err == nil {
+		err = e.stands()
+	}
+	if err == nil {
 		e.fault.Store(nil)
 		e.proved.Store(time.Now().UnixNano())
 		if hint {
 			e.news.tell()
 		}
 	} else {
+		e.noticed(err)
 		err = unavailable(explain(err))
 		e.fault.Store(&err)
 		for i := range answers {
@@ -115,6 +119,10 @@ func (e *Engine) settle(c *conn, batch []*request) *conn {
 // and whoever opened it while nobody might write it opened it for all: a node that goes on looking would never write again.
 // So when the file may be written, and yet is not, all let go of it first.
 func (e *Engine) reopen() (*conn, error) {
+	if err := e.place.holds(); err != nil { // no new connection to another file
+		return nil, err
+	}
+	e.place.log = nil
 	c, err := openAble(e.path)
 	if code(err)&0xff != codeReadOnly || !writable(e.path) {
 		return c, err

@@ -100,6 +100,103 @@ func TestWhatCannotBeOpenedSaysWhy(t *testing.T) {
 	})
 }
 
+// TestF13AFileThatIsSpoiledWhileItServes: what is committed into a file that nobody finds again is not answered, and whoever
+// asks for readiness hears why.
+func TestF13AFileThatIsSpoiledWhileItServes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil func(path string) error
+		says  string
+		mend  func(path string) error // nil: only a restart does
+	}{
+		"moved away, and back": {
+			func(path string) error { return os.Rename(path, path+".away") }, "taken away",
+			func(path string) error { return os.Rename(path+".away", path) },
+		},
+		"removed": {os.Remove, "taken away", nil},
+		"replaced": {func(path string) error {
+			return errors.Join(os.Rename(path, path+".away"), os.WriteFile(path, []byte("another"), 0o600))
+		}, "replaced", func(path string) error { return os.Rename(path+".away", path) }},
+		"cut":             {func(path string) error { return os.Truncate(path, 0) }, "cut", nil},
+		"without its log": {func(path string) error { return os.Remove(path + "-wal") }, "the log beside the file was taken away", nil},
+		"with another log": {func(path string) error {
+			return errors.Join(os.Remove(path+"-wal"), os.WriteFile(path+"-wal", nil, 0o600))
+		}, "the log beside the file was replaced", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "garde.db")
+			s, err := store.Open(t.Context(), "sqlite:"+path, store.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = s.Close() }() // what was spoiled may say so once more
+			note := func() error {
+				_, err := s.Engine.Together(t.Context(), deeds.Statement{Query: "INSERT INTO house (tenant, name, value) VALUES ('', 'x', 'y') ON CONFLICT (tenant, name) DO NOTHING"})
+				return err
+			}
+			if err := errors.Join(note(), note(), s.Ready(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.spoil(path); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if err := note(); !errors.Is(err, iam.ErrUnavailable) || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("a deed is answered %v", err)
+				}
+			}
+			if err := s.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("ready says %v", err)
+			}
+			if c.mend == nil {
+				return
+			}
+			if err := c.mend(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(s.Ready(t.Context()), note()); err != nil {
+				t.Errorf("mended, it says %v", err)
+			}
+		})
+	}
+	t.Run("overwritten: who reads it first tells all", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "garde.db")
+		s, err := store.Open(t.Context(), "sqlite:"+path, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.Close() }() // see above
+		if err := s.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spoiled := range []string{path, path + "-wal"} { // in place: the same file, no shorter
+			if err := os.WriteFile(spoiled, []byte(strings.Repeat("\xff", len(whole))), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		look := s.Engine.Read(t.Context(), func(tx deeds.Tx) error {
+			return tx.Query("SELECT name FROM house", nil, func(deeds.Row) error { return nil })
+		})
+		if !errors.Is(look, iam.ErrUnavailable) || !strings.Contains(look.Error(), "damaged") {
+			t.Errorf("the look-up says %v", look)
+		}
+		for range 2 {
+			if err := s.Ready(t.Context()); !errors.Is(err, iam.ErrUnavailable) || !strings.Contains(err.Error(), "damaged") {
+				t.Errorf("ready says %v", err)
+			}
+		}
+		if _, err := s.Engine.Together(t.Context(), deeds.Statement{Query: "DELETE FROM house WHERE name = 'x'"}); !errors.Is(err, iam.ErrUnavailable) {
+			t.Errorf("a deed is answered %v", err)
+		}
+	})
+}
+
 func TestFilesArePrivate(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

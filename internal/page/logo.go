@@ -83,12 +83,28 @@ func (l *Logos) find(address string) (one *drawn, first bool) {
 	if one = l.kept[address]; one != nil && (one.until.IsZero() || l.now().Before(one.until)) {
 		return one, false
 	}
-	if l.kept == nil || len(l.kept) >= logoMost {
+	if l.kept == nil {
 		l.kept = map[string]*drawn{}
+	}
+	if one == nil && len(l.kept) >= logoMost {
+		delete(l.kept, l.least())
 	}
 	one = &drawn{ready: make(chan struct{})}
 	l.kept[address] = one
 	return one, true
+}
+
+// least gives the address that has the least to lose: what failed before what was drawn, the old before the new, and what is
+// being drawn last. Whoever waits for it gets it all the same.
+func (l *Logos) least() string {
+	var address string
+	var least time.Time
+	for each, one := range l.kept {
+		if address == "" || !one.until.IsZero() && (least.IsZero() || one.until.Before(least)) {
+			address, least = each, one.until
+		}
+	}
+	return address
 }
 
 func (l *Logos) fill(ctx context.Context, address string, one *drawn) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/gif"
@@ -144,6 +145,44 @@ func TestG08ADeadLogoCostsOnePageAMoment(t *testing.T) {
 	fresh.Of(gone, logoAt)
 	if fresh.Of(t.Context(), logoAt) == "" {
 		t.Error("a person who went away took the logo from the next one")
+	}
+}
+
+// TestAFullMemoryOfLogosForgetsOne: what is drawn stays when hosts that give nothing fill the memory.
+func TestAFullMemoryOfLogosForgetsOne(t *testing.T) {
+	asked, picture := map[string]int{}, painted(t, 40, 40, asPNG)
+	now := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	logos := &page.Logos{Now: func() time.Time { return now }, Fetch: func(_ context.Context, target string) ([]byte, error) {
+		asked[target]++
+		if strings.HasPrefix(target, "https://app.example/") {
+			return picture, nil
+		}
+		return nil, errors.New("nobody answers")
+	}}
+	old, young := logoAt+"?old", logoAt+"?young"
+	for _, each := range []string{old, young} {
+		if logos.Of(t.Context(), each) == "" {
+			t.Fatalf("%s is not drawn", each)
+		}
+		now = now.Add(time.Minute)
+	}
+	for n := range 600 {
+		logos.Of(t.Context(), fmt.Sprintf("https://%d.example/logo.png", n))
+	}
+	for _, each := range []string{old, young} {
+		if logos.Of(t.Context(), each) == "" || asked[each] != 1 {
+			t.Errorf("%s was asked for %d times", each, asked[each])
+		}
+	}
+	for n := range 255 { // with the young one all that fits
+		if logos.Of(t.Context(), fmt.Sprintf("%s?%d", logoAt, n)) == "" {
+			t.Fatalf("the logo %d is not drawn", n)
+		}
+	}
+	logos.Of(t.Context(), young)
+	logos.Of(t.Context(), old)
+	if asked[young] != 1 || asked[old] != 2 {
+		t.Errorf("the young one was asked for %d times, the old one %d times", asked[young], asked[old])
 	}
 }
 

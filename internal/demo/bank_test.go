@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"html"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -443,6 +444,9 @@ func TestTheBankSpeaksFrench(t *testing.T) {
 	}
 	if g.asked[0].Get("ui_locales") != "fr" {
 		t.Error("the Server was not told")
+	}
+	if !maps.Equal(g.spoken, map[string]bool{"fr": true}) {
+		t.Errorf("the Gate was asked for words in %v", g.spoken)
 	}
 	if page := b.get("/language?to=en&back=/"); !strings.Contains(page.Body, `lang="en"`) {
 		t.Error("the choice was not kept")

@@ -92,6 +92,7 @@ var errEnded = errors.New("the visit has ended")
 // face tells a page's error to the person, once, and logs it, once.
 func (f *front) face(page page) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(client.Speaking(r.Context(), language(r)))
 		r.Body = http.MaxBytesReader(w, r.Body, 8<<10)
 		err := page(w, r)
 		if err == nil {

@@ -90,7 +90,8 @@ type garde struct {
 	pushed    map[string]url.Values // request_uri -> pushed request
 	proofs    []map[string]any      // claims of all that were shown
 	jtis      map[any]bool
-	nonce     string // what proofs must hold; empty: nothing
+	nonce     string          // what proofs must hold; empty: nothing
+	spoken    map[string]bool // the languages that the Gate was asked for
 
 	twistMeta   func(map[string]any)
 	twistAnswer func(url.Values)
@@ -343,6 +344,10 @@ func (g *garde) gateway(upstream *url.URL) http.Handler {
 		}
 		g.mu.Lock()
 		deny := g.denyGate
+		if g.spoken == nil {
+			g.spoken = map[string]bool{}
+		}
+		g.spoken[r.Header.Get("Accept-Language")] = true
 		g.mu.Unlock()
 		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		header, claims, ok := verified(token, &g.key.PublicKey)

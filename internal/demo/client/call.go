@@ -72,6 +72,14 @@ func Bearer(token string) http.Header {
 	return http.Header{"Authorization": {"Bearer " + token}}
 }
 
+// spoken is the key under which a context tells the language of the person for whom something is asked.
+type spoken struct{}
+
+// Speaking has what is asked with the context ask for words in that language (RFC 9110 section 12.5.4).
+func Speaking(ctx context.Context, language string) context.Context {
+	return context.WithValue(ctx, spoken{}, language)
+}
+
 // Call sends one request to the Gate. Whatever comes back is an answer, not an error.
 func Call(ctx context.Context, client *http.Client, gate, method, path string, header http.Header, body []byte) Reply {
 	back := Reply{Method: method, Path: path}
@@ -87,6 +95,9 @@ func Call(ctx context.Context, client *http.Client, gate, method, path string, h
 		request.Header.Set("Content-Type", "application/json")
 	}
 	request.Header.Set("Accept", "application/json, application/problem+json")
+	if language, ok := ctx.Value(spoken{}).(string); ok {
+		request.Header.Set("Accept-Language", language)
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		back.Failed = err

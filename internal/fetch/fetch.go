@@ -42,6 +42,18 @@ func (e *Error) Error() string { return "the document could not be fetched" }
 // Unwrap gives the cause, which must never reach a client.
 func (e *Error) Unwrap() error { return e.cause }
 
+// Why gives the cause of a failed fetch without the URL, which may be long and tell more than is wanted. It is for what only
+// operators read.
+func Why(err error) error {
+	if kept := new(Error); errors.As(err, &kept) {
+		err = kept.cause
+	}
+	if asked := new(url.Error); errors.As(err, &asked) {
+		err = asked.Err
+	}
+	return err
+}
+
 // Document is what a fetch gives.
 type Document struct {
 	Body         []byte

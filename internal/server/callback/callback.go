@@ -238,7 +238,7 @@ func (t *Teller) Push(ctx context.Context, body []byte) error {
 	status, err := t.send(ctx, client, about.Token, about.Body)
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("the client %s was not reached: %w", client.ID, fetch.Why(err))
 	case status == http.StatusOK || status == http.StatusNoContent:
 		return nil
 	case status >= http.StatusInternalServerError || status == http.StatusTooManyRequests:
@@ -313,7 +313,7 @@ func (t *Teller) post(ctx context.Context, client iam.Client, bearer string, mes
 	status, err := t.send(ctx, client, bearer, body)
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("the client %s was not reached: %w", client.ID, fetch.Why(err))
 	case status >= http.StatusInternalServerError || status == http.StatusTooManyRequests:
 		return fmt.Errorf("the client %s answered with status %d", client.ID, status)
 	case status != http.StatusOK && status != http.StatusNoContent:

@@ -207,7 +207,7 @@ func (n *Notifier) Work(ctx context.Context, body []byte) error {
 	})
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("the client %s was not reached: %w", client.ID, fetch.Why(err))
 	case status == http.StatusBadRequest:
 		return deliver.Never(fmt.Errorf("the client %s refused the logout token", client.ID))
 	case status != http.StatusOK && status != http.StatusNoContent:

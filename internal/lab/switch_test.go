@@ -25,7 +25,15 @@ func TestS14AHintFindsTheAccountThatIsSetAside(t *testing.T) {
 		return ada.follow(h.Node, ada.post(h.Node, "/choose", page, "other", "yes"))
 	}
 	bob.proves(h.Node, aside(ada.get(h.Node, "/choose")), "password")
+	silent := func(t *testing.T, code string, more ...string) {
+		t.Helper()
+		reply := ada.asks(h.Node, lab.WebA, append(more, "prompt", "none")...)
+		if sent, ok := reply.Sent(lab.Redirect(lab.WebA)); !ok || sent.Get("error") != code {
+			t.Errorf("%d %s, want %s", reply.Status, reply.Header.Get("Location"), code)
+		}
+	}
 	t.Run("without a word", func(t *testing.T) {
+		silent(t, "login_required", "id_token_hint", first.IDToken) // not that they are there, too: that is nobody's to learn in silence
 		before := ada.cookies["garde-session"]
 		if _, ok := ada.tokens(h.Node, lab.WebA, ada.asks(h.Node, lab.WebA, "id_token_hint", first.IDToken, "prompt", "none")); ok {
 			t.Error("a client chose for the person")
@@ -44,7 +52,9 @@ func TestS14AHintFindsTheAccountThatIsSetAside(t *testing.T) {
 		}
 	})
 	t.Run("S13 the chooser asks whom, and for no password", func(t *testing.T) {
-		aside(ada.get(h.Node, "/choose")) // nobody is at the front
+		aside(ada.get(h.Node, "/choose"))       // nobody is at the front
+		silent(t, "account_selection_required") // OpenID Connect Core section 3.1.2.6
+		silent(t, "account_selection_required", "id_token_hint", first.IDToken)
 		page := ada.asks(h.Node, lab.WebA, "prompt", "select_account")
 		if page.Status != http.StatusOK || !strings.Contains(string(page.Body), `action="/choose"`) {
 			t.Fatalf("%d\n%s", page.Status, page.Body)

@@ -133,10 +133,15 @@ func AccessDenied(format string, args ...any) *Error {
 	return refuse("access_denied", http.StatusBadRequest, format, args)
 }
 
-// LoginRequired, ConsentRequired and InteractionRequired answer prompt=none
+// LoginRequired, AccountSelectionRequired, ConsentRequired and InteractionRequired answer prompt=none
 // (OpenID Connect Core section 3.1.2.6).
 func LoginRequired(format string, args ...any) *Error {
 	return refuse("login_required", http.StatusBadRequest, format, args)
+}
+
+// AccountSelectionRequired: see LoginRequired.
+func AccountSelectionRequired(format string, args ...any) *Error {
+	return refuse("account_selection_required", http.StatusBadRequest, format, args)
 }
 
 // ConsentRequired: see LoginRequired.

@@ -32,7 +32,11 @@ func (e *Endpoint) dispatch(w http.ResponseWriter, r *http.Request, at position)
 	}
 	if e.needsSignIn(at) {
 		if at.request.Prompted("none") || e.otherPerson(at) {
-			return e.answerError(w, r, at, oauth.LoginRequired("nobody is signed in who fits the request"))
+			refusal, err := e.unfit(r, at)
+			if err != nil {
+				return err
+			}
+			return e.answerError(w, r, at, refusal)
 		}
 		if at.request.Prompted("create") {
 			return e.leave(w, r, at, "/signup")

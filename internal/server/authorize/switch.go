@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/internal/session"
 )
 
@@ -39,4 +40,20 @@ func (e *Endpoint) chooses(r *http.Request, at position) (bool, error) {
 	}
 	others, err := e.Accounts.Others(r)
 	return len(others) > 0, err
+}
+
+// unfit says why nobody can be answered for. A browser whose accounts are all set aside holds people who are signed in and of
+// whom none was chosen (OpenID Connect Core section 3.1.2.6). Where somebody is at the front, whether others are there, too, is
+// not told to who asks in silence; nor is whom the request names.
+func (e *Endpoint) unfit(r *http.Request, at position) (refusal, err error) {
+	if !at.signed && e.Accounts != nil {
+		others, err := e.Accounts.Others(r)
+		if err != nil {
+			return nil, err
+		}
+		if len(others) > 0 {
+			return oauth.AccountSelectionRequired("the person has to choose one of their accounts first"), nil
+		}
+	}
+	return oauth.LoginRequired("nobody is signed in who fits the request"), nil
 }

@@ -19,9 +19,8 @@ import (
 // catalogue names what each door for programs can answer, by door and occasion, in the exact status and words.
 //
 // Not reached here, and why: server_error (500) needs a fault of ours, and is proved at the face (internal/web). 503 of a crowd
-// needs a thousand connections (internal/web); that of every door without storage is F13 in outage_test.go. use_dpop_nonce needs a
-// recipe that asks for nonces (D14 in stranger_test.go). access_denied of a poll and interaction_required of an exchange need a
-// person in a browser (internal/server/grant, native_test.go). expired_login_hint_token needs a hint that the lab does not make
+// needs a thousand connections (internal/web); that of every door without storage is F13 in outage_test.go. interaction_required
+// of an exchange needs a person in a browser (native_test.go). expired_login_hint_token needs a hint that the lab does not make
 // (internal/server/ciba), and nobody says missing_user_code and invalid_user_code: no person has a user_code. unapproved_software_statement needs a policy that
 // trusts issuers (internal/server/register). What answers prompt=none or a person's no goes through a browser to a redirect URI
 // and has no status of its own (internal/server/authorize).
@@ -40,6 +39,7 @@ var catalogue = map[string]string{
 	"ciba: an unknown scope":                 "400 invalid_scope: no such scope: x",
 	"ciba: no client":                        "400 invalid_request: client_id or another client authentication is missing",
 	"ciba: no hint":                          "400 invalid_request: exactly one of login_hint, id_token_hint and login_hint_token is needed",
+	"ciba: no nonce":                         "400 use_dpop_nonce: send the proof again with the nonce of the header DPoP-Nonce",
 	"ciba: no request object":                "400 invalid_request: the request object is not a signed JWT",
 	"ciba: no storage":                       "503 temporarily_unavailable: the server can't answer now; try again",
 	"ciba: other details":                    "400 invalid_authorization_details: authorization_details, object 1: the type is unknown, or not for this client",
@@ -57,12 +57,14 @@ var catalogue = map[string]string{
 	"device: an unknown resource":            "400 invalid_target: no API has this address",
 	"device: an unknown scope":               "400 invalid_scope: no such scope: x",
 	"device: no client":                      "400 invalid_request: client_id or another client authentication is missing",
+	"device: no nonce":                       "400 use_dpop_nonce: send the proof again with the nonce of the header DPoP-Nonce",
 	"device: no proof":                       "400 invalid_dpop_proof: the proof is malformed",
 	"device: no storage":                     "503 temporarily_unavailable: the server can't answer now; try again",
 	"device: other details":                  "400 invalid_authorization_details: authorization_details, object 1: the type is unknown, or not for this client",
 	"gate: an old sign-in":                   "401 insufficient_user_authentication: this operation needs a recent sign-in: ask for a token with the max_age of this answer",
 	"gate: an unknown token":                 "401 invalid_token: the token is malformed",
 	"gate: another scope":                    "403 insufficient_scope: this operation needs the scope transfers.write: ask for a token that has it",
+	"gate: no nonce":                         "401 use_dpop_nonce: send the proof again with the nonce of the header DPoP-Nonce",
 	"gate: no proof":                         "401 invalid_dpop_proof: the scheme DPoP needs a proof in the header DPoP",
 	"gate: no token":                         "401 <nil>: credentials are needed",
 	"gate: two tokens":                       "400 invalid_request: a token in the URL is never accepted: send it as Authorization: Bearer",
@@ -76,6 +78,7 @@ var catalogue = map[string]string{
 	"manage: another client":                 "400 invalid_client_metadata: client_id: an update names its client (RFC 7592 section 2.2)",
 	"manage: another type":                   "400 invalid_client_metadata: application_type: a client keeps its type, which was web; register another",
 	"manage: no token":                       "401 <nil>: credentials are needed",
+	"manage: two tokens":                     "400 invalid_request: the token is sent in two ways: it belongs into the Authorization header alone",
 	"manage: what is ours sent back":         "400 invalid_client_metadata: registration_access_token: is not sent back (RFC 7592 section 2.2)",
 	"par: GET":                               "405 invalid_request: the method is not allowed here; use POST",
 	"par: a crowd of strangers":              "429 temporarily_unavailable: too many requests were pushed from this network",
@@ -88,6 +91,7 @@ var catalogue = map[string]string{
 	"par: an unknown scope":                  "400 invalid_scope: no such scope: x",
 	"par: another redirect URI":              "400 invalid_request: redirect_uri is not registered for this client, byte for byte",
 	"par: no client":                         "400 invalid_request: client_id or another client authentication is missing",
+	"par: no nonce":                          "400 use_dpop_nonce: send the proof again with the nonce of the header DPoP-Nonce",
 	"par: no proof":                          "400 invalid_dpop_proof: the proof is malformed",
 	"par: no request object":                 "400 invalid_request_object: the request object is not a signed JWT",
 	"par: no storage":                        "503 temporarily_unavailable: the server can't answer now; try again",
@@ -115,6 +119,8 @@ var catalogue = map[string]string{
 	"token: a crowd of wrong secrets":        "429 temporarily_unavailable: too many failed proofs of this client",
 	"token: a grant of others":               "400 unauthorized_client: the client is not registered for this grant",
 	"token: a megabyte":                      "413 invalid_request: the form is too large",
+	"token: a no from a device":              "400 access_denied: the person said no",
+	"token: a no over the backchannel":       "400 access_denied: the person said no",
 	"token: a person who waits":              "400 authorization_pending: the person has not decided yet: ask again after the interval",
 	"token: a poll too soon":                 "400 slow_down: asked too soon: the interval is five seconds longer from now on",
 	"token: a wrong secret":                  "401 invalid_client: the client is unknown or did not prove itself as registered",
@@ -128,6 +134,7 @@ var catalogue = map[string]string{
 	"token: compressed":                      "415 invalid_request: a content encoding is not accepted",
 	"token: no client":                       "400 invalid_request: client_id or another client authentication is missing",
 	"token: no grant":                        "400 invalid_request: grant_type is missing",
+	"token: no nonce":                        "400 use_dpop_nonce: send the proof again with the nonce of the header DPoP-Nonce",
 	"token: no proof":                        "400 invalid_dpop_proof: the proof is malformed",
 	"token: no storage":                      "503 temporarily_unavailable: the server can't answer now; try again",
 	"token: nobody":                          "401 invalid_client: the client is unknown or did not prove itself as registered",
@@ -136,8 +143,10 @@ var catalogue = map[string]string{
 	"userinfo: PUT":                          "405 invalid_request: the method is not allowed here; use GET, POST",
 	"userinfo: a client's own token":         "403 insufficient_scope: the token does not hold the scope openid",
 	"userinfo: an unknown token":             "401 invalid_token: the token is malformed",
+	"userinfo: no nonce":                     "401 use_dpop_nonce: send the proof again with the nonce of the header DPoP-Nonce",
 	"userinfo: no proof":                     "401 invalid_dpop_proof: the scheme DPoP needs a proof in the header DPoP",
 	"userinfo: no token":                     "401 <nil>: credentials are needed",
+	"userinfo: two tokens":                   "400 invalid_request: the token is sent in two ways: it belongs into the Authorization header alone",
 }
 
 // TestEachErrorOfEachDoorReadsAsItIsWritten is the catalogue of what doors refuse with.
@@ -147,6 +156,7 @@ func TestEachErrorOfEachDoorReadsAsItIsWritten(t *testing.T) {
 		r.Registration = map[string]recipe.Registration{
 			"open": {Open: true, Scopes: []string{"openid"}}, "invited": {Scopes: []string{"openid"}},
 		}
+		r.Proofs.Nonce = true
 	}))
 	alice, bob := h.NewPerson("alice"), h.NewPerson("bob")
 	with := func(path string, headers ...string) func(pairs ...string) lab.Reply {
@@ -175,7 +185,10 @@ func TestEachErrorOfEachDoorReadsAsItIsWritten(t *testing.T) {
 		return as(lab.WebA, "/token", "grant_type", string(oauth.DeviceCode), "device_code", device)
 	}
 	own := h.Credentials(lab.Job, "scope", "accounts.read").Text("access_token")
-	told := toldClients(t, h)
+	told, key := toldClients(t, h), h.NewKey()
+	stale := func(path string, pairs ...string) lab.Reply { // a good proof without a nonce (RFC 9449 section 8)
+		return with(path, "DPoP", key.Show("POST", h.Issuer+path, ""))(pairs...)
+	}
 	var registered lab.Reply
 	update := func(change string) lab.Reply { // RFC 7592 section 2.2
 		if registered.Status == 0 {
@@ -224,6 +237,24 @@ func TestEachErrorOfEachDoorReadsAsItIsWritten(t *testing.T) {
 		}},
 		{"token: a person who waits", poll},
 		{"token: a poll too soon", poll},
+		{"token: a no from a device", func() lab.Reply {
+			return as(lab.WebA, "/token", "grant_type", string(oauth.DeviceCode), "device_code", h.Refused(alice, lab.WebA, iam.AskedDevice))
+		}},
+		{"token: a no over the backchannel", func() lab.Reply {
+			return as(lab.WebA, "/token", "grant_type", string(oauth.CIBA), "auth_req_id", h.Refused(alice, lab.WebA, iam.AskedCIBA))
+		}},
+		{"token: no nonce", func() lab.Reply { return stale("/token", "grant_type", "refresh_token", "refresh_token", "x") }},
+		{"par: no nonce", func() lab.Reply { return stale("/par", "response_type", "code") }},
+		{"device: no nonce", func() lab.Reply { return stale("/device_authorization", "scope", "openid") }},
+		{"ciba: no nonce", func() lab.Reply { return stale("/bc-authorize", "scope", "openid", "login_hint", alice.Username) }},
+		{"userinfo: no nonce", func() lab.Reply {
+			return h.Get("/userinfo", "Authorization", "DPoP "+read, "DPoP", key.Show("GET", h.Issuer+"/userinfo", read))
+		}},
+		{"gate: no nonce", func() lab.Reply {
+			return h.Call("GET", "/accounts/balance", "", "Authorization", "DPoP "+read, "DPoP", key.Show("GET", h.GateURL+"/accounts/balance", read))
+		}},
+		{"userinfo: two tokens", func() lab.Reply { return h.Get("/userinfo?access_token=x", "Authorization", "Bearer "+read) }},
+		{"manage: two tokens", func() lab.Reply { return h.Get("/register/open/x?access_token=x", "Authorization", "Bearer x") }},
 		{"token: an unknown device code", func() lab.Reply {
 			return as(lab.WebA, "/token", "grant_type", string(oauth.DeviceCode), "device_code", "x")
 		}},
@@ -399,6 +430,9 @@ func TestEachErrorOfEachDoorReadsAsItIsWritten(t *testing.T) {
 		}
 		if reply.Status == 401 && row.name != "token: nobody" && reply.Header.Get("WWW-Authenticate") == "" {
 			t.Errorf("%s: 401 without a challenge", row.name)
+		}
+		if strings.HasSuffix(row.name, ": no nonce") && reply.Nonce() == "" {
+			t.Errorf("%s: %d without DPoP-Nonce", row.name, reply.Status)
 		}
 		if (reply.Status == 429 || reply.Status == 503) && reply.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d without Retry-After", row.name, reply.Status)

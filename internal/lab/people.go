@@ -118,7 +118,21 @@ func (h *House) Code(p *Person, plant Plant) Code {
 // Asked plants what the person p was asked elsewhere, and allowed a moment ago: a device code, or an auth_req_id.
 func (h *House) Asked(p *Person, client string, kind iam.AskedKind) string {
 	h.t.Helper()
-	now, ctx := h.Clock.Now().UTC().Truncate(time.Microsecond), context.Background()
+	now := h.Clock.Now().UTC().Truncate(time.Microsecond)
+	return h.decided(p, client, kind, now, iam.Verdict{Approved: true, Grant: iam.Grant{
+		ID: uuid.NewString(), Client: client, User: p.ID, Session: p.Session, Scope: oauth.Scope{"openid", "accounts.read"},
+		AuthTime: now.Truncate(time.Second), AMR: []string{"pwd"}, ACR: Basic, Created: now, Expires: now.Add(30 * 24 * time.Hour),
+	}})
+}
+
+// Refused is Asked, and p said no.
+func (h *House) Refused(p *Person, client string, kind iam.AskedKind) string {
+	h.t.Helper()
+	return h.decided(p, client, kind, h.Clock.Now().UTC().Truncate(time.Microsecond), iam.Verdict{})
+}
+
+func (h *House) decided(p *Person, client string, kind iam.AskedKind, now time.Time, verdict iam.Verdict) string {
+	h.t.Helper()
 	asked := iam.Asked{
 		Kind: kind, ID: uuid.NewString(), Client: client, Query: "client_id=" + client + "&scope=openid+accounts.read",
 		State: iam.AskedWaiting, Created: now, Expires: now.Add(5 * time.Minute),
@@ -129,11 +143,8 @@ func (h *House) Asked(p *Person, client string, kind iam.AskedKind) string {
 		value = iam.NewSecret(iam.PrefixCIBA)
 		asked.Hash, asked.UserCode, asked.User, asked.Delivery = iam.HashCIBA(value), iam.UserHash{}, p.ID, "poll"
 	}
-	h.must(h.Store().Ask(ctx, asked))
-	h.must(h.Store().Decide(ctx, asked.ID, iam.Verdict{Approved: true, Grant: iam.Grant{
-		ID: uuid.NewString(), Client: client, User: p.ID, Session: p.Session, Scope: oauth.Scope{"openid", "accounts.read"},
-		AuthTime: now.Truncate(time.Second), AMR: []string{"pwd"}, ACR: Basic, Created: now, Expires: now.Add(30 * 24 * time.Hour),
-	}}, now))
+	h.must(h.Store().Ask(context.Background(), asked))
+	h.must(h.Store().Decide(context.Background(), asked.ID, verdict, now))
 	return value
 }
 

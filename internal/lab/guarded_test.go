@@ -148,3 +148,44 @@ func TestS06WhoMustAddAFactorIsAskedAtEveryDoor(t *testing.T) {
 		})
 	}
 }
+
+// Who must add a factor sees what waits for them, and decides nothing before they have added it.
+func TestS06WhoMustAddAFactorDecidesNothingElsewhere(t *testing.T) {
+	h := lab.New(t, lab.Options{Recipe: func(house *recipe.Recipe) {
+		house.Levels = append(house.Levels, recipe.Level{Name: "strong", ACR: lab.Strong, Any: []string{"password+totp"}})
+		house.SignIn.Enrol = []recipe.Enrol{{Level: "strong"}}
+		client := house.Clients[lab.WebA]
+		client.Grants, client.CIBADelivery = append(slices.Clone(client.Grants), string(oauth.CIBA)), "poll"
+		house.Clients[lab.WebA] = client
+	}})
+	node, b := h.Nodes[0], &at{t, map[string]string{}}
+	resident(t, h, "ada", "")
+	waiting := h.As(lab.WebA, "/bc-authorize", lab.Form("scope", "openid accounts.read", "login_hint", "ada", "binding_message", "at the till"))
+	granted(t, waiting)
+	polls := func() lab.Reply {
+		h.Pass(time.Minute)
+		return h.As(lab.WebA, "/token", lab.Form("grant_type", string(oauth.CIBA), "auth_req_id", waiting.Text("auth_req_id")))
+	}
+	list := b.follow(node, b.enters(node, b.get(node, "/account/requests"), "ada"))
+	link := regexp.MustCompile(`/account/requests\?id=([\w-]+)`).FindSubmatch(list.Body)
+	if link == nil {
+		t.Fatalf("nothing waits: %d\n%s", list.Status, list.Body)
+	}
+	page := b.follow(node, b.get(node, string(link[0])))
+	for _, decision := range []string{"allow", "deny"} { // the form of any page holds what proves the browser
+		if got := b.follow(node, b.post(node, "/account/requests", page, "request", string(link[1]), "decision", decision)); got.Status == http.StatusOK && !strings.Contains(string(got.Body), "/account/security/totp?flow=") {
+			t.Errorf("%s: %d\n%s", decision, got.Status, got.Body)
+		}
+	}
+	if reply := polls(); reply.Text("error") != "authorization_pending" {
+		t.Fatalf("it was decided: %d %s", reply.Status, reply.Body)
+	}
+	back := b.adds(h, node, page)
+	if to := back.Header.Get("Location"); !strings.HasPrefix(to, "/account/requests") {
+		t.Fatalf("%d to %q\n%s", back.Status, to, back.Body)
+	}
+	b.post(node, "/account/requests", b.follow(node, b.get(node, string(link[0]))), "decision", "allow")
+	if reply := polls(); reply.Status != http.StatusOK {
+		t.Errorf("allowed, and yet %d %s", reply.Status, reply.Body)
+	}
+}

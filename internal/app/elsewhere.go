@@ -96,7 +96,7 @@ func (s *Server) completes(client iam.Client) bool {
 func (s *Server) deciding(handle func(string, func(http.ResponseWriter, *http.Request) error), signing *login.Endpoint, kept crowd) {
 	typing := &device.Pages{
 		Sessions: s.sessions, Flows: kept, Users: s.House, Elsewhere: s.elsewhere.open, Key: s.elsewhere.key,
-		Tries: device.NewTries(device.Budgets{}, s.Lab.Now), Network: s.network, Address: s.caller, Locked: signing.Locked, Pages: s.pages.get,
+		Tries: device.NewTries(device.Budgets{}, s.House, s.Lab.Now), Network: s.network, Address: s.caller, Locked: signing.Locked, Pages: s.pages.get,
 		Face: signing.Face, Now: s.Lab.Now,
 	}
 	own := &approve.Pages{Sessions: s.sessions, Flows: kept, Users: s.House, Elsewhere: s.elsewhere.open, Address: s.caller, Pages: s.pages.get}

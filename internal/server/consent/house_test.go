@@ -363,7 +363,7 @@ func (h *house) doors() {
 		Offers: func() login.Offers { return login.Offers{Factors: []string{"password"}} }, Pages: pages, Face: people, Now: now,
 	}
 	typing := &device.Pages{
-		Sessions: h.sessions, Flows: h.tenant, Users: h.tenant, Elsewhere: elsewhere, Key: codeKey, Tries: device.NewTries(device.Budgets{}, now),
+		Sessions: h.sessions, Flows: h.tenant, Users: h.tenant, Elsewhere: elsewhere, Key: codeKey, Tries: device.NewTries(device.Budgets{}, h.tenant, now),
 		Network: network, Address: address, Locked: signing.Locked, Pages: pages, Face: people, Now: now,
 	}
 	deciding := &approve.Pages{Sessions: h.sessions, Flows: h.tenant, Users: h.tenant, Elsewhere: elsewhere, Address: address, Pages: pages}

@@ -77,18 +77,29 @@ func (p *Pages) take(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if ok, shared, wait := p.Tries.allow(by); !ok {
-		if shared {
-			return p.signInFirst(w, r)
-		}
-		return p.Locked(w, r, nil, wait, "")
+		return p.held(w, r, shared, wait)
 	}
 	waiting, err := p.Elsewhere.ByCode(r.Context(), iam.HashUserCode(p.Key, typed))
 	if oauth.CodeOf(consent.Over(err)) == "expired_request" { // unknown, expired, decided: the same words and the same price
+		ok, shared, wait, failed := p.Tries.wrong(r.Context(), by)
+		if failed != nil {
+			return failed
+		}
+		if !ok {
+			return p.held(w, r, shared, wait)
+		}
 		p.Face.Note(r, oauth.AccessDenied("a user code was refused").Because(err))
 		return p.wrong(w, r, typed, page.FaultUserCode)
 	}
 	if err != nil {
 		return err
+	}
+	ok, shared, wait, err := p.Tries.stands(r.Context(), by)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return p.held(w, r, shared, wait)
 	}
 	p.Tries.right(by)
 	key, err := p.Sessions.Begin(w, r, p.Flows, session.ForDevice(waiting.Asked))
@@ -98,6 +109,14 @@ func (p *Pages) take(w http.ResponseWriter, r *http.Request) error {
 	p.Sessions.Set(w, cookieCode, strings.ReplaceAll(iam.UserCode(typed), "-", ""), Life)
 	session.SeeOther(w, confirm(key))
 	return nil
+}
+
+// held answers who has no try left: where others have used it up, signing in gives more.
+func (p *Pages) held(w http.ResponseWriter, r *http.Request, shared bool, wait time.Duration) error {
+	if shared {
+		return p.signInFirst(w, r)
+	}
+	return p.Locked(w, r, nil, wait, "")
 }
 
 // typist says whose tries are charged.

@@ -1,8 +1,11 @@
 package device
 
 import (
+	"context"
+	"errors"
 	"time"
 
+	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/limit"
 )
 
@@ -21,21 +24,37 @@ type Budgets struct {
 // A code is one of 20^8, 34 bits. What a guesser finds, of a thousand codes that wait: in one network and in the ten minutes of a
 // code's life 100 + 120 tries, a chance of one in 100,000; with one code in mind, one in 10^8. With networks or accounts without
 // number, the budgets of all let through one guess a second, strangers and people together: once in ten months somebody's
-// device would wait for the guesser's own yes, and the page says which. For one code in mind, once in 800 years. Each node
-// counts for itself: three nodes let through three guesses a second.
-type Tries struct{ browser, network, person, strangers, people *limit.Limiter }
+// device would wait for the guesser's own yes, and the page says which. For one code in mind, once in 800 years.
+//
+// Each node takes the price from its own memory first; what was wrong is counted in storage, too, by the same budgets: many nodes
+// are no more tries (decision 0020).
+type Tries struct {
+	browser, network, person, strangers, people budget
 
-// NewTries makes the counters. A nil now means time.Now.
-func NewTries(b Budgets, now func() time.Time) *Tries {
-	or := func(rate limit.Rate, burst int, every time.Duration) *limit.Limiter {
+	shared iam.Tries
+	now    func() time.Time
+}
+
+type budget struct {
+	name  string
+	rate  limit.Rate
+	limit *limit.Limiter
+}
+
+// NewTries makes the counters. A nil shared means that this node counts alone, a nil now time.Now.
+func NewTries(b Budgets, shared iam.Tries, now func() time.Time) *Tries {
+	if now == nil {
+		now = time.Now
+	}
+	or := func(name string, rate limit.Rate, burst int, every time.Duration) budget {
 		if rate == (limit.Rate{}) {
 			rate = limit.Rate{Burst: burst, Every: every}
 		}
-		return limit.New(rate, 100_000, now)
+		return budget{name, rate, limit.New(rate, 100_000, now)}
 	}
 	return &Tries{
-		or(b.Browser, 5, 2*time.Minute), or(b.Network, 100, 5*time.Second), or(b.Person, 5, 2*time.Minute),
-		or(b.All, 250, 2*time.Second), or(b.All, 250, 2*time.Second),
+		or("browser", b.Browser, 5, 2*time.Minute), or("network", b.Network, 100, 5*time.Second), or("person", b.Person, 5, 2*time.Minute),
+		or("strangers", b.All, 250, 2*time.Second), or("people", b.All, 250, 2*time.Second), shared, now,
 	}
 }
 
@@ -44,8 +63,8 @@ type typist struct{ browser, network, person string }
 
 // purse is one budget, and whose part of it is charged.
 type purse struct {
-	limit *limit.Limiter
-	key   string
+	budget
+	key string
 }
 
 // purses are the budgets that a try is charged to, the narrowest first.
@@ -69,6 +88,50 @@ func (t *Tries) allow(by typist) (ok, shared bool, wait time.Duration) {
 		}
 	}
 	return true, false, 0
+}
+
+// stands tells whether guessers at other nodes have left anything of the budgets. Whoever typed right is told so only then.
+func (t *Tries) stands(ctx context.Context, by typist) (ok, shared bool, wait time.Duration, err error) {
+	if t.shared == nil {
+		return true, false, 0, nil
+	}
+	var keys []iam.Digest
+	debts, now := t.debts(by), t.now()
+	for _, debt := range debts {
+		keys = append(keys, debt.Key)
+	}
+	owed, err := t.shared.Owed(ctx, keys, now)
+	if err != nil {
+		return false, false, 0, err
+	}
+	for i, debt := range debts {
+		if wait := owed[i].Add(debt.Every).Sub(now) - time.Duration(debt.Burst)*debt.Every; !owed[i].IsZero() && wait > 0 {
+			return false, i > 0 && by.person == "", wait, nil
+		}
+	}
+	return true, false, 0, nil
+}
+
+// wrong counts a wrong code where every node sees it. When the budgets were used up meanwhile, nobody may be told that it was
+// wrong.
+func (t *Tries) wrong(ctx context.Context, by typist) (ok, shared bool, wait time.Duration, err error) {
+	if t.shared == nil {
+		return true, false, 0, nil
+	}
+	err = t.shared.Owe(ctx, t.debts(by), t.now())
+	if !errors.Is(err, iam.ErrFull) {
+		return err == nil, false, 0, err
+	}
+	_, shared, wait, err = t.stands(ctx, by)
+	return false, shared, max(wait, time.Second), err
+}
+
+// debts are the price of a try in storage, where neither people nor networks stand by name.
+func (t *Tries) debts(by typist) (all []iam.Debt) {
+	for _, each := range t.purses(by) {
+		all = append(all, iam.Debt{Key: iam.Hash("user codes " + each.name + " " + each.key), Every: each.rate.Every, Burst: each.rate.Burst})
+	}
+	return all
 }
 
 // right gives the price of a try back.

@@ -2,15 +2,20 @@ package device
 
 import (
 	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/limit"
+	"github.com/gardeauth/garde/internal/store"
 )
 
 func TestV02GuessersPayForAll(t *testing.T) {
 	clock := time.Unix(1_800_000_000, 0)
-	tries := NewTries(Budgets{All: limit.Rate{Burst: 50, Every: time.Second}}, func() time.Time { return clock })
+	tries := NewTries(Budgets{All: limit.Rate{Burst: 50, Every: time.Second}}, nil, func() time.Time { return clock })
 	judged := 0
 	for n := range 1000 {
 		if ok, _, _ := tries.allow(typist{fmt.Sprint("browser", n), fmt.Sprint("network", n), ""}); ok {
@@ -56,7 +61,7 @@ func TestV02GuessersPayForAll(t *testing.T) {
 // no more than those; who signs in is asked nothing more.
 func TestV02ANeighbourLocksNobodyOut(t *testing.T) {
 	clock := time.Unix(1_800_000_000, 0)
-	tries := NewTries(Budgets{}, func() time.Time { return clock })
+	tries := NewTries(Budgets{}, nil, func() time.Time { return clock })
 	judged := 0
 	for second := range int(Life / time.Second) {
 		for n := range 3 {
@@ -86,7 +91,7 @@ func TestV02ANeighbourLocksNobodyOut(t *testing.T) {
 // than are counted one by one. An honest browser elsewhere has all its tries.
 func TestV02MadeUpBrowsersTakeNoRoom(t *testing.T) {
 	clock := time.Unix(1_800_000_000, 0)
-	tries := NewTries(Budgets{}, func() time.Time { return clock })
+	tries := NewTries(Budgets{}, nil, func() time.Time { return clock })
 	for n := range 120_000 {
 		tries.allow(typist{fmt.Sprint("made up", n), "office", ""})
 		clock = clock.Add(100 * time.Microsecond)
@@ -103,11 +108,65 @@ func TestV02MadeUpBrowsersTakeNoRoom(t *testing.T) {
 	}
 }
 
+// TestV02ManyNodesAreNoMoreTries: two nodes, each with a memory of its own, on one storage.
+func TestV02ManyNodesAreNoMoreTries(t *testing.T) {
+	kept, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "garde.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = kept.Close() })
+	now := time.Unix(1_800_000_000, 0)
+	var nodes [2]*Tries
+	for i := range nodes {
+		nodes[i] = NewTries(Budgets{Network: limit.Rate{Burst: 12, Every: time.Minute}}, kept.Tenant(iam.DefaultTenant), func() time.Time { return now })
+	}
+	for name, row := range map[string]struct {
+		by     func(i int) typist
+		most   int32
+		shared bool
+	}{
+		"one person":                   {func(int) typist { return typist{"b", "office", "paula"} }, 5, false},
+		"one browser":                  {func(int) typist { return typist{"one", "cafe", ""} }, 5, false},
+		"one network of many browsers": {func(i int) typist { return typist{fmt.Sprint(i), "hotel", ""} }, 12, true},
+	} {
+		t.Run("V02 "+name, func(t *testing.T) {
+			var told atomic.Int32
+			var all sync.WaitGroup
+			for i := range 40 {
+				all.Go(func() {
+					if ok, _, _ := nodes[i%2].allow(row.by(i)); !ok {
+						return
+					}
+					ok, _, wait, err := nodes[i%2].wrong(t.Context(), row.by(i))
+					if ok {
+						told.Add(1)
+					}
+					if err != nil || !ok && wait <= 0 {
+						t.Errorf("waits %v: %v", wait, err)
+					}
+				})
+			}
+			all.Wait()
+			if told.Load() != row.most {
+				t.Errorf("%d guesses were told that they are wrong", told.Load())
+			}
+			for i, node := range nodes { // nor is anybody told that one is right
+				if ok, shared, wait, err := node.stands(t.Context(), row.by(100)); ok || shared != row.shared || wait <= 0 || err != nil {
+					t.Errorf("node %d: %v %v %v %v", i, ok, shared, wait, err)
+				}
+			}
+		})
+	}
+	if ok, _, _, err := nodes[0].stands(t.Context(), typist{"honest", "home", ""}); !ok || err != nil {
+		t.Errorf("an honest person elsewhere: %v %v", ok, err)
+	}
+}
+
 // TestV02HowLikelyAGuessIs counts what all together may try in the life of a code: browsers, networks and accounts without
-// number, cookies thrown away. It is what decision 0022 says of one node.
+// number, cookies thrown away. It is what decision 0022 says.
 func TestV02HowLikelyAGuessIs(t *testing.T) {
 	clock := time.Unix(1_800_000_000, 0)
-	tries := NewTries(Budgets{}, func() time.Time { return clock })
+	tries := NewTries(Budgets{}, nil, func() time.Time { return clock })
 	judged := 0
 	for second := range int(Life / time.Second) {
 		for n := range 5 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/assurance/signal"
+	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/manage/policy"
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/recipe"
@@ -283,6 +284,46 @@ clients: {app: {type: browser, redirect_uris: ["https://app.example/cb"], scopes
 			got := policy.Replay(compiled(t, strings.Replace(rules, row.from, row.to, 1)), []policy.Made{made}, 0)
 			row.want.Changes = []policy.Change{}
 			if !reflect.DeepEqual(got, row.want) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// What guards an account is judged anew as well: no operation names it, and yet whatever the recipe asks in such a moment counts.
+func TestReplayOfWhatGuardsAnAccount(t *testing.T) {
+	const rules = `
+garde: 1
+levels: [{name: basic, acr: "urn:basic", any: [password, passkey]}, {name: strong, acr: "urn:strong", any: [passkey]}]
+scopes: {pay: {say: {en: Pay}}}
+apis: {bank: {at: "https://api.example/bank", operations: {POST /pay: {for: [user], scope: pay, level: basic, raise: [{when: "place.country == 'JP'", level: strong}]}}}}
+clients: {app: {type: browser, redirect_uris: ["https://app.example/cb"], scopes: [openid, pay]}}
+`
+	now := time.Now()
+	before := compiled(t, rules)
+	made := func(proved string, held ...string) policy.Made {
+		question := assurance.Question{
+			Door: assurance.DoorAccount, User: assurance.User{ID: "u", Factors: held}, Proofs: []iam.Proved{{Factor: proved, At: now.Add(-time.Minute)}},
+			Wish: assurance.Wish{MaxAge: -1}, Online: true, Now: now, Place: assurance.Place{Country: "FR"},
+		}
+		told := policy.Tell(before, before.Decide(&question))
+		return policy.Made{User: "u", Verdict: told.Verdict, ACR: told.ACR, Whole: true, Question: question}
+	}
+	weak, strong, between := made("password", "password"), made("passkey", "passkey", "password"), made("password", "passkey", "password")
+	if weak.Verdict != "permit" || strong.Verdict != "permit" || between.Verdict != "step_up" {
+		t.Fatalf("%s, %s, %s", weak.Verdict, strong.Verdict, between.Verdict)
+	}
+	for what, row := range map[string]struct {
+		from, to       string
+		asked, refused int
+	}{
+		"the same":                           {"", "", 0, 0},
+		"a rule that speaks in such moments": {"'JP'", "'FR'", 0, 1},
+		"a level that takes more":            {"any: [passkey]", "any: [password+passkey]", 1, 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			got := policy.Replay(compiled(t, strings.Replace(rules, row.from, row.to, 1)), []policy.Made{weak, strong, between}, 5)
+			if got.Asked != row.asked || got.Refused != row.refused || got.Asked+got.Refused+got.Same != 3 {
 				t.Errorf("%+v", got)
 			}
 		})

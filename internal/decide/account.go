@@ -37,5 +37,5 @@ func (d *Desk) Account(ctx context.Context, ask Ask) (assurance.Decision, error)
 	if len(decision.Rules) == 0 {
 		return decision, nil
 	}
-	return decision, d.record(ctx, record{question: question, decision: decision, session: ask.Session.ID, address: ask.Address, reached: reached(ask), revision: d.revision()})
+	return d.recorded(ctx, record{question: question, decision: decision, session: ask.Session.ID, address: ask.Address, reached: reached(ask), revision: d.revision()})
 }

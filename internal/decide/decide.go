@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
@@ -79,16 +78,15 @@ type Desk struct {
 	Log     *slog.Logger
 	Now     func() time.Time // nil: time.Now
 
-	queue   chan journal.Event
-	dropped *atomic.Int64
-	tally   *tally
+	queue *queue
+	tally *tally
 }
 
 // New makes a desk of its fields, whose Run keeps what was permitted.
 func New(desk Desk) *Desk {
 	return &Desk{
 		Policy: desk.Policy, Users: desk.Users, Clients: desk.Clients, Sessions: desk.Sessions, Journal: desk.Journal,
-		Factors: desk.Factors, Facts: desk.Facts, Log: desk.Log, Now: desk.Now, queue: make(chan journal.Event, maxQueue), dropped: &atomic.Int64{}, tally: &tally{},
+		Factors: desk.Factors, Facts: desk.Facts, Log: desk.Log, Now: desk.Now, queue: newQueue(), tally: &tally{},
 	}
 }
 
@@ -125,8 +123,8 @@ type Ask struct {
 }
 
 // Authorization decides whether somebody is sure enough to be who they say for what a client asks for. What was decided is
-// in the journal: a denial and a challenge before this returns, a permit soon after. An error is a fault of ours, and
-// nothing may be given then.
+// in the journal: a denial and a challenge before this returns, a permit soon after. An error is a fault of ours (or
+// iam.ErrUnavailable: also when too many permits wait for the journal already), and nothing may be given then.
 func (d *Desk) Authorization(ctx context.Context, ask Ask) (assurance.Decision, error) {
 	question, err := d.question(ask)
 	if err != nil {
@@ -148,7 +146,7 @@ func (d *Desk) Authorization(ctx context.Context, ask Ask) (assurance.Decision, 
 	if decision.Verdict == assurance.StepUp && !ask.Told.Zero() && ask.Told == decision.Cause {
 		return decision, nil // a page that is loaded again
 	}
-	return decision, d.record(ctx, record{question: question, decision: decision, session: ask.Session.ID, address: ask.Address, reached: reached(ask), revision: d.revision()})
+	return d.recorded(ctx, record{question: question, decision: decision, session: ask.Session.ID, address: ask.Address, reached: reached(ask), revision: d.revision()})
 }
 
 // Offline decides by what a caller holds in its hand, without a look at the facts and without a word in the journal. It is

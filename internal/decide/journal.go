@@ -2,13 +2,15 @@ package decide
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/assurance/signal"
+	"github.com/gardeauth/garde/internal/iam"
 	"github.com/gardeauth/garde/internal/journal"
 	"github.com/gardeauth/garde/internal/web"
 )
@@ -25,13 +27,21 @@ type record struct {
 	asker    string // the client that asks about a call; empty: the question's own
 }
 
-// How many permits wait to be journaled, how many are kept in one deed, and for how long the first of them waits for others:
-// whoever looks at the journal does not notice, and a commit costs as much for one as for many.
+// How many decisions are kept in one deed, for how long the first of them waits for others (whoever looks at the journal does
+// not notice, and a commit costs as much for one as for many), and for how long all wait when the storage can't.
 const (
-	maxQueue = 4096
 	maxBatch = 256
 	linger   = 25 * time.Millisecond
+	again    = 250 * time.Millisecond
 )
+
+// recorded is what was decided, once it is journaled or waits for it.
+func (d *Desk) recorded(ctx context.Context, made record) (assurance.Decision, error) {
+	if err := d.record(ctx, made); err != nil {
+		return assurance.Decision{}, err
+	}
+	return made.decision, nil
+}
 
 // record journals a decision: a denial and a challenge now, and not to be able to is a fault; a permit when Run comes to it.
 func (d *Desk) record(ctx context.Context, made record) error {
@@ -83,12 +93,7 @@ func (d *Desk) write(ctx context.Context, verdict assurance.Verdict, event journ
 	if verdict != assurance.Permit {
 		return d.Journal.Record(ctx, event)
 	}
-	select {
-	case d.queue <- event:
-	default:
-		d.dropped.Add(1)
-	}
-	return nil
+	return d.queue.put(ctx, event)
 }
 
 func (made record) event(trace string) (journal.Event, journal.Decided, error) {
@@ -142,65 +147,78 @@ func enough(decision assurance.Decision) string {
 	return sets
 }
 
-// Run keeps what was permitted, many at a time, until ctx ends, and then what still waits. What finds no room is counted
-// and told.
+// Run keeps what was permitted, many at a time, until ctx ends, and then what still waits. While the storage can't, it waits
+// for it.
 func (d *Desk) Run(ctx context.Context) error {
 	counted := time.NewTicker(time.Second)
 	defer counted.Stop()
-	for {
+	for stalled := false; ; {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			for len(d.queue) > 0 {
-				d.keep(last, d.waiting(ctx, <-d.queue))
-			}
-			d.tell(last, true)
+			d.end(ctx)
 			return nil
 		case <-counted.C:
-			d.tell(ctx, false)
-		case event := <-d.queue:
-			d.keep(ctx, d.waiting(ctx, event))
-		}
-	}
-}
-
-// waiting gathers what else is to be kept, as long as there is room and time for it. When ctx has ended it is what waits
-// already.
-func (d *Desk) waiting(ctx context.Context, first journal.Event) []journal.Event {
-	batch := []journal.Event{first}
-	ctx, cancel := context.WithTimeout(ctx, linger)
-	defer cancel()
-	for len(batch) < maxBatch {
-		select {
-		case next := <-d.queue:
-			batch = append(batch, next)
-		case <-ctx.Done():
-			for len(batch) < maxBatch && len(d.queue) > 0 {
-				batch = append(batch, <-d.queue)
+			d.queue.owe(func() []journal.Event { return d.tally.due(d.now(), false) }, false)
+		case <-d.queue.some:
+			rest(ctx, linger)
+			whole := context.WithoutCancel(ctx)
+			for err := d.keep(whole); err != nil && ctx.Err() == nil; err = d.keep(whole) {
+				if !stalled {
+					d.log().ErrorContext(ctx, "permits wait to be journaled: the storage can't now", "error", err)
+				}
+				stalled = true
+				rest(ctx, again)
 			}
-			return batch
+			if stalled && ctx.Err() == nil {
+				d.log().InfoContext(ctx, "permits are journaled again")
+				stalled = false
+			}
 		}
 	}
-	return batch
 }
 
-// tell writes what was only counted: what is due, or all of it.
-func (d *Desk) tell(ctx context.Context, all bool) {
-	for events := range slices.Chunk(d.tally.due(d.now(), all), maxBatch) {
-		d.keep(ctx, events)
+func rest(ctx context.Context, long time.Duration) {
+	timer := time.NewTimer(long)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
-func (d *Desk) keep(ctx context.Context, batch []journal.Event) {
-	err := d.Journal.Record(context.WithoutCancel(ctx), batch...)
+// end keeps what waits and what was counted; what can't be kept now is lost with this process.
+func (d *Desk) end(ctx context.Context) {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	d.queue.owe(func() []journal.Event { return d.tally.due(d.now(), true) }, true)
+	if err := d.keep(last); err != nil {
+		d.log().ErrorContext(ctx, "decisions were not journaled", "count", d.queue.drop(0), "error", err)
+	}
+}
+
+// keep keeps all that waits. An error is the storage's, and what is not kept waits on.
+func (d *Desk) keep(ctx context.Context) error {
+	for batch := d.queue.first(maxBatch); len(batch) > 0; batch = d.queue.first(maxBatch) {
+		err := d.Journal.Record(ctx, batch...)
+		if err != nil && !errors.Is(err, iam.ErrUnavailable) && len(batch) > 1 {
+			batch = batch[:1] // one of them can't be kept: it shall not keep the others out
+			err = d.Journal.Record(ctx, batch...)
+		}
+		switch {
+		case err == nil, errors.Is(err, iam.ErrExists): // kept before, when nobody knew whether it was
+		case errors.Is(err, iam.ErrUnavailable):
+			return err
+		default:
+			d.log().ErrorContext(ctx, "a decision was not journaled", "trace", batch[0].Trace, "error", err)
+		}
+		d.queue.drop(len(batch))
+	}
+	return nil
+}
+
+func (d *Desk) log() *slog.Logger {
 	if d.Log == nil {
-		return
+		return slog.New(slog.DiscardHandler)
 	}
-	if err != nil {
-		d.Log.ErrorContext(ctx, "decisions were not journaled", "count", len(batch), "error", err)
-	}
-	if lost := d.dropped.Swap(0); lost > 0 {
-		d.Log.ErrorContext(ctx, "permits were not journaled: too many at once", "count", lost)
-	}
+	return d.Log
 }

@@ -78,8 +78,7 @@ func (d *Desk) Operation(ctx context.Context, call Call) (Answer, error) {
 	if facts.decision.Verdict == assurance.Permit {
 		d.learnPaid(ctx, call, scene)
 	}
-	trace, err := d.recordCall(ctx, facts)
-	return Answer{facts.decision, trace}, err
+	return d.told(ctx, facts)
 }
 
 // Settle journals what was decided about a call without the policy: that the recipe leaves the operation open, or that there
@@ -91,8 +90,16 @@ func (d *Desk) Settle(ctx context.Context, call Call, verdict assurance.Verdict,
 	}
 	made := record{question: question, session: call.Session, grant: call.Grant, address: call.Address, asker: call.Asker, revision: d.revision()}
 	made.decision = assurance.Decision{Verdict: verdict, Reasons: []assurance.Reason{reason}}
+	return d.told(ctx, made)
+}
+
+// told is what was decided, once it is journaled or waits for it.
+func (d *Desk) told(ctx context.Context, made record) (Answer, error) {
 	trace, err := d.recordCall(ctx, made)
-	return Answer{made.decision, trace}, err
+	if err != nil {
+		return Answer{}, err
+	}
+	return Answer{made.decision, trace}, nil
 }
 
 // learnPaid takes for usual what a call of a person paid, if it paid anything and is of a sign-in or a grant. Where it came
@@ -151,6 +158,5 @@ const ReasonEnded = "ended"
 
 func (d *Desk) refuse(ctx context.Context, facts record, code, why string) (Answer, error) {
 	facts.decision = assurance.Decision{Verdict: assurance.Deny, Reasons: []assurance.Reason{{Code: code, Say: why}}}
-	trace, err := d.recordCall(ctx, facts)
-	return Answer{facts.decision, trace}, err
+	return d.told(ctx, facts)
 }

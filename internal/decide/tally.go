@@ -22,19 +22,22 @@ const (
 
 	firstWait = time.Second // after a denial, or a permit by memory, until the next like it is written; it doubles each time
 	longest   = time.Hour
-	maxKinds  = 8      // denials of one operation with other facts that are each written at once
-	maxTally  = 20_000 // beyond it nothing is shared: each has its own entry
+	maxKinds  = 8       // denials of one operation with other facts that are each written at once
+	maxTally  = 20_000  // beyond it nothing is shared: each has its own entry
+	maxHeld   = 8 << 20 // bytes of what was counted and not written; what finds no room there is written at once
 )
 
 // tally counts calls that were decided alike. Its zero value is ready.
 type tally struct {
 	mu      sync.Mutex
 	entries map[iam.Digest]*tallied
+	held    int // bytes of the newest of all entries
 }
 
 // tallied is what is written once and counted from then on.
 type tallied struct {
 	newest  journal.Event
+	held    int // its bytes
 	decided journal.Decided
 	more    int64 // that no entry tells yet
 	trace   string
@@ -67,33 +70,55 @@ func (t *tally) take(event journal.Event, decided journal.Decided, now time.Time
 		one = &tallied{grows: grows, wait: firstWait}
 		t.entries[full] = one
 	case now.Before(one.until) && !now.Before(one.until.Add(-one.wait)):
-		one.more++
-		one.newest, one.decided = event, decided
-		return one.trace, nil, func() {}
+		if t.hold(one, event) {
+			one.more++
+			one.decided = decided
+			return one.trace, nil, func() {}
+		}
 	default:
 		one.grow()
 	}
-	before := one.more
-	// Of what is written already nothing is kept: whoever sends much with each call would fill the memory with it.
-	one.trace, one.newest = event.Trace, journal.Event{}
+	before, newest := one.more, event
+	one.trace = event.Trace
 	if before > 0 {
 		one.newest, one.decided = event, decided
 		one.more++
 		event = one.owed()
 	}
+	t.release(one)
 	if !grows {
 		one.wait = PermitLife
 	}
 	one.until = now.Add(one.wait)
-	return one.trace, &event, func() { t.undo(one, before) }
+	return one.trace, &event, func() { t.undo(one, before, newest) }
 }
 
 // undo makes the next one like it be written, with what was only counted before.
-func (t *tally) undo(one *tallied, before int64) {
+func (t *tally) undo(one *tallied, before int64, newest journal.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	one.until = time.Time{}
-	one.more += before
+	if one.more += before; before > 0 && one.held == 0 && !t.hold(one, newest) {
+		newest.Personal = nil // there is no room for it now; the number counts more
+		one.newest = newest
+	}
+}
+
+// hold keeps the newest of what is only counted, if there is room for it.
+func (t *tally) hold(one *tallied, newest journal.Event) bool {
+	bytes := weight(newest)
+	if t.held-one.held+bytes > maxHeld {
+		return false
+	}
+	t.held += bytes - one.held
+	one.newest, one.held = newest, bytes
+	return true
+}
+
+// release holds nothing of what is written already: whoever sends much with each call would fill the memory with it.
+func (t *tally) release(one *tallied) {
+	t.held -= one.held
+	one.newest, one.held = journal.Event{}, 0
 }
 
 // kind gives the entry that takes in a denial with facts that were not seen yet, once there were enough of them; nil: it has
@@ -143,7 +168,7 @@ func (t *tally) due(now time.Time, all bool) []journal.Event {
 		}
 		if one.more > 0 {
 			events = append(events, one.owed())
-			one.newest = journal.Event{}
+			t.release(one)
 			if one.grows && !all {
 				one.grow()
 				one.until = now.Add(one.wait)

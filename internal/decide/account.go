@@ -2,10 +2,8 @@ package decide
 
 import (
 	"context"
-	"errors"
 
 	"github.com/gardeauth/garde/internal/assurance"
-	"github.com/gardeauth/garde/internal/iam"
 )
 
 // DoorAccount is where people change what guards their account.
@@ -20,11 +18,8 @@ func (d *Desk) Account(ctx context.Context, ask Ask) (assurance.Decision, error)
 	if err != nil {
 		return assurance.Decision{}, err
 	}
-	user, err := d.Users.User(ctx, ask.Session.User)
-	switch {
-	case errors.Is(err, iam.ErrNotFound), err == nil && user.Disabled:
-		return assurance.Decision{}, iam.ErrRevoked
-	case err != nil:
+	user, err := d.standing(ctx, ask.Session.User)
+	if err != nil {
 		return assurance.Decision{}, err
 	}
 	d.inform(ctx, question, user, d.scene(ask, user, question.Now), nil)

@@ -130,11 +130,8 @@ func (d *Desk) Authorization(ctx context.Context, ask Ask) (assurance.Decision, 
 	if err != nil {
 		return assurance.Decision{}, err
 	}
-	user, err := d.Users.User(ctx, ask.Session.User)
-	switch {
-	case errors.Is(err, iam.ErrNotFound), err == nil && user.Disabled:
-		return assurance.Decision{}, iam.ErrRevoked
-	case err != nil:
+	user, err := d.standing(ctx, ask.Session.User)
+	if err != nil {
 		return assurance.Decision{}, err
 	}
 	scene := d.scene(ask, user, question.Now)
@@ -162,6 +159,15 @@ func (d *Desk) Offline(ask Ask) assurance.Decision {
 	}
 	question.User.ID = ask.Session.User
 	return policy.Decide(question)
+}
+
+// standing gives who is asked about. Whoever is gone or disabled is iam.ErrRevoked.
+func (d *Desk) standing(ctx context.Context, id string) (iam.User, error) {
+	user, err := d.Users.User(ctx, id)
+	if errors.Is(err, iam.ErrNotFound) || err == nil && user.Disabled {
+		err = iam.ErrRevoked
+	}
+	return user, err
 }
 
 // Learn takes for usual what was permitted. It is called when it was given, after the person authenticated for it at the

@@ -93,6 +93,29 @@ func addTodo(r *recipe.Recipe) {
 	r.Clients[lab.WebA] = client
 }
 
+// TestAuthZENsFixturesAreDenied: the questions of the Foundation's plan bring nothing of a token. What the recipe does not know
+// is denied, and what it does know is a fault; neither is ever permitted (decision 0024).
+func TestAuthZENsFixturesAreDenied(t *testing.T) {
+	h := lab.New(t, lab.Options{Recipe: addTodo})
+	token, alice := gateToken(h), h.NewPerson("alice")
+	for _, subject := range []members{
+		{"type": "user", "id": "alice"}, {"type": "user", "id": "bob", "properties": members{"role": "admin"}}, {"type": "user", "id": alice.ID},
+	} {
+		for _, action := range []string{"read", "write", "delete"} {
+			for _, resource := range []members{{"type": "record", "id": "record-1"}, {"type": "record", "id": "record-2", "properties": members{"status": "archived"}}, {"type": "api", "id": h.GateURL + "/todo"}} {
+				reply := evaluate(t, h, evaluation, token, members{"subject": subject, "action": members{"name": action}, "resource": resource})
+				if reply.Status != 200 || reply.True("decision") {
+					t.Errorf("%v %s %v: %d %s", subject, action, resource, reply.Status, reply.Body)
+				}
+			}
+		}
+		known := members{"subject": subject, "action": members{"name": "GET /todos"}, "resource": members{"type": "api", "id": h.GateURL + "/todo"}}
+		if reply := evaluate(t, h, evaluation, token, known); reply.Status != 400 || !strings.Contains(string(reply.Body), "client_id is missing") {
+			t.Errorf("%v: %d %s", subject, reply.Status, reply.Body)
+		}
+	}
+}
+
 // TestAuthZENScenario is the published scenario of the working group, in our words: five people with four roles, each of
 // whom does five things, some of them to what is their own and some to what is somebody else's.
 func TestAuthZENScenario(t *testing.T) {

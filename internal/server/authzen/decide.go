@@ -60,6 +60,8 @@ func (e *Endpoint) decide(ctx context.Context, who asker, question authzen.Evalu
 		return settle(assurance.Deny, "unknown", "the recipe lists no such operation of no such API")
 	case operation.Open != "":
 		return settle(assurance.Permit, "open", operation.Open)
+	case question.Subject.Type == typeUser && call.Client == "":
+		return authzen.Decision{}, oauth.InvalidRequest("subject.properties.client_id is missing: a person acts through a client")
 	}
 	if question.Subject.Type == typeUser {
 		switch call.User, err = e.person(ctx, call, question.Subject.ID); {
@@ -179,8 +181,6 @@ func callOf(question authzen.Evaluation) (decide.Call, error) {
 		return decide.Call{}, oauth.InvalidRequest("more than %d values", maxValues)
 	case question.Subject.Type == typeClient && call.Client != question.Subject.ID:
 		return decide.Call{}, oauth.InvalidRequest("client_id and the id of the subject differ")
-	case question.Subject.Type == typeUser && call.Client == "":
-		return decide.Call{}, oauth.InvalidRequest("subject.properties.client_id is missing: a person acts through a client")
 	}
 	return call, nil
 }

@@ -156,8 +156,8 @@ func factsOf(row iam.Access, issuer string) verify.Claims {
 }
 
 // Bearer reads the token in the Authorization header, and nowhere else (RFC 6750 section 2.1, RFC 9449 section 7.1), and
-// gives what it says. One in the query is none; beside that of the header it is one too many (RFC 6750 section 2). A token that is bound to a key needs its proof: of a DPoP key in the scheme DPoP, of a certificate by
-// the connection.
+// gives what it says. One in the query is none; beside that of the header it is one too many (RFC 6750 section 2). A token
+// that is bound to a key needs its proof: of a DPoP key in the scheme DPoP, of a certificate by the connection.
 func (i *Inspector) Bearer(r *http.Request) (verify.Claims, error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {

@@ -230,7 +230,7 @@ func TestBadRequests(t *testing.T) {
 			`{"name":"p.csv","content":"` + base64.StdEncoding.EncodeToString([]byte("username,password\nx,"+refused+"\n")) + `"}`, 422, "signin.password_list"},
 		"an import that is no list":             {"POST", "/users/import", `{"name":"p.yaml","content":"dXNlcnM6IDc="}`, 422, ""},
 		"a session of nowhere is not shown":     {"GET", "/sessions/x", "", 404, "there is no session"},
-		"a session of nowhere is ended already": {"DELETE", "/sessions/x", "", 204, ""},
+		"a session of nowhere is not ended":     {"DELETE", "/sessions/x", "", 404, "there is no session"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, answer := h.ask(row.method, row.path, row.body)
@@ -359,7 +359,17 @@ func TestA11EveryDeedIsJournalled(t *testing.T) {
 	h.must("DELETE", "/groups/staff/members/ada", "", 204)
 	h.must("PUT", "/clients/app/state", `{"disabled":true}`, 204)
 	h.must("POST", "/keys", `{"alg":"EdDSA"}`, 201)
+	ada, err := h.desk.Users.Find(t.Context(), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.must("PATCH", "/users/ada", `{"disabled":false}`, 200)
+	session := iam.Session{ID: "s", User: ada.ID, Created: time.Now(), AuthTime: time.Now(), Seen: time.Now(), Expires: time.Now().Add(time.Hour)}
+	if err := h.store.Tenant(iam.DefaultTenant).StartSession(t.Context(), session, iam.SessionHash{}); err != nil {
+		t.Fatal(err)
+	}
 	h.must("DELETE", "/sessions/s", "", 204)
+	h.must("DELETE", "/sessions/s", "", 404)
 	h.must("DELETE", "/users/ada", "", 204)
 	journal := h.must("GET", "/journal?limit=500", "", 200)
 	for _, what := range []string{"group.changed", `"added"`, `"disabled"`, "member removed", "client.changed", "key.changed", "access.revoked", `"removed"`} {

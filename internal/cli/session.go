@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -71,12 +72,11 @@ func (p *program) sessionRemove() *cobra.Command {
 			if user != "" {
 				return r.call(ctx, http.MethodDelete, userPath(user)+"/sessions", nil, nil)
 			}
-			for _, id := range args {
-				if err := r.call(ctx, http.MethodDelete, "/sessions/"+url.PathEscape(id), nil, nil); err != nil {
-					return err
-				}
+			var failed []error
+			for _, id := range args { // one that is not there keeps no other alive
+				failed = append(failed, r.call(ctx, http.MethodDelete, "/sessions/"+url.PathEscape(id), nil, nil))
 			}
-			return nil
+			return errors.Join(failed...)
 		})(command, args)
 	}
 	command.Flags().StringVar(&user, "user", "", "sign this person out everywhere")

@@ -33,8 +33,12 @@ func (s *Sessions) Find(ctx context.Context, id string) (iam.Session, error) {
 	return session, missing(err, "session", id)
 }
 
-// Remove ends a session with what hangs on it. One that has ended is no fault: the wish is fulfilled.
+// Remove ends a session with what hangs on it. One that is not there is a fault: whoever mistyped an id must not believe
+// that a session has ended which goes on.
 func (s *Sessions) Remove(ctx context.Context, by, id string) error {
+	if _, err := s.Find(ctx, id); err != nil {
+		return err
+	}
 	ended := event(clock(s.Now), by, journal.Revoked{What: "session", ID: id, Reason: "ended by an administrator"})
 	ended.Session = id
 	return s.Sessions.EndSession(ctx, id, ended)

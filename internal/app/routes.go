@@ -110,11 +110,12 @@ func (s *Server) protocol(doors *http.ServeMux) {
 		Grants: grant.Types(grants), Modes: request.Modes, Prompts: func() []string { return request.PromptsOf(s.Policy().Recipe) },
 		Auth: clientauth.Names(s.prover.Methods), AuthAlgs: clientauth.Algs(), ProofAlgs: binding.Algs(), SignAlgs: recipe.IDTokenAlgs(),
 		Locales: page.Locales(), Register: func() string { return register.Address(s.Node.Issuer, s.bundle()) },
+		Now: s.Lab.Now,
 	}
 	at := discovery.Standard
 	doors.Handle(at.Token, scripts.Wrap(plain.Handle(token.Token)))
 	doors.Handle(at.PAR, scripts.Wrap(plain.Handle(pushed.Push)))
-	s.registration(doors, everyone)
+	s.registration(doors, web.CORS{Public: true, Methods: []string{http.MethodPut, http.MethodDelete}})
 	s.asking(doors, scripts)
 	s.others(doors)
 	doors.Handle(at.UserInfo, scripts.Wrap(web.Interactive(s.proofs.Fresh(bearer.Handle(info.UserInfo)))))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gardeauth/garde/internal/lab"
+	"github.com/gardeauth/garde/recipe"
 )
 
 // TestDiscovery asks whether the metadata tells the truth: every endpoint answers, every method in the lists is believed.
@@ -57,6 +58,38 @@ func TestDiscovery(t *testing.T) {
 	}
 	if about["authorization_response_iss_parameter_supported"] != true || about["request_uri_parameter_supported"] != false {
 		t.Errorf("%v", about)
+	}
+}
+
+// TestMetadataForgetsExceptionsThatHaveEnded: what nobody may do any more is offered to nobody.
+func TestMetadataForgetsExceptionsThatHaveEnded(t *testing.T) {
+	last := time.Now().UTC().Add(48 * time.Hour)
+	h := lab.New(t, lab.Options{Recipe: func(r *recipe.Recipe) {
+		r.Registration = map[string]recipe.Registration{"older": {Open: true, Scopes: []string{"openid"}, Grants: []string{"authorization_code", "implicit"}}}
+		r.Exceptions["old"] = recipe.Exception{
+			Policy: "older", Allow: []string{"request_uri", "response_type.code+id_token", "client_secret_jwt"}, Why: "a test", Until: last.Format(time.DateOnly),
+		}
+	}})
+	offered := func() (weak []bool) {
+		var about struct {
+			Types   []string `json:"response_types_supported"`
+			Grants  []string `json:"grant_types_supported"`
+			Methods []string `json:"token_endpoint_auth_methods_supported"`
+			Algs    []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+			Fetched bool     `json:"request_uri_parameter_supported"`
+		}
+		h.Get("/.well-known/openid-configuration").Into(&about)
+		return []bool{
+			about.Fetched, slices.Contains(about.Types, "code id_token"), slices.Contains(about.Grants, "implicit"),
+			slices.Contains(about.Methods, "client_secret_jwt"), slices.Contains(about.Algs, "HS256"),
+		}
+	}
+	if got := offered(); slices.Contains(got, false) {
+		t.Fatalf("while the exception stands: %v", got)
+	}
+	h.Clock.Skip(96 * time.Hour)
+	if got := offered(); slices.Contains(got, true) {
+		t.Errorf("after its end: %v", got)
 	}
 }
 

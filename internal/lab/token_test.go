@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -326,7 +327,7 @@ func TestT30CORS(t *testing.T) {
 	for origin, want := range map[string]string{
 		lab.Origin: lab.Origin, "https://evil.example": "", "null": "", lab.Origin + ".evil.example": "", "http://spa.example": "", "https://SPA.example": "",
 	} {
-		for _, path := range []string{"/token", "/revoke", "/userinfo"} {
+		for _, path := range []string{"/token", "/par", "/revoke", "/userinfo", "/device_authorization", "/requests"} {
 			for _, reply := range []lab.Reply{
 				h.Post(path, lab.Form("client_id", lab.Browser), "Origin", origin),
 				h.Do(lab.Request("OPTIONS", path, "", "Origin", origin, "Access-Control-Request-Method", "POST")),
@@ -340,6 +341,12 @@ func TestT30CORS(t *testing.T) {
 			if got := reply.Header.Get("Access-Control-Allow-Origin"); got != "" {
 				t.Errorf("a door that is not for scripts says %q", got)
 			}
+		}
+	}
+	for _, method := range []string{"GET", "PUT", "DELETE"} { // RFC 7592: who may register by script manages by script
+		reply := h.Do(lab.Request("OPTIONS", "/register/any/client", "", "Origin", "https://app.example", "Access-Control-Request-Method", method))
+		if allowed := reply.Header.Get("Access-Control-Allow-Methods"); reply.Status != 204 || !slices.Contains(strings.Split(allowed, ", "), method) {
+			t.Errorf("%s of a registration: %d, allowed is %s", method, reply.Status, allowed)
 		}
 	}
 }

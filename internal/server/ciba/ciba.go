@@ -28,9 +28,6 @@ const (
 	Interval = 5 * time.Second
 )
 
-// Deliveries are the ways in which tokens reach a client, for discovery.
-func Deliveries() []string { return []string{callback.Poll, callback.Ping, callback.Push} }
-
 // Clients proves who calls.
 type Clients interface {
 	Authenticate(r *http.Request, form web.Form) (iam.Client, error)

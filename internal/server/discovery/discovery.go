@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/jose"
@@ -35,7 +36,7 @@ type Keys interface {
 	OpenerAlgs() []jose.KeyAlg
 }
 
-// Endpoint is the metadata document, at both of its places, and the JWK Set. All fields but Alias are required.
+// Endpoint is the metadata document, at both of its places, and the JWK Set. All fields but Alias and Now are required.
 type Endpoint struct {
 	Issuer    string
 	Alias     string // base address for clients with certificates (RFC 8705 section 5); empty: there is none
@@ -50,7 +51,8 @@ type Endpoint struct {
 	ProofAlgs []jose.Alg // of DPoP proofs
 	SignAlgs  []string   // that answers to a client may be registered for: a key is made when the first one needs it
 	Locales   []string
-	Register  func() string // address of registration; empty: there is none
+	Register  func() string    // address of registration; empty: there is none
+	Now       func() time.Time // nil: time.Now
 }
 
 // Metadata answers the document. Anyone may read it, scripts included.
@@ -89,11 +91,14 @@ func (e *Endpoint) core(policy *assurance.Policy) members {
 	}
 }
 
-// allowed tells which exceptions the recipe makes, for whomever: what nobody may do is not offered.
-func allowed(policy *assurance.Policy) func(string) bool {
-	names := map[string]bool{}
+// allowed tells which exceptions stand by the recipe at this moment, for whomever: what nobody may do is not offered.
+func (e *Endpoint) allowed(policy *assurance.Policy) func(string) bool {
+	names, now := map[string]bool{}, e.now()
 	if policy.Recipe != nil {
 		for _, exception := range policy.Recipe.Exceptions {
+			if !now.Before(exception.End()) {
+				continue
+			}
 			for _, name := range exception.Allow {
 				names[name] = true
 			}
@@ -102,8 +107,15 @@ func allowed(policy *assurance.Policy) func(string) bool {
 	return func(name string) bool { return names[name] }
 }
 
+func (e *Endpoint) now() time.Time {
+	if e.Now != nil {
+		return e.Now()
+	}
+	return time.Now()
+}
+
 func (e *Endpoint) responseTypes(policy *assurance.Policy) []string {
-	types, may := []string{string(oauth.TypeCode)}, allowed(policy)
+	types, may := []string{string(oauth.TypeCode)}, e.allowed(policy)
 	for _, each := range []oauth.ResponseType{
 		oauth.TypeIDToken, oauth.TypeIDTokenToken, oauth.TypeCodeIDToken, oauth.TypeCodeToken, oauth.TypeCodeIDTokenToken,
 	} {
@@ -140,7 +152,7 @@ func (e *Endpoint) requests(policy *assurance.Policy) members {
 		"pushed_authorization_request_endpoint":       e.Issuer + e.Places.PAR,
 		"require_pushed_authorization_requests":       false,
 		"request_parameter_supported":                 true,
-		"request_uri_parameter_supported":             allowed(policy)("request_uri"),
+		"request_uri_parameter_supported":             e.allowed(policy)("request_uri"),
 		"require_request_uri_registration":            true,
 		"request_object_signing_alg_values_supported": e.AuthAlgs,
 		"claims_parameter_supported":                  true,
@@ -164,7 +176,7 @@ func (e *Endpoint) requests(policy *assurance.Policy) members {
 }
 
 func (e *Endpoint) clients(policy *assurance.Policy) members {
-	may := allowed(policy)
+	may := e.allowed(policy)
 	var all, proven []oauth.AuthMethod
 	for _, method := range e.Auth {
 		if (method == oauth.AuthPost || method == oauth.AuthSecretJWT) && !may(string(method)) {

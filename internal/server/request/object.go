@@ -27,10 +27,6 @@ const (
 // typObject is the type of request objects (RFC 9101 section 10.8). Older clients name none, or JWT.
 const typObject = "oauth-authz-req+jwt"
 
-// ObjectAlgs lists the algorithms that a request object may be signed by, for discovery. RS256 is for clients that
-// registered it.
-func ObjectAlgs() []jose.Alg { return jose.Algs() }
-
 // readObject opens the request object, if there is one. From then on it alone holds: what stands beside it may have been
 // put there by anyone (RFC 9101 section 6.3).
 func readObject(ctx context.Context, p *Parser, r *reading) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gardeauth/garde/internal/oauth"
 	"github.com/gardeauth/garde/recipe"
@@ -16,27 +15,9 @@ var Modes = []oauth.ResponseMode{
 	oauth.ModeJWT, oauth.ModeQueryJWT, oauth.ModeFragmentJWT, oauth.ModeFormPostJWT,
 }
 
-// ResponseTypes are those that need no exception.
-var ResponseTypes = []string{string(oauth.TypeCode)}
-
-// frontTypes are those that need one.
+// frontTypes are the response types that need an exception.
 var frontTypes = []oauth.ResponseType{
 	oauth.TypeIDToken, oauth.TypeIDTokenToken, oauth.TypeCodeIDToken, oauth.TypeCodeToken, oauth.TypeCodeIDTokenToken,
-}
-
-// TypesOf lists the response types that some client may use by the recipe at that moment, for discovery.
-func TypesOf(r *recipe.Recipe, now time.Time) []string {
-	types := slices.Clone(ResponseTypes)
-	for _, front := range frontTypes {
-		for _, exception := range r.Exceptions {
-			until, err := time.Parse(time.DateOnly, exception.Until)
-			if err == nil && now.Before(until.AddDate(0, 0, 1)) && slices.Contains(exception.Allow, recipe.AllowResponseType(string(front))) {
-				types = append(types, string(front))
-				break
-			}
-		}
-	}
-	return types
 }
 
 // PromptsOf lists the prompts that the recipe lets the server understand, for discovery.

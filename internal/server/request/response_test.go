@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/gardeauth/garde/internal/assurance"
 	"github.com/gardeauth/garde/internal/oauth"
@@ -153,14 +152,7 @@ func TestC07NoPKCEByExceptionOnly(t *testing.T) {
 }
 
 func TestWhatDiscoveryMaySay(t *testing.T) {
-	now := time.Now()
-	said := &recipe.Recipe{Exceptions: map[string]recipe.Exception{
-		"a": {Allow: []string{"response_type.code+id_token"}, Until: now.Format(time.DateOnly)},
-		"b": {Allow: []string{"response_type.id_token", "no_pkce"}, Until: "2020-01-01"},
-	}}
-	if got := request.TypesOf(said, now); !slices.Equal(got, []string{"code", "code id_token"}) {
-		t.Errorf("response types %v", got)
-	}
+	said := &recipe.Recipe{}
 	if got := request.PromptsOf(said); slices.Contains(got, "create") {
 		t.Errorf("prompts %v", got)
 	}

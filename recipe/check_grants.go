@@ -136,7 +136,7 @@ func (r *reading) ciba(at path, client Client) {
 	if !client.uses(grantCIBA) {
 		for key, there := range map[string]bool{
 			"backchannel_token_delivery_mode": client.CIBADelivery != "", "backchannel_client_notification_endpoint": client.CIBANotify != "",
-			"backchannel_authentication_request_signing_alg": client.CIBAAlg != "", "backchannel_user_code_parameter": client.CIBAUserCode,
+			"backchannel_authentication_request_signing_alg": client.CIBAAlg != "",
 		} {
 			if there {
 				r.fault(at.key(key), "is for the grant "+grantCIBA, "add the grant, or leave it out")

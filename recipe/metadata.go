@@ -54,7 +54,6 @@ type Metadata struct {
 	CIBADelivery string `yaml:"backchannel_token_delivery_mode,omitempty" json:"backchannel_token_delivery_mode,omitempty" doc:"poll, ping or push (CIBA)"`
 	CIBANotify   string `yaml:"backchannel_client_notification_endpoint,omitempty" json:"backchannel_client_notification_endpoint,omitempty" doc:"where ping and push go"`
 	CIBAAlg      string `yaml:"backchannel_authentication_request_signing_alg,omitempty" json:"backchannel_authentication_request_signing_alg,omitempty" doc:"the only signature that its backchannel requests may have; without one they are not signed"`
-	CIBAUserCode bool   `yaml:"backchannel_user_code_parameter,omitempty" json:"backchannel_user_code_parameter,omitempty" doc:"it sends the code by which a person keeps strangers from asking"`
 }
 
 // Pairwise tells whether people bear another name at each sector (OpenID Connect Core section 8.1).

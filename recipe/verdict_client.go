@@ -47,7 +47,6 @@ var metadataVerdicts = []rule{
 	{"clients.*.backchannel_token_delivery_mode", ladder([]string{"push", "ping", "poll", ""}, "more is sent to the client unasked", "less is sent to the client unasked")},
 	{"clients.*.backchannel_client_notification_endpoint", admits("notices go to another place", "notices go to this place no more")},
 	{"clients.*.backchannel_authentication_request_signing_alg", demanded("backchannel requests have to be signed", "backchannel requests may be unsigned")},
-	{"clients.*.backchannel_user_code_parameter", flag("strangers may ask a person without that person's code", "only who knows the person's code may ask")},
 }
 
 // doorVerdicts judge what issuers, registration policies and proofs say.

@@ -183,7 +183,9 @@ func (e explained) question() (policy.Case, error) {
 			return one, err
 		}
 	}
-	return one, one.Check()
+	err := one.Check()
+	one.Name, one.Expect = "", policy.Expected{} // nothing is expected of it
+	return one, err
 }
 
 func (p *program) explainPolicy(ctx context.Context, r *remote, asked explained, one policy.Case) error {
@@ -206,7 +208,7 @@ func (p *program) explainPolicy(ctx context.Context, r *remote, asked explained,
 		if err != nil {
 			return err
 		}
-		one.User.Factors = append(one.User.Factors, factors...)
+		one.User.Factors = slices.Compact(slices.Sorted(slices.Values(append(one.User.Factors, factors...))))
 		one.User.Since = recipe.Duration(max(time.Since(user.Created).Truncate(time.Second), time.Second))
 	}
 	told, err := policy.Explain(compiled, one, time.Now())

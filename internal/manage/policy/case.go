@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gardeauth/garde/internal/assurance/signal"
 	"github.com/gardeauth/garde/recipe"
 )
 
@@ -25,8 +26,8 @@ const (
 
 // Case is one question to the policy and the answer that its company expects.
 type Case struct {
-	Name string `yaml:"name" json:"name"`
-	Line int    `yaml:"-" json:"line"`
+	Name string `yaml:"name" json:"name,omitempty"`
+	Line int    `yaml:"-" json:"line,omitempty"`
 
 	// Operation, with API, is a call of an API, by a token with Scopes (empty: with the one that is needed) and Details.
 	// Without them Scopes and Details are an authorization.
@@ -49,7 +50,7 @@ type Case struct {
 	Wish     Wish           `yaml:"wish,omitempty" json:"wish,omitzero"`
 	At       time.Time      `yaml:"at,omitempty" json:"at,omitzero"`
 
-	Expect Expected `yaml:"expect" json:"expect"`
+	Expect Expected `yaml:"expect" json:"expect,omitzero"`
 }
 
 // Person is who asks in a case.
@@ -99,8 +100,9 @@ func Read(name string, text []byte) ([]Case, error) {
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
-	if err := decoder.Decode(&shape); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, plain(err))
+	if err := decoder.Decode(&shape); err != nil && !errors.Is(err, io.EOF) { // an empty file has no case, and is told so
+		line, text := told(err)
+		return nil, errors.New(name + ":" + line + " " + text)
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: it holds more than one document", name)
@@ -145,12 +147,18 @@ func readCase(node *yaml.Node) (Case, error) {
 
 // plain takes the position out of what yaml says: it counts within the case.
 func plain(err error) error {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	_, text := told(err)
+	return errors.New(text)
+}
+
+// told gives what yaml says without its own words, and the line, as "4:", where it names one.
+func told(err error) (line, text string) {
+	text = strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.TrimPrefix(text, "unmarshal errors:\n  ")
 	if before, after, found := strings.Cut(text, ": "); found && strings.HasPrefix(before, "line ") {
-		text = after
+		line, text = strings.TrimPrefix(before, "line ")+":", after
 	}
-	return errors.New(strings.NewReplacer("policy.", "", "!!", "").Replace(text))
+	return line, strings.NewReplacer("policy.", "", "!!", "").Replace(text)
 }
 
 var verdicts = []string{"permit", "step_up", "deny"}
@@ -167,15 +175,40 @@ func (c Case) Check() error {
 	case !slices.Contains(verdicts, c.Expect.Verdict):
 		return fmt.Errorf("expect.verdict is one of %s", strings.Join(verdicts, ", "))
 	}
-	for factor := range maps.Keys(c.Proved) {
-		if !slices.Contains(recipe.Factors(), factor) {
-			return fmt.Errorf("proved: there is no factor %q", factor)
-		}
+	if err := c.checkWords(); err != nil {
+		return err
 	}
 	for i, detail := range c.Details {
 		if kind, _ := detail["type"].(string); kind == "" {
 			return fmt.Errorf("details[%d] has no type", i)
 		}
+	}
+	return nil
+}
+
+// checkWords tells which word of c is none. A misspelt sign of risk is one that never speaks: the case would hold, and say
+// nothing.
+func (c Case) checkWords() error {
+	for _, list := range []struct {
+		at, kind    string
+		said, known []string
+	}{
+		{"proved", "factor", slices.Sorted(maps.Keys(c.Proved)), recipe.Factors()},
+		{"user.factors", "factor", c.User.Factors, recipe.Factors()},
+		{"risk.signals", "signal", c.Risk.Signals, recipe.Signals()},
+	} {
+		for _, word := range list.said {
+			if !slices.Contains(list.known, word) {
+				return fmt.Errorf("%s: there is no %s %q, but %s", list.at, list.kind, word, strings.Join(list.known, ", "))
+			}
+		}
+	}
+	country := c.Place.Country
+	switch {
+	case c.Risk.Score < 0 || c.Risk.Score > signal.MaxScore:
+		return fmt.Errorf("risk.score is a number from 0 to %d", signal.MaxScore)
+	case country != "" && (len(country) != 2 || strings.Trim(country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != ""):
+		return errors.New("place.country is two capital letters of ISO 3166, such as FR")
 	}
 	return nil
 }

@@ -87,6 +87,7 @@ func (c *Case) Set(name, value string) error {
 		return nil
 	}
 	var err error
+	form := "" // how it is to be written
 	switch name {
 	case "groups":
 		c.User.Groups = strings.Split(value, ",")
@@ -95,12 +96,14 @@ func (c *Case) Set(name, value string) error {
 	case "signals":
 		c.Risk.Signals = strings.Split(value, ",")
 	case "score":
+		form = "a whole number"
 		c.Risk.Score, err = strconv.Atoi(value)
 	case "country":
 		c.Place.Country = value
 	case "network":
 		c.Place.Network = value
 	case "amount":
+		form = "a whole number of minor units"
 		var amount int64
 		amount, err = strconv.ParseInt(value, 10, 64)
 		c.Amount = &amount
@@ -109,18 +112,23 @@ func (c *Case) Set(name, value string) error {
 	case "payee":
 		c.Payee = value
 	case "bound":
+		form = "true or false"
 		c.Bound, err = strconv.ParseBool(value)
 	case "max_age":
 		c.Wish.MaxAge, err = recipe.ParseDuration(value)
 	case "acr":
 		c.Wish.ACR = strings.Split(value, ",")
 	case "at":
+		form = "a time as 2026-01-31T09:30:00Z"
 		c.At, err = time.Parse(time.RFC3339, value)
 	default:
 		return fmt.Errorf("nothing of a moment is called %s: there are proved.FACTOR, values.NAME, groups, factors, signals, score, country, network, amount, currency, payee, bound, max_age, acr and at", name)
 	}
-	if err != nil {
-		return fmt.Errorf("%s=%s: %w", name, value, err)
+	switch {
+	case err != nil && form != "":
+		return fmt.Errorf("%s=%s: write %s", name, value, form)
+	case err != nil:
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }

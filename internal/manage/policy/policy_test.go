@@ -150,12 +150,17 @@ func TestCasesAreAskedAndCompared(t *testing.T) {
 
 func TestFaultsOfAFileOfCases(t *testing.T) {
 	for what, row := range map[string]struct{ text, says string }{
-		"nothing":              {"", "EOF"},
+		"nothing":              {"", "there is no case: write cases"},
+		"no YAML":              {"cases:\n - name: x\n   foo: [\n", "cases:3: did not find"},
 		"no case":              {"cases: []", "no case"},
 		"a key that is none":   {"cases:\n  - {name: a, operaton: x, expect: {verdict: permit}}", "cases:2: field operaton not found"},
 		"two documents":        {"cases: [{name: a, scopes: [x], expect: {verdict: permit}}]\n---\ncases: []", "more than one document"},
 		"no verdict":           {"cases:\n  - {name: a, scopes: [x], expect: {level: basic}}", "expect.verdict"},
 		"an unknown factor":    {"cases:\n  - {name: a, scopes: [x], proved: {pin: 1m}, expect: {verdict: permit}}", `no factor "pin"`},
+		"a factor of nobody":   {"cases:\n  - {name: a, scopes: [x], user: {factors: [pasword]}, expect: {verdict: permit}}", `user.factors: there is no factor "pasword"`},
+		"an unknown signal":    {"cases:\n  - {name: a, scopes: [x], risk: {signals: [new_contry]}, expect: {verdict: permit}}", `risk.signals: there is no signal "new_contry"`},
+		"too much risk":        {"cases:\n  - {name: a, scopes: [x], risk: {score: 400}, expect: {verdict: permit}}", "risk.score is a number from 0 to 100"},
+		"a country by name":    {"cases:\n  - {name: a, scopes: [x], place: {country: Japan}, expect: {verdict: permit}}", "place.country is two capital letters"},
 		"a duration that is 0": {"cases:\n  - {name: a, scopes: [x], proved: {totp: 0}, expect: {verdict: permit}}", "duration"},
 		"nothing is asked":     {"cases:\n  - {name: a, expect: {verdict: permit}}", "asks for nothing"},
 		"half an operation":    {"cases:\n  - {name: a, api: bank, expect: {verdict: permit}}", "belong together"},
@@ -173,6 +178,9 @@ func TestFaultsOfAFileOfCases(t *testing.T) {
 			"cases: [{name: a, api: bank, operation: GET /nowhere, expect: {verdict: deny}}]",
 			"cases: [{name: a, api: moon, operation: GET /balance, expect: {verdict: deny}}]",
 			"cases: [{name: a, client: nobody, scopes: [read], expect: {verdict: deny}}]",
+			"cases: [{name: a, client: app, scopes: [openid, reed], expect: {verdict: step_up}}]",
+			"cases: [{name: a, client: app, details: [{type: payment}], expect: {verdict: step_up}}]",
+			"cases: [{name: a, client: app, scopes: [read], expect: {verdict: step_up, level: gold}}]",
 		} {
 			read, err := policy.Read("cases", []byte(said))
 			if err != nil {
@@ -183,6 +191,42 @@ func TestFaultsOfAFileOfCases(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A program of its own has no person: a case that says nothing of one is asked for the program itself, as its tokens are.
+func TestAProgramAsksForItself(t *testing.T) {
+	made := compiled(t, strings.NewReplacer(
+		"clients:\n", "clients:\n  nightly: {type: service, auth: client_secret_basic, secrets: [\"env:NIGHTLY\"], scopes: [read]}\n",
+		"GET /balance:    {for: [user], scope: read, level: basic}", "GET /balance:    {for: [user], scope: read, level: basic}\n      GET /statement: {for: [client], scope: read}",
+	).Replace(text))
+	read, err := policy.Read("cases", []byte(`cases:
+  - {name: its own,           api: bank, operation: GET /statement, client: nightly, expect: {verdict: permit}}
+  - {name: of people,         api: bank, operation: GET /balance, client: nightly, expect: {verdict: deny, reason: closed}}
+  - {name: a person with it,  api: bank, operation: GET /statement, client: nightly, user: {factors: [password]}, expect: {verdict: deny, reason: closed}}
+  - {name: proved with it,    api: bank, operation: GET /statement, client: nightly, proved: {password: 1m}, expect: {verdict: deny, reason: closed}}
+  - {name: no program at all, api: bank, operation: GET /statement, client: app, expect: {verdict: deny, reason: closed}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, outcome := range policy.Test(made, read, time.Now()).Outcomes {
+		if !outcome.Good() {
+			t.Errorf("%s: %v", outcome.Case.Name, outcome.Wrong)
+		}
+	}
+}
+
+// What is said of a moment in words that nobody knows is refused in words that people read.
+func TestFaultsOfAMoment(t *testing.T) {
+	for said, says := range map[string]string{
+		"amount=12.50": "amount=12.50: write a whole number", "score=high": "score=high: write a whole number", "bound=maybe": "bound=maybe: write true or false",
+		"at=yesterday": "at=yesterday: write a time as 2026-01-31T09:30:00Z", "weather=bad": "nothing of a moment is called weather",
+	} {
+		name, value, _ := strings.Cut(said, "=")
+		if err := new(policy.Case).Set(name, value); err == nil || !strings.HasPrefix(err.Error(), says) {
+			t.Errorf("%s: %v", said, err)
+		}
+	}
 }
 
 func FuzzCases(f *testing.F) {

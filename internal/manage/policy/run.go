@@ -159,12 +159,18 @@ func (c Case) Question(policy *assurance.Policy, now time.Time) (assurance.Quest
 	if one.Client != "" && !known {
 		return question, fmt.Errorf("the recipe has no client %s", one.Client)
 	}
+	if err := one.foreign(policy); err != nil {
+		return question, err
+	}
 	question.Client = assurance.Client{ID: one.Client, Kind: client.Type, Bound: one.Bound}
 	for _, detail := range one.Details {
 		values := maps.Clone(detail)
 		kind, _ := values["type"].(string) // Check saw that it is there
 		delete(values, "type")
 		question.Details = append(question.Details, assurance.Detail{Type: kind, Values: values})
+	}
+	if one.itself(client.Type) {
+		return question, nil
 	}
 	question.User = assurance.User{ID: "somebody", Groups: one.User.Groups, Factors: one.User.Factors}
 	question.User.Created = now.Add(-cmp.Or(one.User.Since.Std(), 365*24*time.Hour))
@@ -176,6 +182,31 @@ func (c Case) Question(policy *assurance.Policy, now time.Time) (assurance.Quest
 		}
 	}
 	return question, nil
+}
+
+// itself tells whether a program asks for itself: a service of which the case names no person.
+func (c Case) itself(kind recipe.ClientType) bool {
+	return kind == recipe.Service && len(c.User.Groups) == 0 && len(c.User.Factors) == 0 && len(c.Proved) == 0
+}
+
+// foreign tells which word of c the recipe does not know. What is misspelt opens nothing and raises nothing, so the answer
+// would be one to another question.
+func (c Case) foreign(policy *assurance.Policy) error {
+	for _, scope := range c.Scopes {
+		if !policy.Knows(scope) {
+			return fmt.Errorf("the recipe has no scope %s, but %s", scope, listed(slices.Values(policy.Scopes())))
+		}
+	}
+	for _, detail := range c.Details {
+		kind, _ := detail["type"].(string) // Check saw that it is there
+		if !slices.ContainsFunc(slices.Collect(maps.Values(policy.Recipe.APIs)), func(api recipe.API) bool { _, has := api.Details[kind]; return has }) {
+			return fmt.Errorf("the recipe has no authorization details of the type %s", kind)
+		}
+	}
+	if level := c.Expect.Level; level != "" && !slices.ContainsFunc(policy.Recipe.Levels, func(l recipe.Level) bool { return l.Name == level }) {
+		return fmt.Errorf("the recipe has no level %s", level)
+	}
+	return nil
 }
 
 func riskOf(said Risk) signal.Result {

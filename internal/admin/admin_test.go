@@ -228,9 +228,9 @@ func TestBadRequests(t *testing.T) {
 		"a newcomer with a refused password":  {"POST", "/users", `{"username":"x","password":"` + refused + `"}`, 422, "signin.password_list"},
 		"an import with a refused password": {"POST", "/users/import",
 			`{"name":"p.csv","content":"` + base64.StdEncoding.EncodeToString([]byte("username,password\nx,"+refused+"\n")) + `"}`, 422, "signin.password_list"},
-		"an import that is no list":             {"POST", "/users/import", `{"name":"p.yaml","content":"dXNlcnM6IDc="}`, 422, ""},
-		"a session of nowhere is not shown":     {"GET", "/sessions/x", "", 404, "there is no session"},
-		"a session of nowhere is not ended":     {"DELETE", "/sessions/x", "", 404, "there is no session"},
+		"an import that is no list":         {"POST", "/users/import", `{"name":"p.yaml","content":"dXNlcnM6IDc="}`, 422, ""},
+		"a session of nowhere is not shown": {"GET", "/sessions/x", "", 404, "there is no session"},
+		"a session of nowhere is not ended": {"DELETE", "/sessions/x", "", 404, "there is no session"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, answer := h.ask(row.method, row.path, row.body)

@@ -200,6 +200,12 @@ func (g *Gate) Run(ctx context.Context) error {
 	return g.feed.Run(ctx)
 }
 
+// Ready tells whether what the issuer revoked is known up to now, which is what a readiness probe wants to know: until then
+// each token is answered 503. Without credentials nothing is followed, and it is always ready.
+func (g *Gate) Ready() bool {
+	return g.feed == nil || g.feed.Fresh()
+}
+
 // address reads a base URL.
 func address(what, text string) (*url.URL, error) {
 	u, err := url.Parse(text)

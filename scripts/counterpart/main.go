@@ -108,6 +108,11 @@ func (c counterpart) handler(ctx context.Context) (http.Handler, error) {
 	}()
 	mux := http.NewServeMux()
 	mux.Handle(g.Metadata())
+	mux.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) {
+		if !g.Ready() {
+			http.Error(w, "what was revoked is not known yet", http.StatusServiceUnavailable)
+		}
+	})
 	accounts := web.Interactive(named(g.Protect(http.HandlerFunc(list), gate.Scope("accounts"))))
 	mux.Handle("/accounts", accounts)
 	mux.Handle("/accounts/", accounts)

@@ -113,18 +113,27 @@ func (s *suite) serve(t *testing.T, folder string) {
 			"-listen", strings.TrimPrefix(s.resource, "https://"), dir)
 	}
 	web := s.client(t, nil)
+	s.await(t, web, s.issuer+"/jwks", `"RS256"`, filepath.Join(dir, "log"))
+	if strings.HasPrefix(folder, "fapi") {
+		s.await(t, web, s.resource+"/ready", "", filepath.Join(dir, "counterpart.log"))
+	}
+}
+
+// await asks an address until it answers 200 with some words.
+func (s *suite) await(t *testing.T, web *http.Client, address, words, log string) {
+	t.Helper()
 	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
-		if answer, err := web.Get(s.issuer + "/jwks"); err == nil {
+		if answer, err := web.Get(address); err == nil {
 			text, err := io.ReadAll(answer.Body)
 			must(t, err)
 			must(t, answer.Body.Close())
-			if strings.Contains(string(text), `"RS256"`) {
+			if answer.StatusCode == http.StatusOK && strings.Contains(string(text), words) {
 				return
 			}
 		}
 	}
-	said, _ := os.ReadFile(filepath.Join(dir, "log"))
-	t.Fatalf("not ready within 30 s:\n%s", said)
+	said, _ := os.ReadFile(log)
+	t.Fatalf("%s is not ready within 30 s:\n%s", address, said)
 }
 
 func (s *suite) start(t *testing.T, output, name string, args ...string) {
